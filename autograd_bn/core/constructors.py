@@ -1,0 +1,307 @@
+"""The constructors of primitives. Each derives every rule of a family from the one line that makes a member different."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+import numpy as np
+
+from autograd_bn.core.dispatch import serve_ufunc
+from autograd_bn.core.errors import ShapeError
+from autograd_bn.core.node import Node
+from autograd_bn.core.operators import Binary, Unary, binary_function, unary_function
+from autograd_bn.core.primitive import REAL, Abstract, Domain, Primitive, broadcast_shapes, raw
+from autograd_bn.core.state import Scope, State, current, enter, leave
+
+Partial = Callable[..., Any] | Literal[1, -1] | None
+Static = Mapping[str, Any]
+
+
+def elementwise(
+    name: str,
+    ufunc: Callable[..., Any],
+    *partials: Partial,
+    operands: tuple[str, ...] | None = None,
+    label: Any = None,
+    code: str | None = None,
+    domain: Domain | tuple[Domain, ...] = REAL,
+) -> Primitive:
+    """A function applied element by element to broadcast operands.
+
+    A partial is the derivative by one operand: 1, −1, None (no derivative), or a function whose parameter names say
+    what it needs: an operand's (``x``, ``y``), ``out``, and, where the product itself is cheaper or more
+    accurate than its factor, ``g``, which then stands for the cotangent (or tangent) that it multiplies.
+    """
+    count = len(partials)
+    names = operands if operands is not None else ("x", "y", "z")[:count]
+    pulls = tuple(_pull(p, names) for p in partials)
+    needs = tuple(_needs(p, names) for p in partials)
+    domains = domain if isinstance(domain[0], Domain) else (domain,)
+
+    def abstract(operands: Sequence[Abstract], static: Static) -> Abstract:
+        shape = broadcast_shapes(*(x.shape for x in operands))
+        samples = [x.dtype(1) if isinstance(x.dtype, type) else np.ones(1, x.dtype) for x in operands]
+        with np.errstate(all="ignore"):
+            return Abstract(shape, np.asarray(ufunc(*samples)).dtype)
+
+    def batch(operands: Sequence[Any], batched: Sequence[bool], static: Static) -> Any:
+        rank = max(len(np.shape(x) if not hasattr(x, "shape") else x.shape) - b for x, b in zip(operands, batched, strict=True))
+        aligned = [
+            raw.reshape(x, shape=x.shape[:1] + (1,) * (rank + 1 - len(x.shape)) + tuple(x.shape[1:])) if b else x
+            for x, b in zip(operands, batched, strict=True)
+        ]
+        return primitive(*aligned)
+
+    differentiable = any(p is not None for p in partials)
+    primitive = Primitive(
+        name,
+        ufunc,
+        vjp=_elementwise_vjp(pulls) if differentiable else None,
+        jvp=_elementwise_jvp(pulls) if differentiable else None,
+        batch=batch,
+        abstract=abstract,
+        label=label,
+        needs=needs,
+        broadcasts=True,
+        code=code,
+        domains=cast("tuple[Domain, ...]", domains),
+    )
+    serve_ufunc(ufunc, primitive)
+    return primitive
+
+
+def unary(name: str, ufunc: Callable[..., Any], partial: Partial, doc: str, *, public: str | None = None, **options: Any) -> Unary:
+    """An elementwise primitive of one operand and its public function."""
+    primitive = elementwise(name, ufunc, partial, **options)
+    return cast(Unary, _published(unary_function(primitive), primitive, doc, public))
+
+
+def binary(
+    name: str, ufunc: Callable[..., Any], first: Partial, second: Partial, doc: str, *, public: str | None = None, **options: Any
+) -> Binary:
+    """An elementwise primitive of two operands and its public function."""
+    primitive = elementwise(name, ufunc, first, second, **options)
+    return cast(Binary, _published(binary_function(primitive), primitive, doc, public))
+
+
+def _published(function: Any, primitive: Primitive, doc: str, public: str | None) -> Any:
+    function.__name__ = function.__qualname__ = public or primitive.name
+    function.__doc__ = doc
+    function.__module__ = sys._getframe(2).f_globals["__name__"]
+    function.primitive = primitive
+    return function
+
+
+def _parameters(partial: Callable[..., Any]) -> tuple[str, ...]:
+    code = partial.__code__  # type: ignore[attr-defined]
+    return tuple(code.co_varnames[: code.co_argcount])
+
+
+def _needs(partial: Partial, names: tuple[str, ...]) -> frozenset[int]:
+    if not callable(partial):
+        return frozenset()
+    return frozenset(-1 if p == "out" else names.index(p) for p in _parameters(partial) if p != "g")
+
+
+@functools.cache
+def _template(names: tuple[str, ...], wanted: tuple[str, ...]) -> Callable[[Any], Callable[..., Any]]:
+    """Makes ``(g, *operands, out)`` from a partial that takes only what it names, with no cost a call but the call."""
+    call = f"partial({', '.join(wanted)})"
+    body = call if "g" in wanted else f"g * {call}"
+    return cast("Callable[[Any], Callable[..., Any]]", eval(f"lambda partial: lambda g, {', '.join(names)}, out: {body}"))  # noqa: S307
+
+
+def _pull(partial: Partial, names: tuple[str, ...]) -> Callable[..., Any] | None:
+    """The product of a cotangent (or tangent) and the partial."""
+    if partial is None:
+        return None
+    if partial == 1:
+        return lambda g, *_: g
+    if partial == -1:
+        return lambda g, *_: -g
+    assert callable(partial)
+    return _template(names, _parameters(partial))(partial)
+
+
+def _elementwise_vjp(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Sequence[Any]]:
+    if len(pulls) == 1 and pulls[0] is not None:
+        (only,) = pulls
+        return lambda g, saved, parents, static: (only(g, *saved),)
+    if len(pulls) == 2 and pulls[0] is not None and pulls[1] is not None:
+        first, second = pulls
+
+        def vjp(g: Any, saved: Any, parents: Any, static: Any) -> Sequence[Any]:
+            x, y, out = saved
+            p, q = parents
+            return (
+                first(g, x, y, out) if p.__class__ is Node else None,
+                second(g, x, y, out) if q.__class__ is Node else None,
+            )
+
+        return vjp
+    return lambda g, saved, parents, static: [
+        pull(g, *saved) if pull is not None and parent.__class__ is Node else None for pull, parent in zip(pulls, parents, strict=True)
+    ]
+
+
+def _elementwise_jvp(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Any]:
+    def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Static) -> Any:
+        total = None
+        for pull, t in zip(pulls, tangents, strict=True):
+            if pull is not None and t is not None:
+                term = pull(t, *operands, out)
+                total = term if total is None else total + term
+        if total is not None and total.shape != out.shape:
+            total = raw.broadcast_to(total, shape=tuple(out.shape))
+        if total is not None and total.dtype != out.dtype:
+            total = raw.astype(total, dtype=out.dtype)
+        return total
+
+    return jvp
+
+
+def linear(
+    name: str,
+    forward: Callable[..., Any],
+    *,
+    transpose: Callable[..., Any],
+    batch: Callable[..., Any],
+    shape: Callable[..., tuple[int, ...]] | None = None,
+    variadic: bool = False,
+    label: Any = None,
+    aliases: bool = False,
+    example: Callable[..., Any] | None = None,
+) -> Primitive:
+    """A linear map: its JVP is itself, its VJP its transpose.
+
+    ``transpose(g, x, **static)`` maps a cotangent back; of ``x`` only shape and dtype may be read. ``batch(x,
+    **static)`` maps over axis 0. With ``variadic`` both take and give sequences. ``shape(x, **static)`` is the
+    result's shape, found by running ``forward`` on a value without memory unless given.
+    """
+
+    def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Static) -> Sequence[Any]:
+        if variadic:
+            cotangents: Sequence[Any] = transpose(g, parents, **static)
+            return cotangents
+        return (transpose(g, parents[0], **static),)
+
+    def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Static) -> Any:
+        given = [np.zeros(x.shape, x.dtype) if t is None else t for t, x in zip(tangents, operands, strict=True)]
+        return primitive(*given, **static)
+
+    def abstract(operands: Sequence[Abstract], static: Static) -> Abstract:
+        samples = [np.broadcast_to(np.zeros((), x.dtype), x.shape) for x in operands]
+        if shape is None:
+            out = forward(*samples, **static)
+            return Abstract(out.shape, out.dtype)
+        small = [np.zeros((1,) * len(x.shape), x.dtype) for x in operands]
+        return Abstract(shape(*operands, **static), forward(*small, **static).dtype)
+
+    def batched(operands: Sequence[Any], flags: Sequence[bool], static: Static) -> Any:
+        if not variadic:
+            return batch(operands[0], **static)
+        size = next(x.shape[0] for x, b in zip(operands, flags, strict=True) if b)
+        spread = [x if b else raw.broadcast_to(x, shape=(size, *x.shape)) for x, b in zip(operands, flags, strict=True)]
+        return batch(*spread, **static)
+
+    primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, aliases=aliases, example=example)
+    return primitive
+
+
+def reduction(
+    name: str, forward: Callable[..., Any], weight: Callable[..., Any], *, label: Any = None, domain: Domain = REAL, example: Callable[..., Any] | None = None
+) -> Primitive:
+    """A function of all elements along some axes whose derivative by each element is a ``weight``.
+
+    ``forward(x, axis, keepdims)`` reduces over a tuple of non-negative axes. The weight's parameter names say what
+    it needs: ``x``, ``out`` (with the reduced axes kept) and ``axis``.
+    """
+    wanted = _parameters(weight)
+
+    def weights(x: Any, out: Any, axis: tuple[int, ...], keepdims: bool, shape: tuple[int, ...]) -> Any:
+        kept = out if keepdims or out is None else raw.reshape(out, shape=kept_shape(shape, axis))
+        given = {"x": x, "out": kept, "axis": axis}
+        return weight(**{k: given[k] for k in wanted})
+
+    def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Static) -> Sequence[Any]:
+        x, out = saved
+        shape = parents[0].shape
+        if not static["keepdims"]:
+            g = raw.reshape(g, shape=kept_shape(shape, static["axis"]))
+        return (g * weights(x, out, static["axis"], static["keepdims"], shape),)
+
+    def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Static) -> Any:
+        (x,) = operands
+        return raw.sum(tangents[0] * weights(x, out, static["axis"], static["keepdims"], x.shape), **static)
+
+    def abstract(operands: Sequence[Abstract], static: Static) -> Abstract:
+        (x,) = operands
+        out = forward(np.ones((1,) * len(x.shape), x.dtype), **static)
+        return Abstract(reduced_shape(x.shape, **static), out.dtype)
+
+    def batch(operands: Sequence[Any], batched: Sequence[bool], static: Static) -> Any:
+        return primitive(operands[0], axis=tuple(a + 1 for a in static["axis"]), keepdims=static["keepdims"])
+
+    needs = frozenset({"x": 0, "out": -1}[w] for w in wanted if w != "axis")
+    primitive = Primitive(
+        name, forward, vjp=vjp, jvp=jvp, batch=batch, abstract=abstract, label=label, needs=(needs,), domains=(domain,), example=example
+    )
+    return primitive
+
+
+def kept_shape(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with the axes reduced to 1."""
+    return tuple(1 if i in axis else n for i, n in enumerate(shape))
+
+
+def reduced_shape(shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
+    """The shape after a reduction."""
+    return kept_shape(shape, axis) if keepdims else tuple(n for i, n in enumerate(shape) if i not in axis)
+
+
+def normalized_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Non-negative, sorted, distinct axes; None means all. Raises ShapeError for one that does not exist."""
+    if axis is None:
+        return tuple(range(ndim))
+    if isinstance(axis, int):
+        if -ndim <= axis < ndim:
+            return (axis if axis >= 0 else axis + ndim,)
+        raise ShapeError(f"axis {axis} does not exist in a tensor of {ndim} axes")
+    found = sorted({a for one in axis for a in normalized_axes(int(one), ndim)})
+    if len(found) != len(tuple(axis)):
+        raise ShapeError(f"axes {tuple(axis)} name one axis twice")
+    return tuple(found)
+
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def composite(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """A function of primitives, with no rule of its own; its name is a scope, which a drawing shows as a cluster.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> @ab.composite
+    ... def square(x):
+    ...     return x * x
+    >>> ab.graph(square(ab.tensor(3.0, requires_grad=True))).nodes[-1].scope
+    square
+    """
+    name = function.__name__
+
+    @functools.wraps(function)
+    def scoped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        state = current()
+        frame = sys._getframe(1)
+        token = enter(State(state.floor, Scope(name, state.scope, frame.f_code, frame.f_lasti), state.keep, state.effects, state.cut))
+        try:
+            return function(*args, **kwargs)
+        finally:
+            leave(token)
+
+    return scoped

@@ -1,0 +1,249 @@
+"""The way of every operation that is not on the operators' fast path: run it, and record it where a gradient is required."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core import primitive as primitives
+from autograd_bn.core.errors import AutogradError, DtypeError, OperationError
+from autograd_bn.core.lines import Line, caller_line, outside_engine
+from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Extra, Node
+from autograd_bn.core.primitive import Primitive, abstract_of
+from autograd_bn.core.state import NESTED, State, current
+from autograd_bn.core.tensor import Tensor
+
+_getframe = sys._getframe
+_new = object.__new__
+_NUMBERS = (float, int, bool, complex)
+
+
+def apply(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any] = NO_STATIC) -> Tensor:
+    """Run a primitive on tensors, arrays and numbers; record it if an operand requires a gradient.
+
+    Raises the subclass of AutogradError that fits, naming the operation, shapes, dtypes and the line.
+    """
+    state = current()
+    gate = state.gate
+    level = -1
+    for x in operands:
+        if x.__class__ is Tensor and x.node.fast > level:
+            level = x.node.fast
+    if level >= NESTED or gate > NESTED:
+        return _general(primitive, operands, static, state)
+    values = []
+    parents: list[Any] = []
+    mask = 0
+    bit = 1
+    for x in operands:
+        if x.__class__ is Tensor:
+            node = x.node
+            if node.fast >= gate:
+                if node.fast != level:
+                    return _general(primitive, operands, static, state)
+                mask |= bit
+            values.append(x.value)
+            parents.append(node)
+        else:
+            x, node = constant(x)
+            values.append(x)
+            parents.append(node)
+        bit <<= 1
+    try:
+        out = primitive.forward(*values, **static)
+    except Exception as error:
+        raise explained(primitive, values, static, error) from error
+    if not mask or not primitive.differentiable or out.dtype.kind not in "fc":
+        return Tensor(out, unrecorded(primitive, parents, mask, out))
+    return _record(primitive, values, parents, mask, out, static, level, state)
+
+
+def _record(
+    primitive: Primitive, values: list[Any], parents: list[Any], mask: int, out: Any, static: Mapping[str, Any], level: int, state: State
+) -> Tensor:
+    kept = primitive.kept(mask, len(values))
+    saved = []
+    for i, value in enumerate(values):
+        if not mask >> i & 1 and parents[i].__class__ is Node:
+            parents[i] = CONSTANT
+        if not kept[i]:
+            saved.append(None)
+        elif parents[i].__class__ is Constant and parents[i].foreign:
+            saved.append(value.copy())
+        else:
+            saved.append(value)
+    saved.append(out if kept[-1] else None)
+    node = _new(Node)
+    node.primitive = primitive
+    node.parents = tuple(parents)
+    node.saved = tuple(saved)
+    node.static = static
+    node.level = level
+    node.fast = NESTED if out.__class__ is Tensor else level
+    node.shape = out.shape
+    node.dtype = out.dtype
+    node.scope = state.scope
+    frame = outside_engine(_getframe(2))
+    node.code = frame.f_code
+    node.offset = frame.f_lasti
+    node.extra = Extra(None, out) if state.keep else None
+    result = _new(Tensor)
+    result.value = out
+    result.node = node
+    return result
+
+
+def constant(x: Any) -> tuple[Any, Any]:
+    """A value and its parent entry, for an operand that is not a tensor."""
+    if x.__class__ in _NUMBERS:
+        return x, x
+    value = np.asarray(x)
+    if value.dtype.kind not in "biufc":
+        raise DtypeError(f"operands are tensors, arrays or numbers, got {type(x).__name__}")
+    return value, Constant(value.shape, value.dtype, None, value is x or value.base is not None)
+
+
+def unrecorded(primitive: Primitive, parents: Sequence[Any], recordable: int, out: Any) -> Constant:
+    """The node of a result that is not recorded: it passes on where the graph was cut."""
+    state = current()
+    if state.cut is not None or recordable:
+        for parent in parents:
+            if parent.__class__ is Node:
+                if state.cut is not None:
+                    return Constant(out.shape, out.dtype, None, False, "no_grad()", state.cut())  # type: ignore[arg-type]
+                return Constant(out.shape, out.dtype, None, False, f"{primitive.name}, which has no derivative,", caller_line(2))
+    foreign = False
+    for parent in parents:
+        if parent.__class__ is Constant:
+            if parent.reason is not None:
+                return parent
+            foreign = foreign or parent.foreign
+    return FOREIGN if foreign and primitive.aliases else CONSTANT
+
+
+def _general(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any], state: State) -> Tensor:
+    """Any mixture of levels: the highest one handles the operation, on values of the levels below."""
+    stripped = []
+    parents = []
+    cut = False
+    for x in operands:
+        node: Any = None
+        while isinstance(x, Tensor):
+            node = x.node
+            if node.__class__ is Node and node.level < state.floor:
+                cut = True
+            elif node.level >= 0:
+                break
+            x = x.value
+        if not isinstance(x, Tensor) and node is None:
+            x, node = constant(x)
+        stripped.append(x)
+        parents.append(node)
+    out = _evaluate(primitive, stripped, parents, static, state)
+    if isinstance(out, Tensor):
+        return out
+    return Tensor(out, unrecorded(primitive, parents, cut or any(p.__class__ is Node for p in parents), out))
+
+
+def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[Any], static: Mapping[str, Any], state: State) -> Any:
+    """Like `_general`, for operands that are arrays, numbers or live tensors; an array where nothing is live."""
+    level = max((x.node.level for x in operands if isinstance(x, Tensor)), default=-1)
+    if level < 0:
+        try:
+            return primitive.forward(*operands, **static)
+        except Exception as error:
+            raise explained(primitive, operands, static, error) from error
+    here = [isinstance(x, Tensor) and x.node.level == level for x in operands]
+    kind = next(x.node.__class__ for x, h in zip(operands, here, strict=True) if h)
+    lower = [x.value if h else x for x, h in zip(operands, here, strict=True)]
+    below = [None if h else p for p, h in zip(parents, here, strict=True)]
+    if kind is Node:
+        out = _lower(primitive, lower, static, state)
+        if not primitive.differentiable or out.dtype.kind not in "fc":
+            return out
+        nodes = [x.node if h else _lower_parent(x, p) for x, h, p in zip(operands, here, below, strict=True)]
+        mask = sum(1 << i for i, h in enumerate(here) if h)
+        return _record(primitive, lower, nodes, mask, out, static, level, state)
+    if kind is Dual:
+        out = _lower(primitive, lower, static, state)
+        if primitive.jvp is None or out.dtype.kind not in "fc":
+            return out
+        tangents = [x.node.tangent if h else None for x, h in zip(operands, here, strict=True)]
+        tangent = primitive.jvp(tangents, lower, out, static)
+        return out if tangent is None else Tensor(out, Dual(level, _unwrapped(tangent)))
+    size = next(x.node.size for x, h in zip(operands, here, strict=True) if h)
+    out = _unwrapped(primitive.batch(lower, here, static))
+    return Tensor(out, Batch(level, size))
+
+
+def _lower(primitive: Primitive, lower: Sequence[Any], static: Mapping[str, Any], state: State) -> Any:
+    if any(isinstance(x, Tensor) for x in lower):
+        return _unwrapped(_general(primitive, lower, static, state))
+    try:
+        return primitive.forward(*lower, **static)
+    except Exception as error:
+        raise explained(primitive, lower, static, error) from error
+
+
+def _lower_parent(x: Any, parent: Any) -> Any:
+    if isinstance(x, Tensor):
+        return Constant(x.shape, x.dtype)
+    return parent if parent is not None and parent.__class__ is not Node else CONSTANT
+
+
+def _unwrapped(x: Any) -> Any:
+    """The array of a constant tensor; anything live as it is."""
+    while isinstance(x, Tensor) and x.node.level < 0:
+        x = x.value
+    return x
+
+
+def explained(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any], error: Exception) -> Exception:
+    """The error that a user gets for a forward that failed: operation, shapes, dtypes, line, cause."""
+    described = ", ".join(describe(x) for x in operands)
+    options = "".join(f", {key}={value!r}" for key, value in static.items())
+    frame = outside_engine(_getframe(1))
+    cause: BaseException = error
+    if not isinstance(error, AutogradError):
+        try:
+            primitive.abstract([abstract_of(x) for x in operands], static)
+        except AutogradError as found:
+            cause = found
+        except Exception:  # noqa: BLE001 - the first error is the one to report
+            cause = error
+    kind = type(cause) if isinstance(cause, AutogradError) else DtypeError if isinstance(error, TypeError) else OperationError
+    return kind(f"{primitive.name}({described}{options}): {cause}\n  at {Line(frame.f_code, frame.f_lasti)}")
+
+
+def describe(x: Any) -> str:
+    """A value's dtype and shape, or the number itself."""
+    if x.__class__ in _NUMBERS:
+        return repr(x)
+    return f"{x.dtype}{list(x.shape)}"
+
+
+def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+    """NumPy's functions on tensors: recorded where there is a primitive, else refused."""
+    primitive = _of_ufunc.get(ufunc)
+    if options.get("out") is not None:
+        raise DtypeError(f"np.{ufunc.__name__} cannot write a tensor into an array (out= or {ufunc.__name__} in place): the gradient would be dropped")
+    if primitive is None or method != "__call__" or options:
+        used = ufunc.__name__ + ("" if method == "__call__" else f".{method}") + (f" with {sorted(options)}" if options else "")
+        raise DtypeError(f"np.{used} has no recorded counterpart for tensors; use the functions of autograd_bn, or .detach().numpy() for the values alone")
+    return apply(primitive, inputs)
+
+
+_of_ufunc: dict[np.ufunc, Primitive] = {}
+
+
+def serve_ufunc(ufunc: Callable[..., Any], primitive: Primitive) -> None:
+    """Let ``ufunc(tensor)`` run the primitive."""
+    if isinstance(ufunc, np.ufunc):
+        _of_ufunc.setdefault(ufunc, primitive)
+
+
+Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
+primitives.apply = apply  # type: ignore[assignment]

@@ -1,0 +1,136 @@
+"""The second half of a tensor: how its value came to be. `fast` is all that the fast path reads (see `state`)."""
+
+from __future__ import annotations
+
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from autograd_bn.core.lines import Line
+from autograd_bn.core.state import NESTED, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    from autograd_bn.core.primitive import Primitive
+
+NO_STATIC: Mapping[str, Any] = {}
+
+
+class Extra:
+    """What only some nodes have: a name, a gradient, hooks, and what ``record()`` keeps."""
+
+    __slots__ = ("cotangents", "gradient", "hooks", "name", "retain", "value")
+
+    def __init__(self, name: str | None = None, value: Any = None) -> None:
+        self.name = name
+        self.value = value
+        self.gradient: Any = None
+        self.retain = False
+        self.hooks: dict[int, Callable[[Any], Any]] | None = None
+        self.cotangents: list[Any] | None = None
+
+
+class Node:
+    """One recorded operation, or a leaf (``primitive`` is None), on the tape of one level.
+
+    ``parents`` has an entry an operand: a Node on the same tape, else what is known of a constant (a number
+    or a Constant). ``saved`` has the values of the operands and of the result that the rule needs, None elsewhere;
+    it is None itself once the sweep has freed it. Nothing here refers to a Tensor of the same level.
+    """
+
+    __slots__ = ("__weakref__", "code", "dtype", "extra", "fast", "level", "offset", "parents", "primitive", "saved", "scope", "shape", "static")
+
+    primitive: Primitive | None
+    parents: tuple[Any, ...]
+    saved: tuple[Any, ...] | None
+    static: Mapping[str, Any]
+    level: int
+    fast: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scope: Scope | None
+    code: CodeType
+    offset: int
+    extra: Extra | None
+
+    @property
+    def line(self) -> Line:
+        """Where the operation was written; inside the package, where its composite was called."""
+        here = Line(self.code, self.offset)
+        scope = self.scope
+        while here.inside and scope is not None:
+            here = Line(scope.code, scope.offset)
+            scope = scope.parent
+        return here
+
+    @property
+    def title(self) -> str:
+        """The operation's name, for messages."""
+        return self.primitive.name if self.primitive is not None else "leaf"
+
+    def extras(self) -> Extra:
+        """The extras, made when first asked for."""
+        if self.extra is None:
+            self.extra = Extra()
+        return self.extra
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Node:
+        from autograd_bn.core.errors import GradientError
+
+        raise GradientError("a recorded graph cannot be copied; copy x.detach(), or run the function again on a copy of its inputs")
+
+    __copy__ = __reduce__ = __deepcopy__  # type: ignore[assignment]
+
+
+class Constant:
+    """A value that no gradient flows through. ``reason`` and ``line`` say where a graph was cut, if one was.
+
+    ``foreign`` memory may be changed by somebody else, so a rule that keeps it copies it first.
+    """
+
+    __slots__ = ("dtype", "foreign", "line", "name", "reason", "shape")
+    fast = level = -1
+
+    def __init__(
+        self,
+        shape: tuple[int, ...] | None = None,
+        dtype: Any = None,
+        name: str | None = None,
+        foreign: bool = False,
+        reason: str | None = None,
+        line: Line | None = None,
+    ) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.name = name
+        self.foreign = foreign
+        self.reason = reason
+        self.line = line
+
+
+CONSTANT = Constant()
+FOREIGN = Constant(foreign=True)
+
+
+class Dual:
+    """Forward mode: the value's tangent at one level."""
+
+    __slots__ = ("level", "tangent")
+    fast = NESTED
+
+    def __init__(self, level: int, tangent: Any) -> None:
+        self.level = level
+        self.tangent = tangent
+
+
+class Batch:
+    """``vmap``: the value's first axis holds ``size`` examples at one level."""
+
+    __slots__ = ("level", "size")
+    fast = NESTED
+
+    def __init__(self, level: int, size: int) -> None:
+        self.level = level
+        self.size = size

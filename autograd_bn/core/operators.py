@@ -1,0 +1,197 @@
+"""The fast path: one closure a binary operator or unary function, for plain arrays on one tape.
+
+Everything that can be done later is: no shape is checked, no name looked up. Whatever is unusual goes to
+`dispatch.apply`, which does the same at leisure.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from autograd_bn.core.dispatch import apply, explained, unrecorded
+from autograd_bn.core.node import CONSTANT, NO_STATIC, Constant, Node
+from autograd_bn.core.primitive import Primitive
+from autograd_bn.core.state import NESTED, current
+from autograd_bn.core.tensor import Tensor
+
+_getframe = sys._getframe
+_new = object.__new__
+
+
+class Unary(Protocol):
+    """A public function of one operand."""
+
+    primitive: Primitive
+    __name__: str
+
+    def __call__(self, x: Any, /) -> Tensor: ...
+
+
+class Binary(Protocol):
+    """A public function of two operands."""
+
+    primitive: Primitive
+    __name__: str
+
+    def __call__(self, x1: Any, x2: Any, /) -> Tensor: ...
+
+
+def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
+    """The method for ``tensor ∘ other``."""
+    forward = primitive.forward
+    both_x, both_y, both_out = primitive.kept(0b11, 2)
+    first_x, first_y, first_out = primitive.kept(0b01, 2)
+    second_x, second_y, second_out = primitive.kept(0b10, 2)
+
+    def operator(self: Tensor, other: Any) -> Any:
+        state = current()
+        gate = state.gate
+        n: Any = self.node
+        t = n.fast
+        a = self.value
+        cls = other.__class__
+        if cls is Tensor:
+            m: Any = other.node
+            u = m.fast
+            b = other.value
+        elif cls is float or cls is int:
+            m = b = other
+            u = -1
+        elif other is None or cls is str:
+            return NotImplemented
+        else:
+            return apply(primitive, (self, other))
+        if t == NESTED or u == NESTED or gate > NESTED:
+            return apply(primitive, (self, other))
+        try:
+            out = forward(a, b)
+        except Exception as error:
+            raise explained(primitive, (a, b), NO_STATIC, error) from error
+        if t >= gate:
+            if t == u:
+                saved = (a if both_x else None, b if both_y else None, out if both_out else None)
+            elif u < gate:
+                if m.__class__ is Constant:
+                    if first_y and m.foreign:
+                        b = b.copy()
+                elif m.__class__ is Node:
+                    m = CONSTANT
+                saved = (a if first_x else None, b if first_y else None, out if first_out else None)
+            else:
+                return apply(primitive, (self, other))
+        elif u >= gate:
+            if n.__class__ is Constant:
+                if second_x and n.foreign:
+                    a = a.copy()
+            else:
+                n = CONSTANT
+            saved = (a if second_x else None, b if second_y else None, out if second_out else None)
+            t = u
+        else:
+            result = _new(Tensor)
+            result.value = out
+            result.node = CONSTANT if n is m else unrecorded(primitive, (n, m), 0, out)
+            return result
+        node = _new(Node)
+        node.primitive = primitive
+        node.parents = (n, m)
+        node.saved = saved
+        node.static = NO_STATIC
+        node.level = node.fast = t
+        node.shape = out.shape
+        node.dtype = out.dtype
+        node.scope = state.scope
+        frame = _getframe(1)
+        node.code = frame.f_code
+        node.offset = frame.f_lasti
+        node.extra = None
+        result = _new(Tensor)
+        result.value = out
+        result.node = node
+        return result
+
+    return operator
+
+
+def reflected_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
+    """The method for ``number ∘ tensor``."""
+    forward = primitive.forward
+    keep_x, keep_y, keep_out = primitive.kept(0b10, 2)
+
+    def operator(self: Tensor, other: Any) -> Any:
+        state = current()
+        n: Any = self.node
+        t = n.fast
+        cls = other.__class__
+        if (cls is not float and cls is not int) or not state.gate <= t < NESTED:
+            if other is None or cls is str:
+                return NotImplemented
+            return apply(primitive, (other, self))
+        b = self.value
+        out = forward(other, b)
+        node = _new(Node)
+        node.primitive = primitive
+        node.parents = (other, n)
+        node.saved = (other if keep_x else None, b if keep_y else None, out if keep_out else None)
+        node.static = NO_STATIC
+        node.level = node.fast = t
+        node.shape = out.shape
+        node.dtype = out.dtype
+        node.scope = state.scope
+        frame = _getframe(1)
+        node.code = frame.f_code
+        node.offset = frame.f_lasti
+        node.extra = None
+        result = _new(Tensor)
+        result.value = out
+        result.node = node
+        return result
+
+    return operator
+
+
+def unary_function(primitive: Primitive) -> Callable[[Any], Any]:
+    """The function of one operand; also serves as a method."""
+    forward = primitive.forward
+    keep_x, keep_out = primitive.kept(0b1, 1)
+
+    def function(x: Any, /) -> Any:
+        if x.__class__ is not Tensor:
+            return apply(primitive, (x,))
+        state = current()
+        n = x.node
+        t = n.fast
+        if not state.gate <= t < NESTED:
+            return apply(primitive, (x,))
+        a = x.value
+        out = forward(a)
+        node = _new(Node)
+        node.primitive = primitive
+        node.parents = (n,)
+        node.saved = (a if keep_x else None, out if keep_out else None)
+        node.static = NO_STATIC
+        node.level = node.fast = t
+        node.shape = out.shape
+        node.dtype = out.dtype
+        node.scope = state.scope
+        frame = _getframe(1)
+        node.code = frame.f_code
+        node.offset = frame.f_lasti
+        node.extra = None
+        result = _new(Tensor)
+        result.value = out
+        result.node = node
+        return result
+
+    return function
+
+
+def binary_function(primitive: Primitive) -> Callable[[Any, Any], Any]:
+    """The function of two operands, either of which may be anything array-like."""
+
+    def function(x1: Any, x2: Any, /) -> Any:
+        return apply(primitive, (x1, x2))
+
+    return function

@@ -1,0 +1,197 @@
+"""The record of a primitive: everything that eager execution, both modes, drawing, testing and compilation read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from autograd_bn.core.errors import ShapeError
+
+if TYPE_CHECKING:
+    from autograd_bn.core.graph import GraphNode
+
+
+class Abstract(NamedTuple):
+    """The shape and dtype of a value that need not exist. A weak Python number has its type as its dtype."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+
+class Domain(NamedTuple):
+    """Where an operand may be sampled: an interval, and points (kinks, poles) to keep away from by ``margin``."""
+
+    low: float = -2.0
+    high: float = 2.0
+    avoid: tuple[float, ...] = ()
+    margin: float = 0.1
+
+
+REAL = Domain()
+POSITIVE = Domain(0.2, 3.0)
+
+
+class Primitive:
+    """An operation with its rules. Made by a constructor (`elementwise`, `linear`, `contraction`, `reduction`), never by hand.
+
+    Attributes
+    ----------
+    name, label
+        What code and drawings call it. A label may be a function of the drawn node.
+    forward
+        Arrays and static parameters to an array.
+    vjp
+        ``(g, saved, parents, static)`` to one cotangent an operand, None where none flows.
+    jvp
+        ``(tangents, operands, out, static)`` to the tangent of the result; a tangent may be None.
+    batch
+        ``(operands, batched, static)`` to the result with the batch on axis 0.
+    abstract
+        ``(operands, static)``, all Abstract, to the Abstract of the result.
+    needs
+        For each operand, which positions of (operands…, result) its cotangent needs; one entry serves any number.
+    broadcasts
+        Whether operands are broadcast, so that a cotangent may have to be summed to its operand's shape.
+    aliases
+        Whether the result may share the memory of the operand.
+    code
+        Scalar code for fusion, if there is any.
+    domains
+        An operand's Domain each (the last serves the rest).
+    """
+
+    __slots__ = (
+        "_kept",
+        "abstract",
+        "aliases",
+        "batch",
+        "broadcasts",
+        "code",
+        "differentiable",
+        "domains",
+        "example",
+        "forward",
+        "jvp",
+        "label",
+        "name",
+        "needs",
+        "vjp",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        *,
+        vjp: Callable[..., Sequence[Any]] | None = None,
+        jvp: Callable[..., Any] | None = None,
+        batch: Callable[..., Any],
+        abstract: Callable[..., Abstract],
+        label: str | Callable[[GraphNode], str] | None = None,
+        needs: tuple[frozenset[int], ...] = (frozenset(),),
+        broadcasts: bool = False,
+        aliases: bool = False,
+        code: str | None = None,
+        domains: tuple[Domain, ...] = (REAL,),
+        example: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] | None = None,
+    ) -> None:
+        self.name = name
+        self.forward = forward
+        self.vjp = vjp
+        self.jvp = jvp
+        self.batch = batch
+        self.abstract = abstract
+        self.label = label if label is not None else name
+        self.needs = needs
+        self.broadcasts = broadcasts
+        self.aliases = aliases
+        self.code = code
+        self.domains = domains
+        self.example = example
+        self.differentiable = vjp is not None
+        self._kept: dict[tuple[int, int], tuple[bool, ...]] = {}
+        if name in registry:
+            raise ValueError(f"a primitive named {name!r} exists already")
+        registry[name] = self
+
+    def kept(self, mask: int, count: int) -> tuple[bool, ...]:
+        """Which of the ``count`` operands and the result to save, when the operands in ``mask`` need a cotangent."""
+        key = (mask, count)
+        found = self._kept.get(key)
+        if found is None:
+            last = len(self.needs) - 1
+            wanted: set[int] = set()
+            for i in range(count):
+                if mask >> i & 1:
+                    wanted |= self.needs[min(i, last)]
+            found = self._kept[key] = tuple(i in wanted for i in range(count)) + (-1 in wanted,)
+        return found
+
+    def __call__(self, *operands: Any, **static: Any) -> Any:
+        """The raw operation: arrays give an array, and any tensor among them a recorded tensor."""
+        for x in operands:
+            if isinstance(x, Traced):
+                return apply(self, operands, static)
+        return self.forward(*operands, **static)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return (registry.__getitem__, (self.name,))
+
+
+class Traced:
+    """Base of Tensor, so that this module can tell one without importing it."""
+
+    __slots__ = ()
+
+
+registry: dict[str, Primitive] = {}
+"""Every primitive by name."""
+
+
+class _Raw:
+    """The raw operations by name: ``raw.exp(x)``. The rules are written in them."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Primitive:
+        try:
+            return registry[name]
+        except KeyError:
+            raise AttributeError(f"no primitive is named {name!r}") from None
+
+
+raw = _Raw()
+
+
+def apply(primitive: Primitive, operands: Sequence[Any], static: dict[str, Any]) -> Any:
+    """Run and, where a gradient is required, record; replaced by `dispatch` when it is imported."""
+    raise NotImplementedError
+
+
+def abstract_of(x: Any) -> Abstract:
+    """The shape and dtype of an operand."""
+    if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic):
+        return Abstract((), np.dtype(bool) if isinstance(x, bool) else type(x))
+    return Abstract(x.shape, x.dtype)
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The common shape, or a ShapeError that names the axis."""
+    rank = max((len(s) for s in shapes), default=0)
+    padded = [(1,) * (rank - len(s)) + s for s in shapes]
+    out = []
+    for axis, sizes in enumerate(zip(*padded, strict=True)):
+        wide = {n for n in sizes if n != 1}
+        if len(wide) > 1:
+            listed = " and ".join(map(str, shapes))
+            raise ShapeError(
+                f"shapes {listed} do not broadcast: axis {axis - rank} has sizes {' and '.join(str(s[axis]) for s in padded)}, "
+                "which must be equal or 1"
+            )
+        out.append(wide.pop() if wide else 1)
+    return tuple(out)

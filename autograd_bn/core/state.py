@@ -1,0 +1,219 @@
+"""What surrounds an operation: is it recorded, in which scope, with which extras. Held in a context variable, never global.
+
+`gate` is all that the fast path looks at: a tape whose level is below it is not recorded. It is the same
+as `floor`, except when something unusual must see every operation; then it lies above every level.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import CodeType
+from typing import TypeVar
+
+from autograd_bn.core.lines import caller_line
+
+NESTED = 1 << 62
+"""Stands for the level of a value that is not a plain array on one tape: the general path handles it."""
+
+SLOW = NESTED + 1
+"""A gate above everything: every operation takes the general path."""
+
+_levels = itertools.count(1)
+
+
+def fresh_level() -> int:
+    """A level above every one that exists; level 0 is the tape of ``backward()``."""
+    return next(_levels)
+
+
+class Scope:
+    """A named part of the program: one call of a composite or of a module. A drawing shows it as a cluster."""
+
+    __slots__ = ("code", "name", "offset", "parent")
+
+    def __init__(self, name: str, parent: Scope | None, code: CodeType, offset: int) -> None:
+        self.name = name
+        self.parent = parent
+        self.code = code
+        self.offset = offset
+
+    def path(self) -> tuple[Scope, ...]:
+        """The scopes from the outermost to this one."""
+        found: list[Scope] = []
+        scope: Scope | None = self
+        while scope is not None:
+            found.append(scope)
+            scope = scope.parent
+        return tuple(reversed(found))
+
+    def __repr__(self) -> str:
+        return "/".join(scope.name for scope in self.path())
+
+
+class State:
+    """An immutable snapshot of the surroundings of an operation."""
+
+    __slots__ = ("cut", "effects", "floor", "gate", "keep", "scope")
+
+    def __init__(
+        self,
+        floor: int = 0,
+        scope: Scope | None = None,
+        keep: bool = False,
+        effects: bool = True,
+        cut: Callable[[], object] | None = None,
+    ) -> None:
+        self.floor = floor
+        self.gate = SLOW if keep else floor
+        self.scope = scope
+        self.keep = keep
+        self.effects = effects
+        self.cut = cut
+
+
+_STATE: ContextVar[State] = ContextVar("autograd_bn", default=State())  # noqa: B039 - a State is immutable
+current = _STATE.get
+enter = _STATE.set
+leave = _STATE.reset
+
+
+@contextmanager
+def _with(state: State) -> Iterator[None]:
+    token = enter(state)
+    try:
+        yield
+    finally:
+        leave(token)
+
+
+def no_grad() -> _Decorating:
+    """Record nothing inside: results do not require a gradient.
+
+    Works as a context manager and as a decorator. A transform (``grad``, ``vjp``) that is called inside still
+    differentiates what it is given; forward mode is not affected. Each thread has its own setting.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> x = ab.tensor(2.0, requires_grad=True)
+    >>> with ab.no_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    False
+    """
+    return _Decorating(False)
+
+
+def enable_grad() -> _Decorating:
+    """Record again inside a ``no_grad`` block.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> x = ab.tensor(2.0, requires_grad=True)
+    >>> with ab.no_grad(), ab.enable_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    True
+    """
+    return _Decorating(True)
+
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+class _Decorating:
+    """A grad mode as a context manager, re-entrant and usable as a decorator."""
+
+    __slots__ = ("_on", "_tokens")
+
+    def __init__(self, on: bool) -> None:
+        self._on = on
+        self._tokens: list[object] = []
+
+    def __enter__(self) -> None:
+        state = current()
+        line = caller_line(2)
+        floor = 0 if self._on else fresh_level()
+        cut = None if self._on else lambda: line
+        self._tokens.append(enter(State(floor, state.scope, state.keep, state.effects, cut)))
+
+    def __exit__(self, *exception: object) -> None:
+        leave(self._tokens.pop())  # type: ignore[arg-type]
+
+    def __call__(self, function: Function) -> Function:
+        import functools
+
+        on = self._on
+
+        @functools.wraps(function)
+        def wrapped(*args: object, **kwargs: object) -> object:
+            with _Decorating(on):
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on tensors that require a gradient are recorded here.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.is_grad_enabled()
+    True
+    """
+    return current().floor == 0
+
+
+@contextmanager
+def record() -> Iterator[None]:
+    """Keep every value of the forward pass and the cotangent of every edge of the backward pass.
+
+    Plain runs keep only what the rules need. Inside this block each operation keeps its result and each edge the
+    gradient that flows along it, so that a drawing can show them.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    >>> with ab.record():
+    ...     y = (x * 3.0).sum()
+    ...     y.backward()
+    >>> ab.graph(y).nodes[1].cotangents[0]
+    array([3., 3.])
+    """
+    state = current()
+    with _with(State(state.floor, state.scope, True, state.effects, state.cut)):
+        yield
+
+
+@contextmanager
+def no_effects() -> Iterator[None]:
+    """Leave running statistics and other assigned state as they are."""
+    state = current()
+    with _with(State(state.floor, state.scope, state.keep, False, state.cut)):
+        yield
+
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Group the operations inside under a name; a drawing shows the group as a cluster.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> x = ab.tensor(2.0, requires_grad=True)
+    >>> with ab.scope("square"):
+    ...     y = x * x
+    >>> ab.graph(y).nodes[-1].scope
+    square
+    """
+    state = current()
+    line = caller_line(3)
+    inner = Scope(name, state.scope, line.code, line.offset)
+    with _with(State(state.floor, inner, state.keep, state.effects, state.cut)):
+        yield

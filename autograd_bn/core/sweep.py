@@ -1,0 +1,209 @@
+"""The reverse sweep: cotangents from outputs to leaves, each operation once, without recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.errors import DtypeError, GradientError, RuleError, ShapeError
+from autograd_bn.core.node import Node
+from autograd_bn.core.primitive import raw
+from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave
+from autograd_bn.core.structural import unbroadcast
+from autograd_bn.core.tensor import Tensor, asarray, why_constant
+
+
+def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) -> dict[Node, Any]:
+    """Pull cotangents from the roots back to the leaves.
+
+    Parameters
+    ----------
+    roots
+        Nodes, each with the cotangent of its value.
+    free
+        Let go of saved values as the sweep passes them.
+    tape
+        Record the sweep on the nodes' own level (``create_graph``): the rules then run on tensors.
+
+    Returns the cotangent of each leaf that was reached, and of each node that retains its gradient.
+    """
+    cotangents: dict[Node, Any] = {}
+    pending: dict[Node, int] = {}
+    stack: list[Node] = []
+    for node, seed in roots:
+        if node in cotangents:
+            cotangents[node] = cotangents[node] + seed
+        else:
+            cotangents[node] = seed
+            stack.append(node)
+            pending[node] = 0
+    starts = list(stack)
+    while stack:
+        for parent in stack.pop().parents:
+            if parent.__class__ is Node:
+                if parent in pending:
+                    pending[parent] += 1
+                else:
+                    pending[parent] = 1
+                    stack.append(parent)
+    ready = [node for node in starts if not pending[node]]
+    keep = current().keep
+    found: dict[Node, Any] = {}
+    while ready:
+        node = ready.pop()
+        g = cotangents.pop(node, None)
+        extra = node.extra
+        if extra is not None and g is not None:
+            if extra.hooks:
+                g = _hooked(node, g)
+            if extra.retain:
+                found[node] = g
+        primitive = node.primitive
+        if primitive is None:
+            if g is not None:
+                found[node] = g
+            continue
+        parents = node.parents
+        if g is None:
+            gradients: Any = (None,) * len(parents)
+        else:
+            saved = node.saved
+            if saved is None:
+                raise _freed(node)
+            if tape:
+                saved = _taped(node, saved)
+            try:
+                gradients = primitive.vjp(g, saved, parents, node.static)  # type: ignore[misc]
+            except Exception as error:
+                _annotate(error, node)
+                raise
+            if len(gradients) != len(parents):
+                raise RuleError(f"the rule of {primitive.name} returned {len(gradients)} cotangents for {len(parents)} operands\n  operation at {node.line}")
+        if free:
+            node.saved = None
+        if keep:
+            _keep(node, g, gradients)
+        for parent, c in zip(parents, gradients):  # noqa: B905 - checked above
+            if parent.__class__ is Node:
+                if c is not None:
+                    if c.shape != parent.shape:
+                        c = _fitted(c, parent, node)
+                    if c.dtype is not parent.dtype:
+                        c = _cast(c, parent.dtype)
+                    old = cotangents.get(parent)
+                    cotangents[parent] = c if old is None else old + c
+                count = pending[parent] - 1
+                if count:
+                    pending[parent] = count
+                else:
+                    ready.append(parent)
+    return found
+
+
+def _fitted(c: Any, parent: Node, node: Node) -> Any:
+    """A cotangent summed to its operand's shape, where the primitive broadcasts; else the rule is wrong."""
+    primitive = node.primitive
+    assert primitive is not None
+    if primitive.broadcasts:
+        try:
+            return raw.broadcast_to(c, shape=parent.shape) if len(c.shape) < len(parent.shape) else unbroadcast(c, parent.shape)
+        except (ValueError, IndexError):
+            pass
+    raise RuleError(f"the rule of {primitive.name} returned a cotangent of shape {c.shape} for an operand of shape {parent.shape}\n  operation at {node.line}")
+
+
+def _cast(c: Any, dtype: np.dtype[Any]) -> Any:
+    return c if c.dtype == dtype else raw.astype(c, dtype=dtype)
+
+
+def _taped(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The saved values as tensors on the tape they came from, so that the rule itself is recorded."""
+    owners = (*node.parents, node)
+    return tuple(Tensor(v, p) if v is not None and p.__class__ is Node else v for v, p in zip(saved, owners, strict=True))
+
+
+def _hooked(node: Node, g: Any) -> Any:
+    assert node.extra is not None and node.extra.hooks is not None
+    for hook in list(node.extra.hooks.values()):
+        changed = hook(g if isinstance(g, Tensor) else Tensor(g))
+        if changed is not None:
+            changed = asarray(changed)
+            if changed.shape != node.shape:
+                raise ShapeError(f"a hook on {node.title} returned shape {changed.shape} for a gradient of shape {node.shape}\n  operation at {node.line}")
+            g = changed if isinstance(g, Tensor) else changed.value
+    return g
+
+
+def _keep(node: Node, g: Any, gradients: Any) -> None:
+    """What ``record()`` keeps: the whole cotangent of the result, and of each edge as it leaves the rule."""
+    extra = node.extras()
+    if not extra.retain:
+        extra.gradient = g if g is None or isinstance(g, Tensor) else Tensor(g)
+    kept = []
+    for parent, c in zip(node.parents, gradients, strict=True):
+        if c is not None and parent.__class__ is Node and c.shape != parent.shape:
+            c = _fitted(c, parent, node)
+        kept.append(c if parent.__class__ is Node else None)
+    extra.cotangents = kept
+
+
+def _freed(node: Node) -> GradientError:
+    return GradientError(
+        f"the graph was freed by an earlier backward(): the values saved by {node.title} are gone; "
+        f"call the first one with retain_graph=True, or run the forward pass again\n  operation at {node.line}"
+    )
+
+
+def _annotate(error: Exception, node: Node) -> None:
+    error.add_note(f"while differentiating {node.title}, shape {node.shape}, dtype {node.dtype}\n  operation at {node.line}")
+
+
+def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph: bool) -> None:
+    """``Tensor.backward``: see there."""
+    node = output.node
+    if node.__class__ is not Node:
+        raise GradientError(f"backward(): nothing to differentiate, the tensor does not require a gradient{why_constant(node)}; make a leaf with requires_grad=True")
+    if node.level != 0 or node.fast == NESTED:
+        raise GradientError("backward() belongs to the outer tape; inside ab.grad, ab.vjp or ab.jvp return the value and let the transform differentiate it")
+    state = current()
+    if state.floor > 0 and create_graph:
+        raise GradientError("backward(create_graph=True) inside no_grad() would record nothing; move it out, or use ab.enable_grad()")
+    seed = _seed(output, gradient)
+    token = None
+    if create_graph:
+        seed = seed if isinstance(seed, Tensor) else Tensor(seed)
+    else:
+        seed = seed.value if isinstance(seed, Tensor) else seed
+        token = enter(State(fresh_level(), state.scope, state.keep, state.effects, state.cut))
+    try:
+        found = sweep([(node, seed)], free=not (retain_graph or create_graph), tape=create_graph)
+        published = []
+        for leaf, g in found.items():
+            extra = leaf.extras()
+            new = g if isinstance(g, Tensor) else Tensor(g)
+            published.append((extra, new if extra.gradient is None else extra.gradient + new))
+    finally:
+        if token is not None:
+            leave(token)
+    for extra, total in published:
+        extra.gradient = total
+
+
+def _seed(output: Tensor, gradient: Any) -> Any:
+    if gradient is None:
+        if output.size != 1:
+            raise GradientError(
+                f"backward() of a tensor of shape {output.shape} needs a seed: call backward(gradient) with one of that shape, "
+                f"or reduce first, as in y.sum().backward()\n  made by {output.node.title} at {output.node.line}"
+            )
+        return np.ones(output.shape, output.dtype)
+    seed = asarray(gradient)
+    if seed.shape != output.shape:
+        raise ShapeError(f"the seed of backward() has shape {seed.shape}, the tensor {output.shape}; they must be equal")
+    if seed.dtype != output.dtype:
+        if seed.dtype.kind == "c" or (seed.dtype.kind == "f" and isinstance(gradient, (Tensor, np.ndarray))):
+            raise DtypeError(f"the seed of backward() has dtype {seed.dtype}, the tensor {output.dtype}; convert it with .astype('{output.dtype}')")
+        seed = seed.astype(output.dtype)
+    return seed

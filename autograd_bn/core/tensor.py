@@ -1,0 +1,428 @@
+"""The tensor: a value, and the node that says how it came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, MutationError, ShapeError
+from autograd_bn.core.lines import Line, caller_line
+from autograd_bn.core.methods import Methods
+from autograd_bn.core.node import CONSTANT, NO_STATIC, Batch, Constant, Dual, Extra, Node
+from autograd_bn.core.primitive import Traced
+from autograd_bn.core.state import NESTED, current
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Array = np.ndarray[Any, Any]
+
+
+class Tensor(Methods, Traced):
+    """An array whose operations are recorded, so that gradients can flow back through them.
+
+    Make one with `tensor` (copies) or `asarray` (shares). ``value`` holds the array (or, inside a transform,
+    a tensor of the level below) and ``node`` its history; both are read-only by convention.
+    """
+
+    __slots__ = ("__weakref__", "node", "value")
+
+    value: Any
+    node: Any
+
+    def __init__(self, value: Any, node: Any = CONSTANT) -> None:
+        self.value = value
+        self.node = node
+
+    # What it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        shape: tuple[int, ...] = self.value.shape
+        return shape[1:] if self.node.__class__ is Batch else shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The element type."""
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on it are recorded on the tape of ``backward()`` or of a transform."""
+        return self.node.level >= 0  # type: ignore[no-any-return]
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user rather than by a recorded operation."""
+        return not (self.node.__class__ is Node and self.node.primitive is not None)
+
+    @property
+    def name(self) -> str | None:
+        """The name that drawings and errors show."""
+        if self.node.__class__ is Node:
+            return self.node.extra.name if self.node.extra is not None else None
+        return self.node.name if self.node.__class__ is Constant else None
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        if self.node.__class__ is Node:
+            self.node.extras().name = name
+        elif self.node.__class__ is Constant:
+            old = self.node
+            self.node = Constant(self.value.shape, self.value.dtype, name, old.foreign, old.reason, old.line)
+
+    # Gradients
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient of a leaf, or of a tensor that was told to ``retain_grad()``; None before ``backward()``."""
+        if self.node.__class__ is Node and self.node.extra is not None:
+            return self.node.extra.gradient  # type: ignore[no-any-return]
+        return None
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if self.node.__class__ is not Node:
+            if gradient is None:
+                return
+            raise GradientError("grad can be set only on a tensor that requires a gradient")
+        if gradient is not None:
+            gradient = asarray(gradient)
+            if gradient.shape != self.shape or gradient.dtype != self.dtype:
+                raise ShapeError(f"a gradient must have the tensor's shape {self.shape} and dtype {self.dtype}, got {gradient.shape} {gradient.dtype}")
+        self.node.extras().gradient = gradient
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this intermediate result in ``grad`` too.
+
+        Raises GradientError if the tensor does not require a gradient.
+        """
+        self._recorded("retain_grad").extras().retain = True
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call ``hook`` with the tensor's whole gradient during the sweep; what it returns, if anything, replaces it.
+
+        Returns a function that removes the hook. The replacement must have the same shape.
+        """
+        extra = self._recorded("register_hook").extras()
+        if extra.hooks is None:
+            extra.hooks = {}
+        key = max(extra.hooks, default=-1) + 1
+        extra.hooks[key] = hook
+        hooks = extra.hooks
+        return lambda: cast(None, hooks.pop(key, None))
+
+    def backward(self, gradient: npt.ArrayLike | Tensor | None = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Add to the ``grad`` of every leaf the gradient of this tensor, weighted by ``gradient``.
+
+        Parameters
+        ----------
+        gradient
+            The seed, of this tensor's shape; may be left out for a single element (1).
+        retain_graph
+            Keep the saved values, so that ``backward()`` can be called again.
+        create_graph
+            Record the sweep itself, so that the gradients can be differentiated. Implies ``retain_graph``.
+
+        Raises
+        ------
+        GradientError
+            If nothing here requires a gradient (it says where the graph was cut), the graph was freed, or a seed is missing.
+        ShapeError, DtypeError
+            If the seed does not fit.
+
+        Examples
+        --------
+        >>> import autograd_bn as ab
+        >>> x = ab.tensor([1.0, 2.0], requires_grad=True)
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        tensor([2., 4.])
+        """
+        from autograd_bn.core.sweep import backward
+
+        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+
+    def detach(self) -> Tensor:
+        """The same value with no history: no gradient flows through the result."""
+        if self.node.__class__ is Batch:
+            inner = self.value.detach() if isinstance(self.value, Tensor) else self.value
+            return Tensor(inner, self.node)
+        if self.node.level < 0:
+            return Tensor(self.value, self.node)
+        if isinstance(self.value, Tensor):
+            return self.value.detach()
+        return Tensor(self.value, Constant(self.value.shape, self.value.dtype, self.name, False, "detach()", caller_line(2)))
+
+    def _recorded(self, what: str) -> Node:
+        if self.node.__class__ is not Node:
+            raise GradientError(f"{what}: the tensor does not require a gradient{why_constant(self.node)}")
+        return self.node  # type: ignore[no-any-return]
+
+    # Conversions
+
+    def numpy(self) -> Array:
+        """The value as a read-only array that shares memory. Use ``np.array(t.detach())`` for one to write into.
+
+        Raises ConversionError inside a transform, where the value is not a plain array.
+        """
+        self._plain("numpy()", "use ab operations, or move the conversion out of the function")
+        view = np.asarray(self.value).view()
+        view.flags.writeable = False
+        return view
+
+    def item(self) -> Any:
+        """The single element as a Python number, detached.
+
+        Raises OperationError if there is not exactly one element.
+        """
+        return plain(self).item()
+
+    def tolist(self) -> Any:
+        """The elements as nested Python lists, detached."""
+        return plain(self).tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        self._constant("np.asarray(tensor)", "call .detach() first, or use the function of autograd_bn")
+        if dtype is not None or copy:
+            return np.array(self.value, dtype=dtype)
+        view = np.asarray(self.value).view()
+        view.flags.writeable = False
+        return view
+
+    def __float__(self) -> float:
+        self._constant("float(tensor)", "call .item() to take the number out of the graph")
+        return float(self.value)
+
+    def __int__(self) -> int:
+        self._constant("int(tensor)", "call .item() to take the number out of the graph")
+        return int(self.value)
+
+    def __complex__(self) -> complex:
+        self._constant("complex(tensor)", "call .item() to take the number out of the graph")
+        return complex(self.value)
+
+    def __index__(self) -> int:
+        self._constant("a tensor used as an index", "call .item()")
+        return self.value.__index__()  # type: ignore[no-any-return]
+
+    def __bool__(self) -> bool:
+        return bool(plain(self))
+
+    def _plain(self, what: str, remedy: str) -> None:
+        if isinstance(self.value, Tensor) or self.node.fast == NESTED:
+            raise ConversionError(f"{what} of a tensor inside a transform would drop its derivative; {remedy}")
+
+    def _constant(self, what: str, remedy: str) -> None:
+        self._plain(what, remedy)
+        if self.node.level >= 0:
+            raise ConversionError(
+                f"{what}: the tensor of shape {self.shape}, dtype {self.dtype} requires a gradient, which the conversion would drop; {remedy}"
+                f"\n  made by {self.node.title} at {self.node.line}"
+            )
+
+    # Python's protocols
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a tensor without axes")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape:
+            raise TypeError("iteration over a tensor without axes")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __repr__(self) -> str:
+        inner = self
+        while isinstance(inner.value, Tensor):
+            inner = inner.value
+        text = np.array2string(np.asarray(inner.value), separator=", ", prefix="tensor(")
+        notes = "" if inner.dtype in (np.float64, np.int64, np.bool_) else f", dtype={inner.dtype}"
+        if self.name is not None:
+            notes += f", name={self.name!r}"
+        if self.node.__class__ is Node:
+            made = self.node.primitive
+            notes += ", requires_grad=True" if made is None else f", made_by={made.name}"
+        elif self.node.__class__ in (Dual, Batch):
+            notes += ", dual" if self.node.__class__ is Dual else ", batched"
+        return f"tensor({text}{notes})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec and self.size == 1 else str(self), spec)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __setitem__(self, key: object, value: object) -> None:
+        raise MutationError(
+            f"item assignment on a tensor of shape {self.shape} is not recorded yet; build the result with ab.where, ab.concat or ab.stack instead"
+        )
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._updated("+=", self + other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._updated("-=", self - other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._updated("*=", self * other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._updated("/=", self / other)
+
+    def _updated(self, symbol: str, result: Tensor) -> Tensor:
+        if self.node.__class__ is Node and self.node.primitive is None and current().floor == 0:
+            raise MutationError(
+                f"{symbol} on a leaf of shape {self.shape} that requires a gradient would lose the leaf; "
+                "write y = x + … for a new tensor, or update a parameter with ab.assign(x, value)"
+            )
+        return result
+
+    def __copy__(self) -> Tensor:
+        return Tensor(self.value, self.node)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.node.level > 0 or not self.is_leaf:
+            raise GradientError("a tensor with a recorded history cannot be copied deeply; copy x.detach() instead")
+        copied = tensor(np.array(self.value), requires_grad=self.requires_grad, name=self.name)
+        gradient = self.grad
+        if gradient is not None:
+            copied.grad = tensor(plain(gradient))
+        memo[id(self)] = copied
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.node.level > 0 or not self.is_leaf:
+            raise GradientError("a tensor with a recorded history cannot be pickled; pickle x.detach() instead")
+        return (_rebuild, (np.array(self.value), self.requires_grad, self.name))
+
+
+def _rebuild(value: Array, requires_grad: bool, name: str | None) -> Tensor:
+    return tensor(value, requires_grad=requires_grad, name=name)
+
+
+def plain(x: Any) -> Any:
+    """The array under a tensor, whatever levels lie above it."""
+    while isinstance(x, Tensor):
+        if x.node.__class__ is Batch:
+            raise ConversionError("a batched tensor inside vmap has no single value; branch with ab.where instead of if")
+        x = x.value
+    return x
+
+
+def why_constant(node: Any) -> str:
+    """Where the graph was cut, for a message; empty where nothing is known."""
+    if node.__class__ is Constant and node.reason is not None:
+        return f": the graph was cut by {node.reason} at {node.line}"
+    return ""
+
+
+def leaf(value: Any, level: int, name: str | None = None, line: Line | None = None) -> Tensor:
+    """A new leaf on the tape of ``level``."""
+    node = Node()
+    node.primitive = None
+    node.parents = ()
+    node.saved = ()
+    node.static = NO_STATIC
+    node.level = level
+    node.fast = NESTED if isinstance(value, Tensor) else level
+    node.shape = value.shape
+    node.dtype = value.dtype
+    node.scope = None
+    if line is None:
+        line = caller_line(3)
+    node.code = line.code
+    node.offset = line.offset
+    node.extra = Extra(name)
+    return Tensor(value, node)
+
+
+def tensor(data: npt.ArrayLike | Tensor, *, dtype: npt.DTypeLike | None = None, requires_grad: bool = False, name: str | None = None) -> Tensor:
+    """Make a tensor from a copy of data.
+
+    Parameters
+    ----------
+    data
+        Numbers, nested sequences, an array or a tensor (whose value is taken, without its history).
+    dtype
+        NumPy's choice for the data unless given.
+    requires_grad
+        Whether to record what is done with it. Needs a real floating dtype.
+    name
+        What drawings and errors call it.
+
+    Raises
+    ------
+    DtypeError
+        If the data are not numbers, or a gradient is required of integers, booleans or complex numbers.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    tensor([1., 2.], name='x', requires_grad=True)
+    """
+    value = np.array(_untracked(data), dtype=dtype, order="K")
+    _check_numbers(value)
+    if requires_grad:
+        check_differentiable(value.dtype, "requires_grad=True")
+        return leaf(value, 0, name)
+    return Tensor(value, Constant(value.shape, value.dtype, name))
+
+
+def asarray(data: npt.ArrayLike | Tensor, *, dtype: npt.DTypeLike | None = None) -> Tensor:
+    """A tensor that shares the memory of an array where possible; a tensor comes back as it is, with its history.
+
+    Because somebody else may write into shared memory, a rule that must keep it for the backward pass copies it first.
+
+    Examples
+    --------
+    >>> import numpy as np, autograd_bn as ab
+    >>> a = np.zeros(2)
+    >>> t = ab.asarray(a)
+    >>> a[0] = 1
+    >>> t
+    tensor([1., 0.])
+    """
+    if isinstance(data, Tensor):
+        return data if dtype is None or data.dtype == np.dtype(dtype) else data.astype(dtype)
+    value = np.asarray(data, dtype=dtype)
+    _check_numbers(value)
+    return Tensor(value, Constant(value.shape, value.dtype, None, value is data or value.base is not None))
+
+
+def _untracked(data: Any) -> Any:
+    if isinstance(data, Tensor):
+        return plain(data)
+    if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
+        return [_untracked(x) for x in data]
+    return data
+
+
+def _check_numbers(value: Array) -> None:
+    if value.dtype.kind not in "biufc":
+        raise DtypeError(f"a tensor holds numbers, got data of dtype {value.dtype}")
+
+
+def check_differentiable(dtype: np.dtype[Any], what: str) -> None:
+    """Raise DtypeError unless the dtype is a real floating one."""
+    if dtype.kind != "f":
+        remedy: Literal["", "; convert it with .astype('float64')"] = "" if dtype.kind == "c" else "; convert it with .astype('float64')"
+        raise DtypeError(f"{what} needs a real floating dtype, got {dtype}{remedy}")

@@ -1,0 +1,90 @@
+"""Nested containers as a flat list of leaves and a structure to rebuild them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from autograd_bn.core.errors import OperationError
+
+
+class Container(NamedTuple):
+    """How to take a container apart into (children, what else it needs) and put it together again."""
+
+    flatten: Callable[[Any], tuple[Sequence[Any], Any]]
+    unflatten: Callable[[Any, Sequence[Any]], Any]
+
+
+_containers: dict[type, Container] = {}
+
+
+def register_container(kind: type, flatten: Callable[[Any], tuple[Sequence[Any], Any]], unflatten: Callable[[Any, Sequence[Any]], Any]) -> None:
+    """Let transforms look inside a type of container.
+
+    ``flatten(x)`` gives its children and whatever else is needed; ``unflatten(rest, children)`` makes a new one.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> class Pair:
+    ...     def __init__(self, a, b): self.a, self.b = a, b
+    >>> ab.register_container(Pair, lambda p: ((p.a, p.b), None), lambda _, children: Pair(*children))
+    >>> ab.grad(lambda p: p.a * p.b)(Pair(2.0, 3.0)).a
+    tensor(3.)
+    """
+    _containers[kind] = Container(flatten, unflatten)
+
+
+register_container(list, lambda x: (x, None), lambda _, children: list(children))
+register_container(tuple, lambda x: (x, None), lambda _, children: tuple(children))
+register_container(dict, lambda x: (list(x.values()), list(x)), lambda keys, children: dict(zip(keys, children, strict=True)))
+register_container(type(None), lambda _: ((), None), lambda _, __: None)
+
+
+class Structure(NamedTuple):
+    """The shape of a nested container; ``kind`` is None for a leaf."""
+
+    kind: type | None
+    rest: Any
+    children: tuple[Structure, ...]
+
+    def unflatten(self, leaves: Iterable[Any]) -> Any:
+        """Put leaves back into containers of this structure."""
+        return self._take(iter(leaves))
+
+    def _take(self, leaves: Any) -> Any:
+        if self.kind is None:
+            return next(leaves)
+        children = [child._take(leaves) for child in self.children]
+        if issubclass(self.kind, tuple) and hasattr(self.kind, "_fields"):
+            return self.kind(*children)
+        return _containers[self.kind].unflatten(self.rest, children)
+
+
+LEAF = Structure(None, None, ())
+
+
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """The leaves of nested containers in order, and their structure."""
+    leaves: list[Any] = []
+    return leaves, _flatten(tree, leaves)
+
+
+def _flatten(tree: Any, leaves: list[Any]) -> Structure:
+    kind = type(tree)
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return Structure(kind, None, tuple(_flatten(child, leaves) for child in tree))
+    container = _containers.get(kind)
+    if container is None:
+        leaves.append(tree)
+        return LEAF
+    children, rest = container.flatten(tree)
+    return Structure(kind, rest, tuple(_flatten(child, leaves) for child in children))
+
+
+def matched(tree: Any, structure: Structure, what: str) -> list[Any]:
+    """The leaves of a tree that must have a given structure. Raises OperationError if it has another."""
+    leaves, found = flatten(tree)
+    if found != structure:
+        raise OperationError(f"{what}: containers must be nested as in the value they belong to")
+    return leaves

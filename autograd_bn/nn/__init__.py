@@ -1,0 +1,1 @@
+from autograd_bn.nn import functional

@@ -1,0 +1,124 @@
+"""All primitives by family, and the methods and operators of Tensor that call them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.dispatch import apply
+from autograd_bn.core.errors import DtypeError
+from autograd_bn.core.methods import Methods
+from autograd_bn.core.operators import binary_operator, reflected_operator
+from autograd_bn.core.primitive import registry
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.ops import arithmetic, comparison, creation, exponential, indexing, linalg, reduction, shape
+
+OPERATORS = {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "truediv": "div",
+    "pow": "pow",
+    "matmul": "matmul",
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}
+"""Python's binary operators and their primitives."""
+
+METHODS = {
+    "sum": reduction.sum,
+    "mean": reduction.mean,
+    "max": reduction.max,
+    "min": reduction.min,
+    "reshape": shape.reshape,
+    "flatten": shape.flatten,
+    "permute_dims": shape.permute_dims,
+    "squeeze": shape.squeeze,
+    "astype": shape.astype,
+    "exp": exponential.exp,
+    "log": exponential.log,
+    "sqrt": exponential.sqrt,
+    "sin": exponential.sin,
+    "cos": exponential.cos,
+    "tanh": exponential.tanh,
+    "abs": arithmetic.abs,
+    "__neg__": arithmetic.negative,
+    "__abs__": arithmetic.abs,
+    "__getitem__": indexing.getitem,
+}
+"""Functions that are also methods."""
+
+
+def _method(function: Any) -> Any:
+    """NumPy's methods take the axis by position; otherwise the function itself serves."""
+    if "axis" not in (function.__kwdefaults__ or ()):
+        return function
+
+    def method(self: Tensor, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+        return function(self, axis=axis, keepdims=keepdims, **options)
+
+    method.__name__, method.__doc__ = function.__name__, function.__doc__
+    method.__qualname__ = f"Tensor.{function.__name__}"
+    return method
+
+
+def _transpose(self: Tensor) -> Tensor:
+    """All axes in reverse order."""
+    return shape.permute_dims(self, tuple(range(self.ndim))[::-1])
+
+
+for _name, _primitive in OPERATORS.items():
+    setattr(Methods, f"__{_name}__", binary_operator(registry[_primitive]))
+    if _name not in ("eq", "ne", "lt", "le", "gt", "ge"):
+        setattr(Methods, f"__r{_name}__", reflected_operator(registry[_primitive]))
+for _name, _function in METHODS.items():
+    setattr(Methods, _name, _method(_function))
+Methods.T = property(_transpose)  # type: ignore[attr-defined]
+Methods.mT = property(shape.matrix_transpose)  # type: ignore[attr-defined]
+
+_BY_NUMPY_NAME: dict[str, Any] = {
+    "sum": reduction.sum,
+    "mean": reduction.mean,
+    "max": reduction.max,
+    "amax": reduction.max,
+    "min": reduction.min,
+    "amin": reduction.min,
+    "reshape": shape.reshape,
+    "concatenate": lambda arrays, axis=0: shape.concat(arrays, axis=axis),
+    "stack": lambda arrays, axis=0: shape.stack(arrays, axis=axis),
+    "where": arithmetic.where,
+    "squeeze": shape.squeeze,
+    "expand_dims": lambda x, axis: shape.expand_dims(x, axis=axis),
+    "broadcast_to": shape.broadcast_to,
+    "transpose": lambda x, axes=None: _transpose(x) if axes is None else shape.permute_dims(x, axes),
+    "zeros_like": creation.zeros_like,
+    "ones_like": creation.ones_like,
+    "shape": lambda x: x.shape,
+    "ndim": lambda x: x.ndim,
+    "size": lambda x: x.size,
+}
+
+
+def _array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """NumPy's functions on tensors: ours of the same name, else a clear refusal."""
+    ours = _BY_NUMPY_NAME.get(func.__name__)
+    name = f"{func.__module__}.{func.__name__}".replace("numpy", "np")
+    if ours is None:
+        raise DtypeError(f"{name} has no recorded counterpart for tensors; use the functions of autograd_bn, or .detach().numpy() for the values alone")
+    if func.__name__ in ("sum", "mean", "max", "amax", "min", "amin") and len(args) == 2:
+        args, kwargs = args[:1], {**kwargs, "axis": args[1]}
+    kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue}
+    try:
+        return ours(*args, **kwargs)
+    except TypeError as error:
+        raise DtypeError(f"{name} with these arguments has no recorded counterpart for tensors: {error}") from error
+
+
+Tensor.__array_function__ = _array_function  # type: ignore[attr-defined]
+
+__all__ = ["METHODS", "OPERATORS", "apply", "comparison", "linalg"]

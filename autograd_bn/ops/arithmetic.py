@@ -1,0 +1,239 @@
+"""The four operations and their relatives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.constructors import binary, elementwise, unary
+from autograd_bn.core.dispatch import apply
+from autograd_bn.core.primitive import POSITIVE, Domain, raw
+from autograd_bn.core.tensor import Tensor
+
+NONZERO = Domain(-2.0, 2.0, avoid=(0.0,))
+ANY = Domain()
+
+add = binary(
+    "add",
+    np.add,
+    1,
+    1,
+    """Sum of two tensors, element by element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.add(ab.tensor([1.0, 2.0]), 10.0)
+    tensor([11., 12.])
+    """,
+    label="+",
+    code="x + y",
+)
+
+subtract = binary(
+    "sub",
+    np.subtract,
+    1,
+    -1,
+    """Difference of two tensors, element by element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.subtract(ab.tensor([1.0, 2.0]), 1.0)
+    tensor([0., 1.])
+    """,
+    public="subtract",
+    label="−",
+    code="x - y",
+)
+
+multiply = binary(
+    "mul",
+    np.multiply,
+    lambda y: y,
+    lambda x: x,
+    """Product of two tensors, element by element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.multiply(ab.tensor([1.0, 2.0]), 3.0)
+    tensor([3., 6.])
+    """,
+    public="multiply",
+    label="*",
+    code="x * y",
+)
+
+divide = binary(
+    "div",
+    np.divide,
+    lambda g, y: g / y,
+    lambda g, y, out: -g * out / y,
+    """Quotient of two tensors, element by element; dividing by zero gives inf or NaN as in NumPy.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.divide(1.0, ab.tensor([2.0, 4.0]))
+    tensor([0.5 , 0.25])
+    """,
+    public="divide",
+    label=lambda node: "1/x" if node.constants[0] == 1 else "/",
+    code="x / y",
+    domain=(ANY, NONZERO),
+)
+
+negative = unary(
+    "neg",
+    np.negative,
+    -1,
+    """The negative of each element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.negative(ab.tensor([1.0, -2.0]))
+    tensor([-1.,  2.])
+    """,
+    public="negative",
+    label="−x",
+    code="-x",
+)
+
+
+def _power(x: Any, y: Any) -> Any:
+    """NumPy's power, by the cheaper ufunc where the exponent is a plain small number."""
+    if y.__class__ is int or y.__class__ is float:
+        if y == 2:
+            return np.square(x)
+        if y == 1:
+            return np.positive(x)
+    return np.power(x, y)
+
+
+def _power_by_base(g: Any, x: Any, y: Any) -> Any:
+    if y.__class__ is int or y.__class__ is float:
+        return g * 0.0 if y == 0 else g * (y * raw.pow(x, y - 1))
+    return g * (y * raw.pow(x, raw.where(raw.equal(y, 0), 1, y - 1)))
+
+
+def _power_by_exponent(g: Any, x: Any, out: Any) -> Any:
+    nought = raw.equal(x, 0)
+    return g * raw.where(nought, 0.0, out * raw.log(raw.where(nought, 1.0, x)))
+
+
+pow = binary(  # noqa: A001 - the array API's name
+    "pow",
+    _power,
+    _power_by_base,
+    _power_by_exponent,
+    """x1 to the power x2, element by element.
+
+    The derivative by the exponent is taken as 0 where the base is 0.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.pow(ab.tensor([2.0, 3.0]), 2)
+    tensor([4., 9.])
+    """,
+    label=lambda node: f"**{node.constants[1]:g}" if isinstance(node.constants[1], (int, float)) else "**",
+    code="pow(x, y)",
+    domain=(POSITIVE, ANY),
+)
+
+sign = unary(
+    "sign",
+    np.sign,
+    None,
+    """−1, 0 or 1 by the sign of each element. No gradient flows through it.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.sign(ab.tensor([-3.0, 0.0, 2.0]))
+    tensor([-1.,  0.,  1.])
+    """,
+)
+
+abs = unary(  # noqa: A001 - the array API's name
+    "abs",
+    np.abs,
+    lambda x: raw.sign(x),
+    """The absolute value of each element. The derivative at 0 is taken as 0.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.abs(ab.tensor([1.0, -2.0]))
+    tensor([1., 2.])
+    """,
+    label="|x|",
+    code="abs(x)",
+    domain=NONZERO,
+)
+
+
+def _share(g: Any, chosen: Any, tied: Any) -> Any:
+    return g * raw.where(tied, 0.5, raw.astype(chosen, dtype=g.dtype))
+
+
+maximum = binary(
+    "maximum",
+    np.maximum,
+    lambda g, x, y: _share(g, raw.greater(x, y), raw.equal(x, y)),
+    lambda g, x, y: _share(g, raw.greater(y, x), raw.equal(x, y)),
+    """The larger of two elements; NaN where either is NaN. Where they are equal, each gets half of the gradient.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.maximum(ab.tensor([1.0, 5.0]), 3.0)
+    tensor([3., 5.])
+    """,
+    label="max",
+    code="max(x, y)",
+)
+
+minimum = binary(
+    "minimum",
+    np.minimum,
+    lambda g, x, y: _share(g, raw.less(x, y), raw.equal(x, y)),
+    lambda g, x, y: _share(g, raw.less(y, x), raw.equal(x, y)),
+    """The smaller of two elements; NaN where either is NaN. Where they are equal, each gets half of the gradient.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.minimum(ab.tensor([1.0, 5.0]), 3.0)
+    tensor([1., 3.])
+    """,
+    label="min",
+    code="min(x, y)",
+)
+
+_where = elementwise(
+    "where",
+    np.where,
+    None,
+    lambda g, condition: raw.where(condition, g, 0),
+    lambda g, condition: raw.where(condition, 0, g),
+    operands=("condition", "x", "y"),
+    code="condition ? x : y",
+)
+
+
+def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
+    """Elements of x1 where the condition holds, else of x2; the three are broadcast.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> x = ab.tensor([1.0, -2.0])
+    >>> ab.where(x > 0, x, 0.0)
+    tensor([1., 0.])
+    """
+    return apply(_where, (condition, x1, x2))

@@ -1,0 +1,150 @@
+"""Exponentials, logarithms, roots, the circular and hyperbolic functions, and the smooth step made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.constructors import unary
+from autograd_bn.core.primitive import POSITIVE, Domain, raw
+
+exp = unary(
+    "exp",
+    np.exp,
+    lambda out: out,
+    """e to the power of each element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.exp(ab.tensor([0.0, 1.0]))
+    tensor([1.        , 2.71828183])
+    """,
+    code="exp(x)",
+)
+
+log = unary(
+    "log",
+    np.log,
+    lambda g, x: g / x,
+    """The natural logarithm of each element; −inf at 0 and NaN below, as in NumPy.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.log(ab.tensor([1.0, 2.0]))
+    tensor([0.        , 0.69314718])
+    """,
+    code="log(x)",
+    domain=POSITIVE,
+)
+
+sqrt = unary(
+    "sqrt",
+    np.sqrt,
+    lambda g, out: g / (2 * out),
+    """The square root of each element; its derivative at 0 is inf.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.sqrt(ab.tensor([4.0, 9.0]))
+    tensor([2., 3.])
+    """,
+    label="√",
+    code="sqrt(x)",
+    domain=POSITIVE,
+)
+
+sin = unary(
+    "sin",
+    np.sin,
+    lambda x: raw.cos(x),
+    """The sine of each element, in radians.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.sin(ab.tensor([0.0, 1.0]))
+    tensor([0.        , 0.84147098])
+    """,
+    code="sin(x)",
+)
+
+cos = unary(
+    "cos",
+    np.cos,
+    lambda x: -raw.sin(x),
+    """The cosine of each element, in radians.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.cos(ab.tensor([0.0, 1.0]))
+    tensor([1.        , 0.54030231])
+    """,
+    code="cos(x)",
+)
+
+tanh = unary(
+    "tanh",
+    np.tanh,
+    lambda out: 1 - out * out,
+    """The hyperbolic tangent of each element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.tanh(ab.tensor([0.0, 1.0]))
+    tensor([0.        , 0.76159416])
+    """,
+    code="tanh(x)",
+)
+
+
+def _sigmoid(x: Any) -> Any:
+    """1/(1+e⁻ˣ), with the exponent held below overflow: nothing to warn of, and small results stay accurate."""
+    if x.__class__ is not np.ndarray or x.dtype.kind != "f":
+        x = np.asarray(x, dtype=None if np.asarray(x).dtype.kind in "fc" else float)
+        if x.dtype.kind == "c":
+            return 1 / (1 + np.exp(-x))
+    e = np.negative(x)
+    e = np.minimum(e, _LARGEST[e.dtype.itemsize])
+    e = np.exp(e)
+    return np.reciprocal(e + 1)
+
+
+_LARGEST = {2: np.float16(11.0), 4: np.float32(88.0), 8: np.float64(709.0), 16: np.longdouble(11000.0)}
+
+sigmoid = unary(
+    "sigmoid",
+    _sigmoid,
+    lambda out: out * (1 - out),
+    """The logistic function 1/(1+e⁻ˣ) of each element. It saturates: far from 0 its derivative vanishes.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.sigmoid(ab.tensor([0.0, 2.0]))
+    tensor([0.5       , 0.88079708])
+    """,
+    label="σ",
+    code="sigmoid(x)",
+)
+
+relu = unary(
+    "relu",
+    lambda x: np.maximum(x, 0),
+    lambda g, out: g * raw.greater(out, 0),
+    """max(x, 0) of each element. The derivative at 0 is taken as 0.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.relu(ab.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """,
+    code="max(x, 0)",
+    domain=Domain(-2.0, 2.0, avoid=(0.0,)),
+)

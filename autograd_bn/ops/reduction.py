@@ -1,0 +1,149 @@
+"""Sums, means and extremes along axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autograd_bn.core.constructors import linear, normalized_axes, reduced_shape, reduction
+from autograd_bn.core.dispatch import apply
+from autograd_bn.core.errors import OperationError
+from autograd_bn.core.primitive import raw
+from autograd_bn.core.structural import spread, sum_p
+from autograd_bn.core.tensor import Tensor, asarray
+
+Axis = int | Sequence[int] | None
+_add = np.add.reduce
+
+
+def _mean(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    if x.dtype.kind in "biu" or x.dtype.itemsize == 2:
+        return np.mean(x, axis=axis, keepdims=keepdims)
+    count = x.shape[axis[0]] if len(axis) == 1 else math.prod([x.shape[a] for a in axis])
+    return _add(x, axis[0] if len(axis) == 1 else axis, None, None, keepdims) / count
+
+
+def _examples(rng: Any) -> Any:
+    return [
+        ((rng.standard_normal((2, 3, 4)),), {"axis": (0, 2), "keepdims": False}),
+        ((rng.standard_normal((3, 2)),), {"axis": (0,), "keepdims": True}),
+    ]
+
+
+_mean_p = linear(
+    "mean",
+    _mean,
+    transpose=lambda g, x, axis, keepdims: spread(g / math.prod([x.shape[a] for a in axis]), x, axis, keepdims),
+    batch=lambda x, axis, keepdims: raw.mean(x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
+    shape=lambda x, axis, keepdims: reduced_shape(x.shape, axis, keepdims),
+    label="1/N Σ",
+    example=_examples,
+)
+
+
+def _shared(x: Any, out: Any, axis: tuple[int, ...]) -> Any:
+    """1 over the number of ties at each extreme, 0 elsewhere."""
+    chosen = raw.astype(raw.equal(x, out), dtype=x.dtype)
+    return chosen / raw.sum(chosen, axis=axis, keepdims=True)
+
+
+_max = reduction("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims), _shared, example=_examples)
+_min = reduction("min", lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims), _shared, example=_examples)
+
+
+def sum(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+    """The sum over one axis, some axes, or all.
+
+    Parameters
+    ----------
+    x
+        Any shape.
+    axis
+        An axis, several, or None for all.
+    dtype
+        Convert to this before summing.
+    keepdims
+        Keep the summed axes with length 1.
+
+    Raises ShapeError if an axis does not exist.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.sum(ab.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    tensor([4., 6.])
+    """
+    x = asarray(x) if dtype is None else asarray(x).astype(dtype)
+    return apply(sum_p, (x,), {"axis": normalized_axes(axis, x.ndim), "keepdims": keepdims})
+
+
+def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The arithmetic mean over one axis, some axes, or all.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers give float64.
+    axis
+        An axis, several, or None for all.
+    keepdims
+        Keep the averaged axes with length 1.
+
+    Raises OperationError where there is nothing to average, ShapeError if an axis does not exist.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.mean(ab.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    tensor([2., 3.])
+    """
+    if x.__class__ is not Tensor:
+        x = asarray(x)
+    shape = x.shape
+    if axis.__class__ is not int or not 0 <= axis < len(shape):  # type: ignore[operator]
+        axes = normalized_axes(axis, len(shape))
+    else:
+        axes = (axis,)  # type: ignore[assignment]
+    if 0 in shape and math.prod([shape[a] for a in axes]) == 0:
+        raise OperationError(f"mean over axes {axes} of shape {shape}: there is nothing to average")
+    return apply(_mean_p, (x,), {"axis": axes, "keepdims": keepdims})
+
+
+def _extreme(primitive: Any, x: Any, axis: Axis, keepdims: bool) -> Tensor:
+    x = asarray(x)
+    axes = normalized_axes(axis, x.ndim)
+    if math.prod([x.shape[a] for a in axes]) == 0:
+        raise OperationError(f"{primitive.name} over axes {axes} of shape {x.shape}: there is nothing to compare")
+    return apply(primitive, (x,), {"axis": axes, "keepdims": keepdims})
+
+
+def max(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+    """The largest element along axes; elements that tie share the gradient equally.
+
+    Raises OperationError where there is nothing to compare, ShapeError if an axis does not exist.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.max(ab.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    tensor([5., 4.])
+    """
+    return _extreme(_max, x, axis, keepdims)
+
+
+def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+    """The smallest element along axes; elements that tie share the gradient equally.
+
+    Raises OperationError where there is nothing to compare, ShapeError if an axis does not exist.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.min(ab.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    tensor([1., 3.])
+    """
+    return _extreme(_min, x, axis, keepdims)

@@ -1,0 +1,231 @@
+"""Operations that move elements and leave them as they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autograd_bn.core.constructors import linear, normalized_axes
+from autograd_bn.core.dispatch import apply
+from autograd_bn.core.errors import DtypeError, ShapeError
+from autograd_bn.core.primitive import raw
+from autograd_bn.core.structural import astype_p, broadcast_to_p, reshape_p
+from autograd_bn.core.tensor import Tensor, asarray
+
+
+def reshape(x: Any, /, shape: int | Sequence[int], *rest: int) -> Tensor:
+    """The same elements in C order under another shape; one length may be −1.
+
+    Raises ShapeError if the number of elements differs.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.reshape(ab.arange(4.0), (2, -1))
+    tensor([[0., 1.],
+            [2., 3.]])
+    """
+    x = asarray(x)
+    wanted = (shape, *rest) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    if wanted.count(-1) > 1:
+        raise ShapeError(f"reshape to {wanted}: only one length can be -1")
+    if -1 in wanted:
+        known = -math.prod(wanted)
+        if known == 0 or x.size % known:
+            raise ShapeError(f"{x.size} elements of shape {x.shape} cannot take shape {wanted}")
+        wanted = tuple(x.size // known if n == -1 else n for n in wanted)
+    return apply(reshape_p, (x,), {"shape": wanted})
+
+
+def flatten(x: Any, /, start_axis: int = 0) -> Tensor:
+    """Join all axes from ``start_axis`` on into one.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.flatten(ab.zeros((2, 3, 4)), 1).shape
+    (2, 12)
+    """
+    x = asarray(x)
+    return reshape(x, (*x.shape[:start_axis], math.prod(x.shape[start_axis:])))
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(axes.index(i) for i in range(len(axes)))
+
+
+_permute = linear(
+    "permute_dims",
+    lambda x, axes: x.transpose(axes),
+    transpose=lambda g, x, axes: raw.permute_dims(g, axes=_inverse(axes)),
+    batch=lambda x, axes: raw.permute_dims(x, axes=(0, *(a + 1 for a in axes))),
+    label="transpose",
+    aliases=True,
+    example=lambda rng: [((rng.standard_normal((2, 3, 4)),), {"axes": (2, 0, 1)})],
+)
+
+
+def permute_dims(x: Any, /, axes: Sequence[int]) -> Tensor:
+    """The axes in another order.
+
+    Raises ShapeError unless ``axes`` names every axis once.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.permute_dims(ab.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    x = asarray(x)
+    wanted = tuple(a + x.ndim if a < 0 else a for a in axes)
+    if sorted(wanted) != list(range(x.ndim)):
+        raise ShapeError(f"permute_dims: axes {tuple(axes)} do not name each of the {x.ndim} axes of shape {x.shape} once")
+    return apply(_permute, (x,), {"axes": wanted})
+
+
+def matrix_transpose(x: Any, /) -> Tensor:
+    """The last two axes swapped. Raises ShapeError if there are fewer than two.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.matrix_transpose(ab.zeros((5, 2, 3))).shape
+    (5, 3, 2)
+    """
+    x = asarray(x)
+    if x.ndim < 2:
+        raise ShapeError(f"matrix_transpose needs two axes, got shape {x.shape}")
+    return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def broadcast_to(x: Any, /, shape: Sequence[int]) -> Tensor:
+    """Repeat along new axes and axes of length 1, without copying.
+
+    Raises ShapeError if the shapes do not fit.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.broadcast_to(ab.tensor([1.0, 2.0]), (2, 2))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    return apply(broadcast_to_p, (asarray(x),), {"shape": tuple(shape)})
+
+
+def expand_dims(x: Any, /, *, axis: int = 0) -> Tensor:
+    """Insert an axis of length 1 at ``axis`` of the result.
+
+    Raises ShapeError if there is no such place.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.expand_dims(ab.zeros(3), axis=1).shape
+    (3, 1)
+    """
+    x = asarray(x)
+    (place,) = normalized_axes(axis, x.ndim + 1)
+    return apply(reshape_p, (x,), {"shape": (*x.shape[:place], 1, *x.shape[place:])})
+
+
+def squeeze(x: Any, /, axis: int | Sequence[int] | None = None) -> Tensor:
+    """Drop axes of length 1: those named, or all. Raises ShapeError if a named one is longer.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.squeeze(ab.zeros((1, 3, 1)), 0).shape
+    (3, 1)
+    """
+    x = asarray(x)
+    axes = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else normalized_axes(axis, x.ndim)
+    for a in axes:
+        if x.shape[a] != 1:
+            raise ShapeError(f"squeeze: axis {a} of shape {x.shape} has length {x.shape[a]}, not 1")
+    return apply(reshape_p, (x,), {"shape": tuple(n for i, n in enumerate(x.shape) if i not in axes)})
+
+
+def _split_back(g: Any, parents: Sequence[Any], axis: int, sizes: tuple[int, ...]) -> list[Any]:
+    pieces, start = [], 0
+    for size in sizes:
+        pieces.append(raw.getitem(g, index=(slice(None),) * axis + (slice(start, start + size),)))
+        start += size
+    return pieces
+
+
+def _concat_example(rng: Any) -> Any:
+    return [((rng.standard_normal((2, 3)), rng.standard_normal((2, 1))), {"axis": 1, "sizes": (3, 1)})]
+
+
+_concat = linear(
+    "concat",
+    lambda *parts, axis, sizes: np.concatenate(parts, axis),
+    transpose=_split_back,
+    batch=lambda *parts, axis, sizes: raw.concat(*parts, axis=axis + 1, sizes=sizes),
+    variadic=True,
+    example=_concat_example,
+)
+
+
+def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
+    """Join tensors along an axis that they have; None flattens them first.
+
+    Raises ShapeError if another axis differs, or if there is nothing to join.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.concat([ab.zeros(1), ab.ones(2)])
+    tensor([0., 1., 1.])
+    """
+    parts = [asarray(x) for x in arrays]
+    if not parts:
+        raise ShapeError("concat of no tensors")
+    if axis is None:
+        parts, axis = [flatten(x) for x in parts], 0
+    (place,) = normalized_axes(axis, parts[0].ndim)
+    rest = parts[0].shape[:place] + parts[0].shape[place + 1 :]
+    for i, x in enumerate(parts):
+        if x.ndim != parts[0].ndim or x.shape[:place] + x.shape[place + 1 :] != rest:
+            raise ShapeError(f"concat along axis {place}: part {i} has shape {x.shape}, the first {parts[0].shape}; all other axes must be equal")
+    return apply(_concat, parts, {"axis": place, "sizes": tuple(x.shape[place] for x in parts)})
+
+
+def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Tensor:
+    """Join tensors of one shape along a new axis. Raises ShapeError if the shapes differ.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.stack([ab.zeros(2), ab.ones(2)])
+    tensor([[0., 0.],
+            [1., 1.]])
+    """
+    parts = [asarray(x) for x in arrays]
+    for i, x in enumerate(parts):
+        if x.shape != parts[0].shape:
+            raise ShapeError(f"stack: part {i} has shape {x.shape}, the first {parts[0].shape}; all must be equal")
+    return concat([expand_dims(x, axis=axis) for x in parts], axis=axis)
+
+
+def astype(x: Any, dtype: npt.DTypeLike, /) -> Tensor:
+    """The elements in another dtype. The gradient is converted back; to integers or booleans none flows.
+
+    Raises DtypeError if the dtype is not numeric.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.tensor([1.5, 2.5]).astype("float32").dtype
+    dtype('float32')
+    """
+    wanted = np.dtype(dtype)
+    if wanted.kind not in "biufc":
+        raise DtypeError(f"astype: {wanted} is not a numeric dtype")
+    x = asarray(x)
+    return x if x.dtype == wanted else apply(astype_p, (x,), {"dtype": wanted})

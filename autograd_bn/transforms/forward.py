@@ -1,0 +1,66 @@
+"""Forward mode: tangents carried along with values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.node import CONSTANT, Dual
+from autograd_bn.core.state import fresh_level
+from autograd_bn.core.tensor import Tensor, asarray, check_differentiable
+from autograd_bn.core.tree import flatten, matched
+
+
+def _live(x: Tensor) -> Any:
+    return x if x.node.level >= 0 else x.value
+
+
+def _wrapped(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else Tensor(x, CONSTANT)
+
+
+def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """A function's value and its directional derivative, in one forward pass.
+
+    Parameters
+    ----------
+    function
+        Takes the primals; returns a tensor, or tensors in nested containers.
+    primals, tangents
+        Sequences of one entry an argument, of equal structure and shapes; real floating.
+
+    Returns ``(value, tangent)``, both of the structure that the function returns.
+
+    Raises ShapeError where a tangent does not have its primal's shape, DtypeError where a primal is not real floating.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.jvp(ab.sin, (0.0,), (2.0,))
+    (tensor(0.), tensor(2.))
+    """
+    if len(primals) != len(tangents):
+        raise OperationError(f"jvp: {len(primals)} primals and {len(tangents)} tangents")
+    level = fresh_level()
+    leaves, structure = flatten(tuple(primals))
+    directions = matched(tuple(tangents), structure, "jvp's tangents")
+    opened = []
+    for x, t in zip(map(asarray, leaves), map(asarray, directions), strict=True):
+        check_differentiable(x.dtype, "jvp")
+        if t.shape != x.shape:
+            raise ShapeError(f"jvp: a tangent has shape {t.shape}, its primal {x.shape}; they must be equal")
+        opened.append(Tensor(_live(x), Dual(level, _live(t if t.dtype == x.dtype else t.astype(x.dtype)))))
+    out = function(*structure.unflatten(opened))
+    values, out_structure = flatten(out)
+    primal_out, tangent_out = [], []
+    for y in map(asarray, values):
+        if y.node.__class__ is Dual and y.node.level == level:
+            primal_out.append(_wrapped(y.value))
+            tangent_out.append(_wrapped(y.node.tangent))
+        else:
+            primal_out.append(y)
+            tangent_out.append(Tensor(np.zeros(y.shape, y.dtype), CONSTANT))
+    return out_structure.unflatten(primal_out), out_structure.unflatten(tangent_out)

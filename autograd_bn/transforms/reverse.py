@@ -1,0 +1,180 @@
+"""Reverse mode as transforms: vjp, and grad made of the same sweep."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.errors import DtypeError, GradientError, OperationError, ShapeError
+from autograd_bn.core.node import CONSTANT, Node
+from autograd_bn.core.state import fresh_level
+from autograd_bn.core.sweep import sweep
+from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf
+from autograd_bn.core.tree import Structure, flatten, matched
+
+
+def _value(x: Any, what: str) -> Any:
+    """What a transform differentiates by: an array of its own, or a live tensor of a level below."""
+    if not isinstance(x, Tensor):
+        x = asarray(x)
+    node = x.node
+    if x.value.dtype.kind != "f":
+        check_differentiable(x.dtype, what)
+    if node.level >= 0:
+        return x
+    return x.value.copy() if node.foreign else x.value
+
+
+def _inputs(tree: Any, level: int, what: str) -> tuple[Any, list[Tensor], Structure]:
+    leaves, structure = flatten(tree)
+    opened = []
+    for x in leaves:
+        value = _value(x, what)
+        opened.append(leaf(value, level, x.name if isinstance(x, Tensor) else None))
+    return structure.unflatten(opened), opened, structure
+
+
+def _lowered(x: Any, level: int) -> tuple[Any, Any]:
+    """An output's value below the level, and its node there (None if it does not depend on the inputs)."""
+    if not isinstance(x, Tensor):
+        return x if isinstance(x, str) else asarray(x), None
+    if x.node.level == level:
+        return (x.value if isinstance(x.value, Tensor) else Tensor(x.value, CONSTANT)), x.node
+    return x, None
+
+
+def _gradients(inputs: list[Tensor], found: dict[Node, Any]) -> list[Tensor]:
+    out = []
+    for x in inputs:
+        g = found.get(x.node)
+        if g is None:
+            g = np.zeros(x.node.shape, x.node.dtype)
+        out.append(g if isinstance(g, Tensor) else Tensor(g, CONSTANT))
+    return out
+
+
+def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """A function's value, and its pullback: the map from a cotangent of the value to cotangents of the primals.
+
+    Parameters
+    ----------
+    function
+        Takes the primals; returns a tensor, or tensors in nested containers.
+    primals
+        Tensors, arrays or numbers of real floating dtype, or nested containers of them.
+
+    Returns
+    -------
+    value, pullback
+        ``pullback(cotangent)`` takes what has the structure, shapes and dtypes of the value, and gives a tuple with one
+        entry a primal. It may be called again.
+
+    Raises DtypeError for a primal that is not real floating; the pullback ShapeError for a cotangent that does not fit.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> value, pullback = ab.vjp(lambda x, y: x * y, 2.0, 3.0)
+    >>> pullback(1.0)
+    (tensor(3.), tensor(2.))
+    """
+    level = fresh_level()
+    arguments, inputs, structure = _inputs(primals, level, "vjp")
+    out = function(*arguments)
+    leaves, out_structure = flatten(out)
+    lowered = [_lowered(x, level) for x in leaves]
+
+    def pullback(cotangent: Any) -> Any:
+        seeds = matched(cotangent, out_structure, "the cotangent")
+        roots = [(node, _seed(seed, node)) for seed, (_, node) in zip(seeds, lowered, strict=True) if node is not None]
+        found = sweep(roots, free=False)
+        return structure.unflatten(_gradients(inputs, found))
+
+    return out_structure.unflatten(value for value, _ in lowered), pullback
+
+
+def _seed(seed: Any, node: Node) -> Any:
+    seed = seed if isinstance(seed, Tensor) else asarray(seed)
+    if seed.shape != node.shape:
+        raise ShapeError(f"the cotangent has shape {seed.shape}, the value {node.shape}; they must be equal")
+    if seed.dtype != node.dtype:
+        if seed.dtype.kind == "c" or (seed.dtype.kind == "f" and seed.ndim):
+            raise DtypeError(f"the cotangent has dtype {seed.dtype}, the value {node.dtype}; convert it with .astype('{node.dtype}')")
+        seed = seed.astype(node.dtype)
+    return seed if seed.node.level >= 0 else seed.value
+
+
+def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns the value of a scalar function and its gradient.
+
+    Parameters
+    ----------
+    function
+        Returns a tensor with one element; with ``has_aux`` a pair of it and anything else.
+    argnums
+        The position of the argument to differentiate by, or several; each may be a nested container.
+    has_aux
+        Return ``((value, aux), gradient)``.
+
+    Returns a function of the same arguments. Its gradient has the structure of the argument (a tuple for several).
+    What the value does not depend on gets zeros.
+
+    Raises GradientError where the value is no scalar, DtypeError where an argument is not real floating.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.value_and_grad(lambda p: (p["w"] ** 2).sum())({"w": [1.0, 2.0]})
+    (tensor(5.), {'w': [tensor(2.), tensor(4.)]})
+    """
+    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if not args or max(positions) >= len(args):
+            raise OperationError(f"grad by argument {max(positions)} of a call with {len(args)} positional arguments")
+        level = fresh_level()
+        chosen, inputs, structure = _inputs(tuple(args[i] for i in positions), level, f"grad of {getattr(function, '__name__', 'a function')}")
+        arguments = list(args)
+        for i, opened in zip(positions, chosen, strict=True):
+            arguments[i] = opened
+        result = function(*arguments, **kwargs)
+        aux = None
+        if has_aux:
+            result, aux = result
+        value, node = _lowered(result, level)
+        if value.size != 1:
+            raise GradientError(f"grad needs a function with one output element, got shape {value.shape}; reduce it, or use ab.vjp or ab.jacobian")
+        found: dict[Node, Any] = {}
+        if node is not None:
+            found = sweep([(node, np.ones(node.shape, node.dtype))], free=True)
+        gradients = structure.unflatten(_gradients(inputs, found))
+        gradient = gradients[0] if isinstance(argnums, int) else gradients
+        if not has_aux:
+            return value, gradient
+        leaves, aux_structure = flatten(aux)
+        return (value, aux_structure.unflatten(_lowered(x, level)[0] if isinstance(x, Tensor) else x for x in leaves)), gradient
+
+    return wrapped
+
+
+def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns the gradient of a scalar function. See `value_and_grad`; with ``has_aux``, ``(gradient, aux)``.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.grad(ab.grad(lambda x: x**3))(2.0)
+    tensor(12.)
+    """
+    both = value_and_grad(function, argnums, has_aux=has_aux)
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return wrapped
