@@ -211,7 +211,7 @@ def explained(primitive: Primitive, operands: Sequence[Any], static: Mapping[str
         try:
             primitive.abstract([abstract_of(x) for x in operands], static)
         except AutogradError as found:
-            cause = found
+            cause = found.with_traceback(None)  # its frames hold this one, and this one would hold it
         except Exception:  # noqa: BLE001 - the first error is the one to report
             cause = error
     kind = type(cause) if isinstance(cause, AutogradError) else DtypeError if isinstance(error, TypeError) else OperationError

@@ -76,7 +76,7 @@ class Node:
             self.extra = Extra()
         return self.extra
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Node:
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Node:
         from autograd_bn.core.errors import GradientError
 
         raise GradientError("a recorded graph cannot be copied; copy x.detach(), or run the function again on a copy of its inputs")

@@ -56,7 +56,7 @@ class Scope:
 class State:
     """An immutable snapshot of the surroundings of an operation."""
 
-    __slots__ = ("cut", "effects", "floor", "gate", "keep", "scope")
+    __slots__ = ("cut", "effects", "floor", "gate", "keep", "outer", "scope")
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class State:
         keep: bool = False,
         effects: bool = True,
         cut: Callable[[], object] | None = None,
+        outer: State | None = None,
     ) -> None:
         self.floor = floor
         self.gate = SLOW if keep else floor
@@ -72,6 +73,7 @@ class State:
         self.keep = keep
         self.effects = effects
         self.cut = cut
+        self.outer = outer
 
 
 _STATE: ContextVar[State] = ContextVar("autograd_bn", default=State())  # noqa: B039 - a State is immutable
@@ -126,23 +128,24 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class _Decorating:
-    """A grad mode as a context manager, re-entrant and usable as a decorator."""
+    """A grad mode as a context manager, re-entrant, usable as a decorator and by several threads: it has no state of its own."""
 
-    __slots__ = ("_on", "_tokens")
+    __slots__ = ("_on",)
 
     def __init__(self, on: bool) -> None:
         self._on = on
-        self._tokens: list[object] = []
 
     def __enter__(self) -> None:
         state = current()
         line = caller_line(2)
         floor = 0 if self._on else fresh_level()
         cut = None if self._on else lambda: line
-        self._tokens.append(enter(State(floor, state.scope, state.keep, state.effects, cut)))
+        enter(State(floor, state.scope, state.keep, state.effects, cut, outer=state))
 
     def __exit__(self, *exception: object) -> None:
-        leave(self._tokens.pop())  # type: ignore[arg-type]
+        outer = current().outer
+        assert outer is not None
+        enter(outer)
 
     def __call__(self, function: Function) -> Function:
         import functools

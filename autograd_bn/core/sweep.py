@@ -12,7 +12,7 @@ from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave
 from autograd_bn.core.structural import unbroadcast
-from autograd_bn.core.tensor import Tensor, asarray, why_constant
+from autograd_bn.core.tensor import Tensor, asarray, owned, why_constant
 
 
 def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) -> dict[Node, Any]:
@@ -132,7 +132,11 @@ def _hooked(node: Node, g: Any) -> Any:
             changed = asarray(changed)
             if changed.shape != node.shape:
                 raise ShapeError(f"a hook on {node.title} returned shape {changed.shape} for a gradient of shape {node.shape}\n  operation at {node.line}")
-            g = changed if isinstance(g, Tensor) else changed.value
+            if changed.dtype != node.dtype:
+                if changed.dtype.kind == "c":
+                    raise DtypeError(f"a hook on {node.title} returned dtype {changed.dtype} for a gradient of dtype {node.dtype}\n  operation at {node.line}")
+                changed = changed.astype(node.dtype)
+            g = changed if isinstance(g, Tensor) else owned(changed)
     return g
 
 
@@ -200,10 +204,12 @@ def _seed(output: Tensor, gradient: Any) -> Any:
             )
         return np.ones(output.shape, output.dtype)
     seed = asarray(gradient)
+    if seed.node.level > 0:
+        raise GradientError("the seed of backward() belongs to a transform, whose derivative .grad cannot carry; use ab.vjp and its pullback")
     if seed.shape != output.shape:
         raise ShapeError(f"the seed of backward() has shape {seed.shape}, the tensor {output.shape}; they must be equal")
     if seed.dtype != output.dtype:
         if seed.dtype.kind == "c" or (seed.dtype.kind == "f" and isinstance(gradient, (Tensor, np.ndarray))):
             raise DtypeError(f"the seed of backward() has dtype {seed.dtype}, the tensor {output.dtype}; convert it with .astype('{output.dtype}')")
         seed = seed.astype(output.dtype)
-    return seed
+    return seed if seed.node.level == 0 else owned(seed)

@@ -327,6 +327,13 @@ def plain(x: Any) -> Any:
     return x
 
 
+def owned(x: Tensor) -> Any:
+    """A live tensor as it is; of a constant the array, copied where somebody else may write into it."""
+    if x.node.level >= 0:
+        return x
+    return x.value.copy() if x.node.foreign else x.value
+
+
 def why_constant(node: Any) -> str:
     """Where the graph was cut, for a message; empty where nothing is known."""
     if node.__class__ is Constant and node.reason is not None:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.constructors import binary, elementwise, unary
-from autograd_bn.core.dispatch import apply
+from autograd_bn.core.dispatch import apply, serve_ufunc
 from autograd_bn.core.primitive import POSITIVE, Domain, raw
 from autograd_bn.core.tensor import Tensor
 
 NONZERO = Domain(-2.0, 2.0, avoid=(0.0,))
 ANY = Domain()
+_INTEGER = np.dtype(int)
 
 add = binary(
     "add",
@@ -105,8 +106,8 @@ negative = unary(
 
 
 def _power(x: Any, y: Any) -> Any:
-    """NumPy's power, by the cheaper ufunc where the exponent is a plain small number."""
-    if y.__class__ is int or y.__class__ is float:
+    """NumPy's power, by the cheaper ufunc where the exponent is a plain small number and the dtype stays."""
+    if (y.__class__ is int or y.__class__ is float) and getattr(x, "dtype", _INTEGER).kind in "fc":
         if y == 2:
             return np.square(x)
         if y == 1:
@@ -144,6 +145,8 @@ pow = binary(  # noqa: A001 - the array API's name
     code="pow(x, y)",
     domain=(POSITIVE, ANY),
 )
+
+serve_ufunc(np.power, pow.primitive)
 
 sign = unary(
     "sign",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.contraction import contraction
-from autograd_bn.core.dispatch import apply
+from autograd_bn.core.dispatch import apply, serve_ufunc
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.tensor import Tensor
 
@@ -16,7 +16,7 @@ def _subscripts(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[str, str, str]:
     """Letters for matmul of these shapes: a batch letter an axis, i j k for the matrices."""
     if not x or not y:
         raise ShapeError(f"matmul needs at least one axis, got shapes {x} and {y}; use * for a product by a number")
-    batch = "abcdefgh"[: max(len(x), len(y)) - 2]
+    batch = "abcdefgh"[: max(len(x), len(y), 2) - 2]
     left = batch[len(batch) - max(len(x) - 2, 0) :] + ("ij" if len(x) > 1 else "j")
     right = batch[len(batch) - max(len(y) - 2, 0) :] + ("jk" if len(y) > 1 else "j")
     inner_y = len(y) - 2 if len(y) > 1 else 0
@@ -32,6 +32,7 @@ def _subscripts(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[str, str, str]:
 
 
 _matmul = contraction("matmul", np.matmul, _subscripts, label="@")
+serve_ufunc(np.matmul, _matmul)
 
 
 def matmul(x1: Any, x2: Any, /) -> Tensor:

@@ -7,15 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.node import CONSTANT, Dual
 from autograd_bn.core.state import fresh_level
-from autograd_bn.core.tensor import Tensor, asarray, check_differentiable
+from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, owned
 from autograd_bn.core.tree import flatten, matched
-
-
-def _live(x: Tensor) -> Any:
-    return x if x.node.level >= 0 else x.value
 
 
 def _wrapped(x: Any) -> Tensor:
@@ -52,7 +48,9 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         check_differentiable(x.dtype, "jvp")
         if t.shape != x.shape:
             raise ShapeError(f"jvp: a tangent has shape {t.shape}, its primal {x.shape}; they must be equal")
-        opened.append(Tensor(_live(x), Dual(level, _live(t if t.dtype == x.dtype else t.astype(x.dtype)))))
+        if t.dtype.kind == "c":
+            raise DtypeError(f"jvp: a tangent has dtype {t.dtype}, its primal {x.dtype}")
+        opened.append(Tensor(owned(x), Dual(level, owned(t if t.dtype == x.dtype else t.astype(x.dtype)))))
     out = function(*structure.unflatten(opened))
     values, out_structure = flatten(out)
     primal_out, tangent_out = [], []

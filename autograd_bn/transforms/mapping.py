@@ -10,7 +10,7 @@ from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.node import CONSTANT, Batch
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import fresh_level
-from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.tensor import Tensor, asarray, owned
 from autograd_bn.core.tree import flatten
 
 
@@ -62,7 +62,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> C
                 if size not in (None, x.shape[axis]):
                     raise ShapeError(f"vmap over axes of different lengths: {size} and {x.shape[axis]}")
                 size = x.shape[axis]
-                inner.append(Tensor(_moved(x if x.node.level >= 0 else x.value, axis, 0), Batch(level, size)))
+                inner.append(Tensor(_moved(owned(x), axis, 0), Batch(level, size)))
             opened.append(structure.unflatten(inner))
         if size is None:
             raise OperationError("vmap: no argument is mapped; give at least one an axis")
@@ -70,6 +70,9 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> C
         out = []
         for y in map(asarray, leaves):
             value = y.value if y.node.level == level else raw.broadcast_to(y if y.node.level >= 0 else y.value, shape=(size, *y.shape))
+            rank = len(value.shape)
+            if not -rank <= out_axes < rank:
+                raise ShapeError(f"vmap: out_axes={out_axes} is no axis of a result of shape {value.shape}")
             value = _moved(value, 0, out_axes)
             out.append(value if isinstance(value, Tensor) else Tensor(value, CONSTANT))
         return structure.unflatten(out)

@@ -12,7 +12,7 @@ from autograd_bn.core.errors import DtypeError, GradientError, OperationError, S
 from autograd_bn.core.node import CONSTANT, Node
 from autograd_bn.core.state import fresh_level
 from autograd_bn.core.sweep import sweep
-from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf
+from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf, owned
 from autograd_bn.core.tree import Structure, flatten, matched
 
 
@@ -20,12 +20,9 @@ def _value(x: Any, what: str) -> Any:
     """What a transform differentiates by: an array of its own, or a live tensor of a level below."""
     if not isinstance(x, Tensor):
         x = asarray(x)
-    node = x.node
     if x.value.dtype.kind != "f":
         check_differentiable(x.dtype, what)
-    if node.level >= 0:
-        return x
-    return x.value.copy() if node.foreign else x.value
+    return owned(x)
 
 
 def _inputs(tree: Any, level: int, what: str) -> tuple[Any, list[Tensor], Structure]:
@@ -104,7 +101,7 @@ def _seed(seed: Any, node: Node) -> Any:
         if seed.dtype.kind == "c" or (seed.dtype.kind == "f" and seed.ndim):
             raise DtypeError(f"the cotangent has dtype {seed.dtype}, the value {node.dtype}; convert it with .astype('{node.dtype}')")
         seed = seed.astype(node.dtype)
-    return seed if seed.node.level >= 0 else seed.value
+    return owned(seed)
 
 
 def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Callable[..., Any]:

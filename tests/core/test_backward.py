@@ -1,0 +1,531 @@
+"""``Tensor.backward`` on the outer tape: accumulation, seeds, hooks, grad modes, depth, memory, shared memory, threads."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.core.errors import DtypeError, GradientError, ShapeError
+from autograd_bn.core.node import Node
+from autograd_bn.core.primitive import raw
+from autograd_bn.core.tensor import Tensor
+from tests.oracles import assert_close, value
+
+
+def required(data: Any, **options: Any) -> Tensor:
+    return ab.tensor(data, requires_grad=True, **options)
+
+
+def test_gradients_accumulate_until_reset() -> None:
+    x = required([1.0, 2.0])
+    for times in (1, 2, 3):
+        (x * x).sum().backward()
+        assert_close(x.grad, times * 2 * value(x))
+    x.grad = None
+    (x * 3.0).sum().backward()
+    assert_close(x.grad, [3.0, 3.0])
+
+
+def test_an_accumulated_gradient_is_a_new_array() -> None:
+    x = required([1.0, 2.0])
+    (x * 1.0).sum().backward()
+    first = x.grad
+    before = value(first).copy()
+    (x * 1.0).sum().backward()
+    assert_close(first, before)
+
+
+def test_operands_of_a_sum_do_not_share_later_changes() -> None:
+    x, y = required([1.0]), required([1.0])
+    (x + y).backward(np.array([1.0]))
+    (x * 5.0).backward(np.array([1.0]))
+    assert value(x.grad) == [6.0]
+    assert value(y.grad) == [1.0]
+
+
+@pytest.mark.parametrize("seed", [3.0, 3, np.float64(3.0), np.array(3.0), np.array(3), ab.tensor(3.0)])
+def test_a_scalar_takes_any_number_as_seed(seed: Any) -> None:
+    x = required(2.0)
+    (x * x).backward(seed)
+    assert_close(x.grad, 12.0)
+
+
+def test_a_seed_that_is_overwritten_afterwards_leaves_the_gradient() -> None:
+    x = required([1.0, 2.0])
+    seed = np.array([1.0, 1.0])
+    (x + 1.0).backward(seed)
+    seed[:] = 99.0
+    assert_close(x.grad, [1.0, 1.0])
+    y = required([1.0, 2.0])
+    y.backward(seed)
+    seed[:] = -1.0
+    assert_close(y.grad, [99.0, 99.0])
+
+
+def test_backward_of_a_leaf_gives_the_seed() -> None:
+    x = required([1.0, 2.0])
+    x.backward([3.0, 4.0])
+    assert_close(x.grad, [3.0, 4.0])
+
+
+def test_retain_graph_allows_a_second_sweep() -> None:
+    x = required(3.0)
+    y = x * x * x
+    y.backward(retain_graph=True)
+    y.backward()
+    assert_close(x.grad, 54.0)
+    with pytest.raises(GradientError, match="retain_graph=True"):
+        y.backward()
+    assert_close(x.grad, 54.0)
+
+
+def test_double_backward_to_third_order() -> None:
+    x = required(0.7)
+    derivatives = [ab.sin(x) * x**3]
+    for _ in range(3):
+        x.grad = None
+        derivatives[-1].backward(create_graph=True)
+        assert x.grad is not None
+        derivatives.append(x.grad)
+    s, c, t = np.sin(0.7), np.cos(0.7), 0.7
+    assert_close(derivatives[1], c * t**3 + 3 * s * t**2)
+    assert_close(derivatives[2], -s * t**3 + 6 * c * t**2 + 6 * s * t)
+    assert_close(derivatives[3], -c * t**3 - 9 * s * t**2 + 18 * c * t + 6 * s)
+
+
+def test_create_graph_accumulates_into_a_differentiable_gradient() -> None:
+    x = required(2.0)
+    (x**3).backward(create_graph=True)
+    (x**3).backward(create_graph=True)
+    total = x.grad
+    assert total is not None
+    x.grad = None
+    total.backward()
+    assert_close(x.grad, 2 * 6 * 2.0)
+
+
+def test_a_gradient_without_create_graph_is_constant() -> None:
+    x = required(2.0)
+    (x**3).backward()
+    assert x.grad is not None and not x.grad.requires_grad
+
+
+def test_seed_is_differentiable_with_create_graph() -> None:
+    x, v = required([1.0, 2.0]), required([3.0, 5.0])
+    (x * x).backward(v, create_graph=True)
+    assert x.grad is not None
+    x.grad.sum().backward()
+    assert_close(v.grad, [2.0, 4.0])
+
+
+def test_hooks_run_in_order_once_with_the_whole_gradient_and_may_replace_it() -> None:
+    x = required([1.0, 2.0])
+    y = x * 2.0
+    seen: list[list[float]] = []
+    y.register_hook(lambda g: seen.append(g.tolist()))  # type: ignore[arg-type, func-returns-value]
+    y.register_hook(lambda g: g * 10.0)
+    y.register_hook(lambda g: seen.append(g.tolist()))  # type: ignore[arg-type, func-returns-value]
+    (y * 3.0 + y).sum().backward()
+    assert seen == [[4.0, 4.0], [40.0, 40.0]]
+    assert_close(x.grad, [80.0, 80.0])
+
+
+def test_a_hook_on_a_leaf_sees_and_replaces_its_gradient() -> None:
+    x = required([1.0, 2.0])
+    x.register_hook(lambda g: -g)
+    (x * x).sum().backward()
+    assert_close(x.grad, [-2.0, -4.0])
+
+
+def test_a_removed_hook_does_not_run() -> None:
+    x = required(1.0)
+    remove = x.register_hook(lambda g: g * 100.0)
+    keep = x.register_hook(lambda g: g * 2.0)
+    remove()
+    remove()
+    (x * 1.0).backward()
+    assert_close(x.grad, 2.0)
+    keep()
+
+
+def test_a_hook_sees_the_shape_of_its_tensor_after_broadcasting() -> None:
+    x = required([1.0, 2.0, 3.0])
+    y = x * 2.0
+    shapes = []
+    y.register_hook(lambda g: shapes.append(g.shape))  # type: ignore[arg-type, func-returns-value]
+    x.register_hook(lambda g: shapes.append(g.shape))  # type: ignore[arg-type, func-returns-value]
+    (y.sum() + (y * ab.tensor(np.ones((2, 1)))).sum()).backward()
+    assert shapes == [(3,), (3,)]
+
+
+def test_a_hook_that_returns_a_wrong_shape_is_refused_and_nothing_is_written() -> None:
+    x = required([1.0, 2.0])
+    y = x * 2.0
+    y.register_hook(lambda g: ab.tensor([1.0]))
+    with pytest.raises(ShapeError, match=r"\(1,\).*\(2,\)[\s\S]*test_backward.py"):
+        y.sum().backward()
+    assert x.grad is None
+
+
+def test_what_a_hook_returns_takes_the_gradients_dtype() -> None:
+    x = required(np.float32([1.0, 2.0]))
+    x.register_hook(lambda g: np.asarray([2.0, 3.0]))  # type: ignore[arg-type, return-value]
+    (x * 1.0).sum().backward()
+    assert x.grad is not None and x.grad.dtype == np.float32
+    x.register_hook(lambda g: g * 1j)
+    with pytest.raises(DtypeError, match="complex"):
+        (x * 1.0).sum().backward()
+
+
+def test_retain_grad_keeps_and_accumulates_an_intermediate_gradient() -> None:
+    x = required([1.0, 2.0])
+    y = x * 2.0
+    y.retain_grad()
+    assert y.grad is None
+    (y * y).sum().backward(retain_graph=True)
+    assert_close(y.grad, 2 * value(y))
+    assert (x * 2.0).grad is None
+
+
+def test_retain_grad_has_the_full_shape_where_the_cotangent_was_broadcast() -> None:
+    x = required([[1.0, 2.0], [3.0, 4.0]])
+    y = x * 2.0
+    y.retain_grad()
+    y.sum().backward()
+    assert y.grad is not None and y.grad.shape == (2, 2)
+    assert_close(y.grad, np.ones((2, 2)))
+    assert_close(x.grad, np.full((2, 2), 2.0))
+
+
+def test_retain_grad_and_hooks_need_a_gradient() -> None:
+    for use in (lambda t: t.retain_grad(), lambda t: t.register_hook(print)):
+        with pytest.raises(GradientError, match="does not require a gradient"):
+            use(ab.tensor(1.0))
+
+
+def test_detach_cuts_the_graph_and_shares_the_value() -> None:
+    x = required([1.0, 2.0])
+    y = x * 2.0
+    cut = y.detach()
+    assert not cut.requires_grad and cut.is_leaf
+    (x * cut).sum().backward()
+    assert_close(x.grad, [2.0, 4.0])
+
+
+def test_is_leaf() -> None:
+    x = required(1.0)
+    assert x.is_leaf and ab.tensor(1.0).is_leaf and not (x * 2.0).is_leaf and (x * 2.0).detach().is_leaf
+    with ab.no_grad():
+        assert (x * 2.0).is_leaf
+
+
+def test_no_grad_as_context_and_decorator_and_enable_grad_inside() -> None:
+    x = required(1.0)
+
+    @ab.no_grad()
+    def frozen() -> Tensor:
+        assert not ab.is_grad_enabled()
+        return ab.exp(x) * x + 1.0
+
+    @ab.enable_grad()
+    def recorded() -> Tensor:
+        assert ab.is_grad_enabled()
+        return x * 2.0
+
+    assert not frozen().requires_grad
+    assert ab.is_grad_enabled()
+    mode = ab.no_grad()
+    with mode, mode:
+        assert not (x * 2.0).requires_grad
+        assert recorded().requires_grad
+        with ab.enable_grad():
+            assert (x * 2.0).requires_grad
+        assert not (2.0 * x).requires_grad
+    assert (x * 2.0).requires_grad
+
+
+def test_no_grad_ends_when_its_block_raises() -> None:
+    with pytest.raises(ZeroDivisionError), ab.no_grad():
+        raise ZeroDivisionError
+    assert ab.is_grad_enabled()
+
+
+def test_backward_inside_no_grad_of_what_was_recorded_outside() -> None:
+    x = required(3.0)
+    y = x * x
+    with ab.no_grad():
+        y.backward()
+        with pytest.raises(GradientError, match="create_graph"):
+            (x * 1.0 if ab.is_grad_enabled() else y).backward(create_graph=True)
+    assert_close(x.grad, 6.0)
+
+
+def test_a_failed_sweep_leaves_every_gradient_untouched() -> None:
+    x, y = required(2.0), required(3.0)
+    (x * y).backward()
+    before = x.grad, y.grad
+    z = x * y
+
+    def fail(g: Tensor) -> Tensor:
+        raise ZeroDivisionError("in a hook")
+
+    out = z * 2.0 + y
+    x.register_hook(fail)
+    with pytest.raises(ZeroDivisionError):
+        out.backward()
+    assert (x.grad, y.grad) == before
+
+
+def test_diamonds_and_fan_out_sum_their_paths() -> None:
+    x = required(1.5)
+    a, b = x * 2.0, ab.sin(x)
+    (a * b + a / b + b).backward()
+    s, c = np.sin(1.5), np.cos(1.5)
+    assert_close(x.grad, 2 * s + 3 * c + 2 / s - 3 * c / s**2 + c)
+    y = required(1.0)
+    sum((y * float(i) for i in range(200)), ab.tensor(0.0)).backward()
+    assert_close(y.grad, sum(range(200)))
+
+
+def test_a_rule_runs_once_an_operation_however_often_its_result_is_used() -> None:
+    calls = []
+    x = required(1.0)
+    y = x * 1.0
+    y.register_hook(lambda g: calls.append(1))  # type: ignore[arg-type, func-returns-value]
+    for _ in range(30):
+        y = y + y
+    y.backward()
+    assert len(calls) == 1
+    assert_close(x.grad, 2.0**30)
+
+
+def test_an_output_that_is_also_used_inside() -> None:
+    x = required(2.0)
+    y = x * x
+    z = y * 3.0
+    y.retain_grad()
+    (y + z).backward()
+    assert_close(y.grad, 4.0)
+    assert_close(x.grad, 16.0)
+
+
+def test_only_what_needs_a_gradient_gets_a_cotangent(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, c = required(np.ones((2, 2))), ab.tensor(np.ones((2, 2)))
+    y = c @ x
+    node = y.node
+    assert isinstance(node, Node) and node.saved is not None
+    assert node.saved[1] is None
+    assert raw.matmul.vjp(np.ones((2, 2)), node.saved, node.parents, node.static)[0] is None
+
+
+def test_deep_chain_is_built_differentiated_refused_for_copying_and_freed() -> None:
+    x = required(1.0)
+    y = x
+    for _ in range(100_000):
+        y = y + 1.0
+    with pytest.raises(GradientError, match="cannot be copied"):
+        copy.deepcopy(y)
+    y.backward()
+    assert_close(x.grad, 1.0)
+    del y
+    gc.collect()
+
+
+@pytest.mark.parametrize("copier", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))], ids=["copy", "deepcopy", "pickle"])
+def test_leaves_can_be_copied(copier: Callable[[Tensor], Tensor]) -> None:
+    x = required(np.float32([1.0, 2.0]), name="w")
+    again = copier(x)
+    assert again.requires_grad and again.is_leaf and again.name == "w" and again.dtype == np.float32
+    assert value(again).tolist() == [1.0, 2.0]
+
+
+def test_recorded_results_and_nodes_can_be_neither_deep_copied_nor_pickled() -> None:
+    y = required([1.0]) * 2.0
+    for copier in (copy.deepcopy, pickle.dumps):
+        for thing in (y, y.node):
+            with pytest.raises(GradientError, match=r"detach\(\)"):
+                copier(thing)
+
+
+def _training_step(x: Tensor, w: Tensor) -> None:
+    w.grad = None
+    ab.tanh(x @ w).sum().backward()
+
+
+def _transform_step(x: Tensor, w: Tensor) -> None:
+    ab.value_and_grad(lambda v: ab.tanh(x @ v).sum())(w)
+
+
+def _mapped_step(x: Tensor, w: Tensor) -> None:
+    ab.vmap(lambda row: ab.jvp(lambda v: ab.tanh(row @ v).sum(), (w,), (w,))[1])(x)
+
+
+def _refused_step(x: Tensor, w: Tensor) -> None:
+    with pytest.raises(ShapeError):
+        w @ x.reshape((7,))
+
+
+@pytest.mark.parametrize("step", [_training_step, _transform_step, _mapped_step, _refused_step])
+def test_steps_leave_nothing_behind_without_the_garbage_collector(step: Callable[[Tensor, Tensor], None]) -> None:
+    x, w = ab.tensor(np.ones((7, 1))), required(np.ones((1, 2)))
+    for _ in range(20):
+        step(x, w)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        for _ in range(1000 if step is _training_step else 200):
+            step(x, w)
+        assert len(gc.get_objects()) - before < 50
+    finally:
+        gc.enable()
+
+
+def test_intermediate_arrays_are_let_go_when_the_sweep_has_passed() -> None:
+    x = required([1.0, 2.0])
+    y = ab.exp(x) * x
+    y.sum().backward()
+    assert y.node.saved is None
+    assert y.node.parents
+
+
+FOREIGN: dict[str, Callable[[Tensor, Any], Tensor]] = {
+    "array": lambda x, a: x * a,
+    "reflected array": lambda x, a: a * x,
+    "asarray": lambda x, a: x * ab.asarray(a),
+    "asarray first": lambda x, a: ab.multiply(ab.asarray(a), x),
+    "view of asarray": lambda x, a: x * ab.asarray(a).reshape((2, 1)).reshape((2,)),
+    "slice of asarray": lambda x, a: x * ab.asarray(a)[::1],
+    "view of array": lambda x, a: x * a[:],
+    "detached": lambda x, a: x * ab.asarray(a).detach(),
+    "broadcast": lambda x, a: x * ab.broadcast_to(a, (3, 2)),
+    "transposed": lambda x, a: x * ab.asarray(a).T,
+    "matmul": lambda x, a: x @ a,
+    "divide": lambda x, a: x / a,
+    "power": lambda x, a: x**a,
+    "where": lambda x, a: ab.where(a > 2.5, x, 0.0),
+    "where asarray": lambda x, a: ab.where(ab.asarray(a > 2.5), x, 0.0),
+    "index": lambda x, a: x[(a > 2.5).astype(int)],
+    "maximum": lambda x, a: ab.maximum(x, a),
+    "vjp": lambda x, a: x * ab.vjp(lambda v: v, a)[0],
+    "pullback": lambda x, a: x * ab.vjp(lambda v: v, a)[1](a)[0],
+    "jvp": lambda x, a: x * ab.jvp(lambda v: v, (a,), (a,))[0],
+    "jvp tangent": lambda x, a: x * ab.jvp(lambda v: v, (a,), (a,))[1],
+    "vmap": lambda x, a: x * ab.vmap(lambda v: v)(a),
+    "vmap inside": lambda x, a: ab.vmap(lambda v, w: v * w, in_axes=(0, 0))(x, a),
+    "record": lambda x, a: _recorded(x, a),
+    "astype": lambda x, a: x * ab.asarray(a).astype("float64"),
+    "concat": lambda x, a: x * ab.concat([a]),
+}
+
+
+def _recorded(x: Tensor, a: Any) -> Tensor:
+    with ab.record():
+        return x * a
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_overwriting_a_foreign_array_between_the_passes_does_not_change_the_gradient(name: str) -> None:
+    gradients = []
+    for overwrite in (False, True):
+        a = np.array([2.0, 3.0])
+        x = required([1.5, 3.5])
+        y = FOREIGN[name](x, a)
+        if overwrite:
+            a[:] = -7.0
+        y.sum().backward()
+        gradients.append(value(x.grad))
+    assert_close(gradients[1], gradients[0], 0.0)
+
+
+def test_overwriting_what_a_pullback_keeps_does_not_change_it() -> None:
+    a, b = np.array([2.0, 3.0]), np.array([5.0, 7.0])
+    _, pullback = ab.vjp(lambda x, y: x * y, a, b)
+    _, nested = ab.jvp(lambda x: ab.vjp(lambda y: x * y, b)[1](np.ones(2))[0], (a,), (np.ones(2),))
+    a[:], b[:] = 0.0, 0.0
+    assert [g.tolist() for g in pullback(np.ones(2))] == [[5.0, 7.0], [2.0, 3.0]]
+    assert nested.tolist() == [1.0, 1.0]
+
+
+def test_tensor_copies_and_its_numpy_view_is_read_only() -> None:
+    a = np.array([1.0, 2.0])
+    x = required(a)
+    a[:] = 9.0
+    assert x.tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match="read-only"):
+        x.numpy()[0] = 5.0
+    with pytest.raises(ValueError, match="read-only"):
+        np.asarray(x.detach())[0] = 5.0
+
+
+def test_threads_have_their_own_grad_mode_scopes_and_graphs() -> None:
+    x = required([1.0, 2.0])
+    barrier = threading.Barrier(4)
+    problems: list[str] = []
+
+    def work(number: int) -> None:
+        mode = ab.no_grad() if number % 2 else ab.enable_grad()
+        try:
+            for _ in range(20):
+                barrier.wait(10)
+                with mode if number > 1 else (ab.no_grad() if number % 2 else ab.enable_grad()), ab.scope(f"thread {number}"):
+                    barrier.wait(10)
+                    y = ab.exp(x) * float(number)
+                    if y.requires_grad == bool(number % 2) or (y.requires_grad and str(y.node.scope) != f"thread {number}"):
+                        problems.append(f"{number}: {y!r}")
+                    value, gradient = ab.value_and_grad(lambda v: (v * v).sum())(np.array([float(number), 1.0]))
+                    if gradient.tolist() != [2.0 * number, 2.0]:
+                        problems.append(f"{number}: {gradient}")
+        except Exception as error:  # noqa: BLE001 - told by the main thread
+            problems.append(repr(error))
+            barrier.abort()
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert ab.is_grad_enabled()
+
+
+def test_one_no_grad_object_serves_several_threads() -> None:
+    mode = ab.no_grad()
+    inside, leave = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with mode:
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=work)
+    with mode:
+        thread.start()
+        inside.wait(10)
+    assert ab.is_grad_enabled()
+    leave.set()
+    thread.join()
+
+
+def test_record_keeps_values_and_the_cotangent_of_every_edge() -> None:
+    x = required([1.0, 2.0], name="x")
+    with ab.record():
+        y = x * 3.0
+        z = y + np.ones((2, 1))
+        out = (z * z).sum()
+        out.backward()
+    assert value(y.node.extra.value).tolist() == [3.0, 6.0]
+    assert_close(y.grad, 2 * 2 * (value(y) + 1))
+    assert [None if c is None else value(c).tolist() for c in z.node.extra.cotangents] == [[16.0, 28.0], None]
+    assert [value(c).tolist() for c in y.node.extra.cotangents[:1]] == [[48.0, 84.0]]
+    assert_close(x.grad, [48.0, 84.0])
+    assert z.node.extra.gradient.shape == (2, 2)
+    assert (x * 2.0).node.extra is None
