@@ -14,7 +14,7 @@ from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.operators import Binary, Unary, binary_function, unary_function
 from autograd_bn.core.primitive import REAL, Abstract, Domain, Primitive, broadcast_shapes, raw
-from autograd_bn.core.state import Scope, State, current, enter, leave
+from autograd_bn.core.state import Scope, current, enter, leave
 
 Partial = Callable[..., Any] | Literal[1, -1] | None
 Static = Mapping[str, Any]
@@ -66,6 +66,7 @@ def elementwise(
         label=label,
         needs=needs,
         broadcasts=True,
+        pointwise=True,
         code=code,
         domains=cast("tuple[Domain, ...]", domains),
     )
@@ -114,14 +115,22 @@ def _template(names: tuple[str, ...], wanted: tuple[str, ...]) -> Callable[[Any]
     return cast("Callable[[Any], Callable[..., Any]]", eval(f"lambda partial: lambda g, {', '.join(names)}, out: {body}"))  # noqa: S307
 
 
+def _same(g: Any, *_: Any) -> Any:
+    return g
+
+
+def _opposite(g: Any, *_: Any) -> Any:
+    return -g
+
+
 def _pull(partial: Partial, names: tuple[str, ...]) -> Callable[..., Any] | None:
     """The product of a cotangent (or tangent) and the partial."""
     if partial is None:
         return None
     if partial == 1:
-        return lambda g, *_: g
+        return _same
     if partial == -1:
-        return lambda g, *_: -g
+        return _opposite
     assert callable(partial)
     return _template(names, _parameters(partial))(partial)
 
@@ -132,6 +141,11 @@ def _elementwise_vjp(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[.
         return lambda g, saved, parents, static: (only(g, *saved),)
     if len(pulls) == 2 and pulls[0] is not None and pulls[1] is not None:
         first, second = pulls
+        if first is _same:
+            if second is _same:
+                return lambda g, saved, parents, static: (g, g)
+            if second is _opposite:
+                return lambda g, saved, parents, static: (g, -g if parents[1].__class__ is Node else None)
 
         def vjp(g: Any, saved: Any, parents: Any, static: Any) -> Sequence[Any]:
             x, y, out = saved
@@ -173,6 +187,7 @@ def linear(
     variadic: bool = False,
     label: Any = None,
     aliases: bool = False,
+    spreads: bool = False,
     example: Callable[..., Any] | None = None,
 ) -> Primitive:
     """A linear map: its JVP is itself, its VJP its transpose.
@@ -207,7 +222,9 @@ def linear(
         spread = [x if b else raw.broadcast_to(x, shape=(size, *x.shape)) for x, b in zip(operands, flags, strict=True)]
         return batch(*spread, **static)
 
-    primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, aliases=aliases, example=example)
+    primitive = Primitive(
+        name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, aliases=aliases, spreads=spreads, example=example
+    )
     return primitive
 
 
@@ -298,7 +315,7 @@ def composite(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
     def scoped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         state = current()
         frame = sys._getframe(1)
-        token = enter(State(state.floor, Scope(name, state.scope, frame.f_code, frame.f_lasti), state.keep, state.effects, state.cut))
+        token = enter(state.inside(Scope(name, state.scope, frame.f_code, frame.f_lasti)))
         try:
             return function(*args, **kwargs)
         finally:

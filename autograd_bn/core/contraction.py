@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,16 +23,13 @@ def contraction(name: str, forward: Callable[..., Any], subscripts: Callable[...
     broadcast are summed by the sweep.
     """
 
-    def adjoints(x: Any, y: Any, static: Mapping[str, Any]) -> Subscripts:
-        return _subscripts_of(subscripts, tuple(x.shape), tuple(y.shape), static)
-
     def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Mapping[str, Any]) -> Sequence[Any]:
         x, y, _ = saved
         p, q = parents
-        left, right, result = adjoints(p if x is None else x, q if y is None else y, static)
+        first, second = _adjoints(subscripts, (p if x is None else x).shape, (q if y is None else y).shape, tuple(static.items()))
         return (
-            contract(result, right, left, g, y) if p.__class__ is Node else None,
-            contract(left, result, right, x, g) if q.__class__ is Node else None,
+            contract(first, g, y) if p.__class__ is Node else None,
+            contract(second, x, g) if q.__class__ is Node else None,
         )
 
     def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Mapping[str, Any]) -> Any:
@@ -56,7 +54,7 @@ def contraction(name: str, forward: Callable[..., Any], subscripts: Callable[...
         x, y = operands
         shapes = [tuple(v.shape[1:] if b else v.shape) for v, b in zip(operands, batched, strict=True)]
         left, right, result = subscripts(*shapes, **static)
-        return contract("Z" * batched[0] + left, "Z" * batched[1] + right, "Z" + result, x, y)
+        return contract(_plan("Z" * batched[0] + left, "Z" * batched[1] + right, "Z" + result), x, y)
 
     primitive = Primitive(
         name,
@@ -76,18 +74,37 @@ def contraction(name: str, forward: Callable[..., Any], subscripts: Callable[...
     return primitive
 
 
-def _subscripts_of(rule: Callable[..., Subscripts], x: tuple[int, ...], y: tuple[int, ...], static: Mapping[str, Any]) -> Subscripts:
-    return _cached(rule, x, y) if not static else rule(x, y, **static)
+class Plan(NamedTuple):
+    """How to do a contraction by one matrix product."""
+
+    lone_x: tuple[int, ...]
+    """Axes to sum first: they are in one operand only."""
+    lone_y: tuple[int, ...]
+    order_x: tuple[int, ...] | None
+    """Batch axes, rows, then summed axes; None where they are so already."""
+    order_y: tuple[int, ...] | None
+    order_out: tuple[int, ...] | None
+    plain: bool
+    """One axis a group, so that no reshape is needed."""
+    dot: bool
+    """Two plain matrices."""
+    batch: int
+    rows: int
+    inner: int
 
 
 @functools.lru_cache(maxsize=4096)
-def _cached(rule: Callable[..., Subscripts], x: tuple[int, ...], y: tuple[int, ...]) -> Subscripts:
-    return rule(x, y)
+def _adjoints(rule: Callable[..., Subscripts], x: tuple[int, ...], y: tuple[int, ...], static: tuple[tuple[str, Any], ...]) -> tuple[Plan, Plan]:
+    left, right, result = rule(x, y, **dict(static))
+    return _plan(result, right, left), _plan(left, result, right)
 
 
 @functools.lru_cache(maxsize=4096)
-def _plan(left: str, right: str, result: str) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None, tuple[int, ...] | None, bool, int, int, int]:
-    """How to do a contraction by one matrix product: orders of the axes, whether a reshape is needed, group sizes."""
+def _plan(left: str, right: str, result: str) -> Plan:
+    lone_x = tuple(i for i, letter in enumerate(left) if letter not in right + result)
+    lone_y = tuple(i for i, letter in enumerate(right) if letter not in left + result)
+    left = "".join(i for i in left if i in right + result)
+    right = "".join(i for i in right if i in left + result)
     batch = [i for i in result if i in left and i in right]
     rows = [i for i in result if i in left and i not in right]
     columns = [i for i in result if i in right and i not in left]
@@ -98,50 +115,39 @@ def _plan(left: str, right: str, result: str) -> tuple[tuple[int, ...] | None, t
         return None if axes == tuple(range(len(given))) else axes
 
     plain = len(rows) == len(columns) == len(inner) == 1
-    made = batch + rows + columns
-    return (
+    return Plan(
+        lone_x,
+        lone_y,
         order(batch + rows + inner, left),
         order(batch + inner + columns, right),
-        order(list(result), "".join(made)),
+        order(list(result), "".join(batch + rows + columns)),
         plain,
+        plain and not batch and not lone_x and not lone_y and list(result) == rows + columns,
         len(batch),
         len(rows),
         len(inner),
     )
 
 
-def contract(left: str, right: str, result: str, x: Any, y: Any) -> Any:
-    """The contraction of two operands whose axes are named by letters, as one matrix product.
-
-    Letters that only one operand has must be in the result, save where its axis was broadcast: those are summed first.
-    """
-    x, left = _summed(x, left, right + result)
-    y, right = _summed(y, right, left + result)
-    first, second, last, plain, batch, rows, inner = _plan(left, right, result)
-    if first is not None:
-        x = x.transpose(first) if x.__class__ is np.ndarray else raw.permute_dims(x, axes=first)
-    if second is not None:
-        y = y.transpose(second) if y.__class__ is np.ndarray else raw.permute_dims(y, axes=second)
+def contract(plan: Plan, x: Any, y: Any) -> Any:
+    """The contraction of two operands, arrays or tensors, as one matrix product."""
+    lone_x, lone_y, order_x, order_y, order_out, plain, dot, batch, rows, inner = plan
+    if dot and x.__class__ is y.__class__ is np.ndarray:
+        return (x if order_x is None else x.T).dot(y if order_y is None else y.T)
+    if lone_x:
+        x = raw.sum(x, axis=lone_x, keepdims=False)
+    if lone_y:
+        y = raw.sum(y, axis=lone_y, keepdims=False)
+    if order_x is not None:
+        x = raw.permute_dims(x, axes=order_x)
+    if order_y is not None:
+        y = raw.permute_dims(y, axes=order_y)
     if plain:
         out = raw.matmul(x, y)
     else:
         xs, ys = tuple(x.shape), tuple(y.shape)
-        x = raw.reshape(x, shape=(*xs[:batch], _product(xs[batch : batch + rows]), _product(xs[batch + rows :])))
-        y = raw.reshape(y, shape=(*ys[:batch], _product(ys[batch : batch + inner]), _product(ys[batch + inner :])))
+        x = raw.reshape(x, shape=(*xs[:batch], math.prod(xs[batch : batch + rows]), math.prod(xs[batch + rows :])))
+        y = raw.reshape(y, shape=(*ys[:batch], math.prod(ys[batch : batch + inner]), math.prod(ys[batch + inner :])))
         out = raw.matmul(x, y)
         out = raw.reshape(out, shape=(*out.shape[:batch], *xs[batch : batch + rows], *ys[batch + inner :]))
-    return out if last is None else raw.permute_dims(out, axes=last)
-
-
-def _product(lengths: tuple[int, ...]) -> int:
-    out = 1
-    for n in lengths:
-        out *= n
-    return out
-
-
-def _summed(x: Any, letters: str, used: str) -> tuple[Any, str]:
-    lone = tuple(i for i, letter in enumerate(letters) if letter not in used)
-    if not lone:
-        return x, letters
-    return raw.sum(x, axis=lone, keepdims=False), "".join(letter for letter in letters if letter in used)
+    return out if order_out is None else raw.permute_dims(out, axes=order_out)

@@ -8,8 +8,7 @@ from itertools import islice
 from types import CodeType, FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_ENGINE = (os.path.join(_PACKAGE, "core") + os.sep, os.path.join(_PACKAGE, "ops") + os.sep, os.path.join(_PACKAGE, "transforms") + os.sep)
-_SKIPPED = (*_ENGINE, "<string>")
+_ENGINE = tuple(os.path.join(_PACKAGE, layer) + os.sep for layer in ("core", "ops", "transforms"))
 
 
 class Line:
@@ -72,12 +71,21 @@ class Line:
     __repr__ = __str__
 
 
+_skipped: dict[str, bool] = {}
+
+
 def outside_engine(frame: FrameType | None) -> FrameType:
     """The nearest frame, from ``frame`` outwards, that is not the engine's own."""
     found = frame
-    while found is not None and found.f_code.co_filename.startswith(_SKIPPED):
+    while found is not None:
+        name = found.f_code.co_filename
+        skip = _skipped.get(name)
+        if skip is None:
+            skip = _skipped[name] = name.startswith(_ENGINE)
+        if not skip:
+            return found
         found = found.f_back
-    return found or frame or sys._getframe()
+    return frame or sys._getframe()
 
 
 def caller_line(depth: int = 1) -> Line:

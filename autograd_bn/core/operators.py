@@ -7,10 +7,11 @@ Everything that can be done later is: no shape is checked, no name looked up. Wh
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from autograd_bn.core.dispatch import apply, explained, unrecorded
+from autograd_bn.core.lines import outside_engine
 from autograd_bn.core.node import CONSTANT, NO_STATIC, Constant, Node
 from autograd_bn.core.primitive import Primitive
 from autograd_bn.core.state import NESTED, current
@@ -152,38 +153,47 @@ def reflected_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
     return operator
 
 
+def run_unary(primitive: Primitive, x: Tensor, static: Mapping[str, Any]) -> Tensor:
+    """Like `apply` for one tensor and static parameters, without its loops."""
+    state = current()
+    n: Any = x.node
+    t = n.fast
+    if not state.gate <= t < NESTED or not primitive.differentiable:
+        return apply(primitive, (x,), static)
+    a = x.value
+    try:
+        out = primitive.forward(a, **static)
+    except Exception as error:
+        raise explained(primitive, (a,), static, error) from error
+    if out.dtype.kind != "f":
+        return apply(primitive, (x,), static)
+    keep_x, keep_out = primitive.keeps
+    node = _new(Node)
+    node.primitive = primitive
+    node.parents = (n,)
+    node.saved = (a if keep_x else None, out if keep_out else None)
+    node.static = static
+    node.level = node.fast = t
+    node.shape = out.shape
+    node.dtype = out.dtype
+    node.scope = state.scope
+    frame = outside_engine(_getframe(2))
+    node.code = frame.f_code
+    node.offset = frame.f_lasti
+    node.extra = None
+    result = _new(Tensor)
+    result.value = out
+    result.node = node
+    return result
+
+
 def unary_function(primitive: Primitive) -> Callable[[Any], Any]:
-    """The function of one operand; also serves as a method."""
-    forward = primitive.forward
-    keep_x, keep_out = primitive.kept(0b1, 1)
+    """The public function of one operand; also serves as a method."""
 
     def function(x: Any, /) -> Any:
-        if x.__class__ is not Tensor:
-            return apply(primitive, (x,))
-        state = current()
-        n = x.node
-        t = n.fast
-        if not state.gate <= t < NESTED:
-            return apply(primitive, (x,))
-        a = x.value
-        out = forward(a)
-        node = _new(Node)
-        node.primitive = primitive
-        node.parents = (n,)
-        node.saved = (a if keep_x else None, out if keep_out else None)
-        node.static = NO_STATIC
-        node.level = node.fast = t
-        node.shape = out.shape
-        node.dtype = out.dtype
-        node.scope = state.scope
-        frame = _getframe(1)
-        node.code = frame.f_code
-        node.offset = frame.f_lasti
-        node.extra = None
-        result = _new(Tensor)
-        result.value = out
-        result.node = node
-        return result
+        if x.__class__ is Tensor:
+            return run_unary(primitive, x, NO_STATIC)
+        return apply(primitive, (x,))
 
     return function
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -42,6 +43,8 @@ class Primitive:
         What code and drawings call it. A label may be a function of the drawn node.
     forward
         Arrays and static parameters to an array.
+    keeps
+        Whether a rule of one operand needs the operand, and the result.
     vjp
         ``(g, saved, parents, static)`` to one cotangent an operand, None where none flows.
     jvp
@@ -54,6 +57,11 @@ class Primitive:
         For each operand, which positions of (operands…, result) its cotangent needs; one entry serves any number.
     broadcasts
         Whether operands are broadcast, so that a cotangent may have to be summed to its operand's shape.
+    pointwise
+        Whether element is mapped to element: the rule then takes a cotangent that is not yet repeated to the
+        result's shape, and may return one.
+    spreads
+        Whether the rule may return a cotangent that is not yet repeated to the operand's shape.
     aliases
         Whether the result may share the memory of the operand.
     code
@@ -74,9 +82,12 @@ class Primitive:
         "example",
         "forward",
         "jvp",
+        "keeps",
         "label",
         "name",
         "needs",
+        "pointwise",
+        "spreads",
         "vjp",
     )
 
@@ -92,6 +103,8 @@ class Primitive:
         label: str | Callable[[GraphNode], str] | None = None,
         needs: tuple[frozenset[int], ...] = (frozenset(),),
         broadcasts: bool = False,
+        pointwise: bool = False,
+        spreads: bool = False,
         aliases: bool = False,
         code: str | None = None,
         domains: tuple[Domain, ...] = (REAL,),
@@ -106,15 +119,19 @@ class Primitive:
         self.label = label if label is not None else name
         self.needs = needs
         self.broadcasts = broadcasts
+        self.pointwise = pointwise
+        self.spreads = spreads
         self.aliases = aliases
         self.code = code
         self.domains = domains
         self.example = example
         self.differentiable = vjp is not None
         self._kept: dict[tuple[int, int], tuple[bool, ...]] = {}
+        self.keeps = self.kept(1, 1)
         if name in registry:
             raise ValueError(f"a primitive named {name!r} exists already")
         registry[name] = self
+        setattr(raw, name, self)
 
     def kept(self, mask: int, count: int) -> tuple[bool, ...]:
         """Which of the ``count`` operands and the result to save, when the operands in ``mask`` need a cotangent."""
@@ -153,16 +170,12 @@ registry: dict[str, Primitive] = {}
 """Every primitive by name."""
 
 
-class _Raw:
-    """The raw operations by name: ``raw.exp(x)``. The rules are written in them."""
+class _Raw(SimpleNamespace):
+    """The raw operations by name: ``raw.exp(x)``. The rules are written in them; every primitive adds itself."""
 
-    __slots__ = ()
+    if TYPE_CHECKING:
 
-    def __getattr__(self, name: str) -> Primitive:
-        try:
-            return registry[name]
-        except KeyError:
-            raise AttributeError(f"no primitive is named {name!r}") from None
+        def __getattr__(self, name: str) -> Primitive: ...
 
 
 raw = _Raw()

@@ -76,6 +76,18 @@ class State:
         self.outer = outer
 
 
+    def inside(self, scope: Scope) -> State:
+        """The same surroundings, in another scope."""
+        state = object.__new__(State)
+        state.floor = self.floor
+        state.gate = self.gate
+        state.scope = scope
+        state.keep = self.keep
+        state.effects = self.effects
+        state.cut = self.cut
+        return state
+
+
 _STATE: ContextVar[State] = ContextVar("autograd_bn", default=State())  # noqa: B039 - a State is immutable
 current = _STATE.get
 enter = _STATE.set
@@ -218,5 +230,5 @@ def scope(name: str) -> Iterator[None]:
     state = current()
     line = caller_line(3)
     inner = Scope(name, state.scope, line.code, line.offset)
-    with _with(State(state.floor, inner, state.keep, state.effects, state.cut)):
+    with _with(state.inside(inner)):
         yield

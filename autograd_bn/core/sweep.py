@@ -54,16 +54,19 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
     while ready:
         node = ready.pop()
         g = cotangents.pop(node, None)
-        extra = node.extra
-        if extra is not None and g is not None:
-            if extra.hooks:
-                g = _hooked(node, g)
-            if extra.retain:
-                found[node] = g
         primitive = node.primitive
-        if primitive is None:
-            if g is not None:
+        if g is not None:
+            if g.shape != node.shape and (primitive is None or not primitive.pointwise or node.extra is not None):
+                g = raw.broadcast_to(g, shape=node.shape)
+            extra = node.extra
+            if extra is not None:
+                if extra.hooks:
+                    g = _hooked(node, g)
+                if extra.retain:
+                    found[node] = g
+            if primitive is None:
                 found[node] = g
+        if primitive is None:
             continue
         parents = node.parents
         if g is None:
@@ -79,12 +82,12 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
             except Exception as error:
                 _annotate(error, node)
                 raise
-            if len(gradients) != len(parents):
-                raise RuleError(f"the rule of {primitive.name} returned {len(gradients)} cotangents for {len(parents)} operands\n  operation at {node.line}")
         if free:
             node.saved = None
         if keep:
             _keep(node, g, gradients)
+        if len(gradients) != len(parents):
+            raise RuleError(f"the rule of {primitive.name} returned {len(gradients)} cotangents for {len(parents)} operands\n  operation at {node.line}")
         for parent, c in zip(parents, gradients):  # noqa: B905 - checked above
             if parent.__class__ is Node:
                 if c is not None:
@@ -103,15 +106,17 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
 
 
 def _fitted(c: Any, parent: Node, node: Node) -> Any:
-    """A cotangent summed to its operand's shape, where the primitive broadcasts; else the rule is wrong."""
+    """A cotangent brought to its operand's shape, or to one that only needs repeating; an error if it cannot be."""
     primitive = node.primitive
     assert primitive is not None
+    shape = parent.shape
+    if primitive.pointwise:
+        return unbroadcast(c, node.shape, shape)
     if primitive.broadcasts:
-        try:
-            return raw.broadcast_to(c, shape=parent.shape) if len(c.shape) < len(parent.shape) else unbroadcast(c, parent.shape)
-        except (ValueError, IndexError):
-            pass
-    raise RuleError(f"the rule of {primitive.name} returned a cotangent of shape {c.shape} for an operand of shape {parent.shape}\n  operation at {node.line}")
+        return unbroadcast(c, c.shape, shape)
+    if primitive.spreads and all(n in (1, m) for n, m in zip(c.shape, shape, strict=True)):
+        return c
+    raise RuleError(f"the rule of {primitive.name} returned a cotangent of shape {c.shape} for an operand of shape {shape}\n  operation at {node.line}")
 
 
 def _cast(c: Any, dtype: np.dtype[Any]) -> Any:
@@ -143,12 +148,14 @@ def _hooked(node: Node, g: Any) -> Any:
 def _keep(node: Node, g: Any, gradients: Any) -> None:
     """What ``record()`` keeps: the whole cotangent of the result, and of each edge as it leaves the rule."""
     extra = node.extras()
+    if g is not None and g.shape != node.shape:
+        g = raw.broadcast_to(g, shape=node.shape)
     if not extra.retain:
         extra.gradient = g if g is None or isinstance(g, Tensor) else Tensor(g)
     kept = []
     for parent, c in zip(node.parents, gradients, strict=True):
         if c is not None and parent.__class__ is Node and c.shape != parent.shape:
-            c = _fitted(c, parent, node)
+            c = raw.broadcast_to(_fitted(c, parent, node), shape=parent.shape)
         kept.append(c if parent.__class__ is Node else None)
     extra.cotangents = kept
 

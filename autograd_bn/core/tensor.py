@@ -354,10 +354,10 @@ def leaf(value: Any, level: int, name: str | None = None, line: Line | None = No
     node.dtype = value.dtype
     node.scope = None
     if line is None:
-        line = caller_line(3)
+        line = caller_line(2)
     node.code = line.code
     node.offset = line.offset
-    node.extra = Extra(name)
+    node.extra = None if name is None else Extra(name)
     return Tensor(value, node)
 
 

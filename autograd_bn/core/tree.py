@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from autograd_bn.core.errors import OperationError
@@ -50,15 +50,19 @@ class Structure(NamedTuple):
 
     def unflatten(self, leaves: Iterable[Any]) -> Any:
         """Put leaves back into containers of this structure."""
-        return self._take(iter(leaves))
+        return next(iter(leaves)) if self is LEAF else self._take(iter(leaves))
 
-    def _take(self, leaves: Any) -> Any:
-        if self.kind is None:
-            return next(leaves)
-        children = [child._take(leaves) for child in self.children]
-        if issubclass(self.kind, tuple) and hasattr(self.kind, "_fields"):
-            return self.kind(*children)
-        return _containers[self.kind].unflatten(self.rest, children)
+    def _take(self, leaves: Iterator[Any]) -> Any:
+        children = [next(leaves) if child is LEAF else child._take(leaves) for child in self.children]
+        kind = self.kind
+        if kind is tuple:
+            return tuple(children)
+        if kind is list:
+            return children
+        assert kind is not None
+        if issubclass(kind, tuple):
+            return kind(*children)
+        return _containers[kind].unflatten(self.rest, children)
 
 
 LEAF = Structure(None, None, ())
@@ -71,20 +75,21 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
 
 
 def _flatten(tree: Any, leaves: list[Any]) -> Structure:
-    kind = type(tree)
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return Structure(kind, None, tuple(_flatten(child, leaves) for child in tree))
+    kind = tree.__class__
     container = _containers.get(kind)
-    if container is None:
+    if container is not None:
+        children, rest = container.flatten(tree)
+    elif isinstance(tree, tuple):
+        children, rest = tree, None
+    else:
         leaves.append(tree)
         return LEAF
-    children, rest = container.flatten(tree)
-    return Structure(kind, rest, tuple(_flatten(child, leaves) for child in children))
+    return Structure(kind, rest, tuple([_flatten(child, leaves) for child in children]))
 
 
 def matched(tree: Any, structure: Structure, what: str) -> list[Any]:
     """The leaves of a tree that must have a given structure. Raises OperationError if it has another."""
     leaves, found = flatten(tree)
-    if found != structure:
+    if found is not structure and found != structure:
         raise OperationError(f"{what}: containers must be nested as in the value they belong to")
     return leaves

@@ -59,8 +59,8 @@ def _method(function: Any) -> Any:
     if "axis" not in (function.__kwdefaults__ or ()):
         return function
 
-    def method(self: Tensor, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
-        return function(self, axis=axis, keepdims=keepdims, **options)
+    def method(self: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
+        return function(self, axis=axis, keepdims=keepdims)
 
     method.__name__, method.__doc__ = function.__name__, function.__doc__
     method.__qualname__ = f"Tensor.{function.__name__}"

@@ -117,7 +117,9 @@ def _power(x: Any, y: Any) -> Any:
 
 def _power_by_base(g: Any, x: Any, y: Any) -> Any:
     if y.__class__ is int or y.__class__ is float:
-        return g * 0.0 if y == 0 else g * (y * raw.pow(x, y - 1))
+        if y == 0:
+            return g * 0.0
+        return g * y * (x if y == 2 else raw.pow(x, y - 1))
     return g * (y * raw.pow(x, raw.where(raw.equal(y, 0), 1, y - 1)))
 
 

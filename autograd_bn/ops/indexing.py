@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.constructors import linear
-from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.operators import run_unary
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, plain
 
-_BASIC = (int, slice, type(None), type(Ellipsis))
+_BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
 
 
 def _is_basic(index: Any) -> bool:
     if index.__class__ is tuple:
-        return all(i.__class__ in _BASIC for i in index)
+        return all([i.__class__ in _BASIC for i in index])
     return index.__class__ in _BASIC
 
 
@@ -61,7 +61,7 @@ def _examples(rng: Any) -> Any:
 _getitem = linear(
     "getitem",
     lambda x, index: x[index],
-    transpose=lambda g, x, index: raw.scatter_add(g, index=index, shape=tuple(x.shape)),
+    transpose=lambda g, x, index: raw.scatter_add(g, index=index, shape=x.shape),
     batch=lambda x, index: _first_axis_back(x, index, lambda x, i: raw.getitem(x, index=i)),
     label="[ ]",
     aliases=True,
@@ -85,7 +85,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     """
     if not _is_basic(key):
         key = tuple(_plain_index(k) for k in key) if isinstance(key, tuple) else _plain_index(key)
-    return apply(_getitem, (x,), {"index": key})
+    return run_unary(_getitem, x, {"index": key})
 
 
 def _plain_index(key: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,21 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.constructors import linear, normalized_axes, reduced_shape, reduction
-from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import OperationError
-from autograd_bn.core.primitive import raw
-from autograd_bn.core.structural import spread, sum_p
+from autograd_bn.core.operators import run_unary
+from autograd_bn.core.primitive import Primitive, raw
+from autograd_bn.core.structural import add_along, spread, sum_p
 from autograd_bn.core.tensor import Tensor, asarray
 
 Axis = int | Sequence[int] | None
-_add = np.add.reduce
 
 
 def _mean(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     if x.dtype.kind in "biu" or x.dtype.itemsize == 2:
         return np.mean(x, axis=axis, keepdims=keepdims)
     count = x.shape[axis[0]] if len(axis) == 1 else math.prod([x.shape[a] for a in axis])
-    return _add(x, axis[0] if len(axis) == 1 else axis, None, None, keepdims) / count
+    return add_along(x, axis, keepdims) / count
 
 
 def _examples(rng: Any) -> Any:
@@ -41,6 +41,7 @@ _mean_p = linear(
     batch=lambda x, axis, keepdims: raw.mean(x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
     shape=lambda x, axis, keepdims: reduced_shape(x.shape, axis, keepdims),
     label="1/N Σ",
+    spreads=True,
     example=_examples,
 )
 
@@ -53,6 +54,23 @@ def _shared(x: Any, out: Any, axis: tuple[int, ...]) -> Any:
 
 _max = reduction("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims), _shared, example=_examples)
 _min = reduction("min", lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims), _shared, example=_examples)
+
+
+@functools.lru_cache(maxsize=4096)
+def _static(axis: Any, ndim: int, keepdims: bool) -> dict[str, Any]:
+    """The static parameters of a reduction, shared by all that are alike; nobody writes into them."""
+    return {"axis": normalized_axes(axis, ndim), "keepdims": keepdims}
+
+
+def _reduced(primitive: Primitive, x: Any, axis: Axis, keepdims: bool, what: str) -> Tensor:
+    """Run a reduction; ``what`` says what cannot be done with no elements ("" where it can)."""
+    if x.__class__ is not Tensor:
+        x = asarray(x)
+    shape = x.shape
+    static = _static(tuple(axis) if isinstance(axis, list) else axis, len(shape), keepdims)
+    if what and 0 in shape and math.prod([shape[a] for a in static["axis"]]) == 0:
+        raise OperationError(f"{primitive.name} over axes {static['axis']} of shape {shape}: there is nothing to {what}")
+    return run_unary(primitive, x, static)
 
 
 def sum(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
@@ -77,8 +95,7 @@ def sum(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, kee
     >>> ab.sum(ab.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
-    x = asarray(x) if dtype is None else asarray(x).astype(dtype)
-    return apply(sum_p, (x,), {"axis": normalized_axes(axis, x.ndim), "keepdims": keepdims})
+    return _reduced(sum_p, x if dtype is None else asarray(x).astype(dtype), axis, keepdims, "")
 
 
 def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -101,24 +118,7 @@ def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> ab.mean(ab.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([2., 3.])
     """
-    if x.__class__ is not Tensor:
-        x = asarray(x)
-    shape = x.shape
-    if axis.__class__ is not int or not 0 <= axis < len(shape):  # type: ignore[operator]
-        axes = normalized_axes(axis, len(shape))
-    else:
-        axes = (axis,)  # type: ignore[assignment]
-    if 0 in shape and math.prod([shape[a] for a in axes]) == 0:
-        raise OperationError(f"mean over axes {axes} of shape {shape}: there is nothing to average")
-    return apply(_mean_p, (x,), {"axis": axes, "keepdims": keepdims})
-
-
-def _extreme(primitive: Any, x: Any, axis: Axis, keepdims: bool) -> Tensor:
-    x = asarray(x)
-    axes = normalized_axes(axis, x.ndim)
-    if math.prod([x.shape[a] for a in axes]) == 0:
-        raise OperationError(f"{primitive.name} over axes {axes} of shape {x.shape}: there is nothing to compare")
-    return apply(primitive, (x,), {"axis": axes, "keepdims": keepdims})
+    return _reduced(_mean_p, x, axis, keepdims, "average")
 
 
 def max(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
@@ -132,7 +132,7 @@ def max(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # n
     >>> ab.max(ab.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     tensor([5., 4.])
     """
-    return _extreme(_max, x, axis, keepdims)
+    return _reduced(_max, x, axis, keepdims, "compare")
 
 
 def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
@@ -146,4 +146,4 @@ def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # n
     >>> ab.min(ab.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     tensor([1., 3.])
     """
-    return _extreme(_min, x, axis, keepdims)
+    return _reduced(_min, x, axis, keepdims, "compare")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.errors import DtypeError, GradientError, OperationError, ShapeError
+from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import CONSTANT, Node
 from autograd_bn.core.state import fresh_level
 from autograd_bn.core.sweep import sweep
@@ -27,10 +28,8 @@ def _value(x: Any, what: str) -> Any:
 
 def _inputs(tree: Any, level: int, what: str) -> tuple[Any, list[Tensor], Structure]:
     leaves, structure = flatten(tree)
-    opened = []
-    for x in leaves:
-        value = _value(x, what)
-        opened.append(leaf(value, level, x.name if isinstance(x, Tensor) else None))
+    line = caller_line(2)
+    opened = [leaf(_value(x, what), level, x.name if isinstance(x, Tensor) else None, line) for x in leaves]
     return structure.unflatten(opened), opened, structure
 
 

@@ -1,0 +1,76 @@
+"""The one way in which a tensor's value changes: running statistics, optimisers and loaded state all use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograd_bn.core.errors import DtypeError, MutationError, OperationError, ShapeError
+from autograd_bn.core.lines import Line, caller_line
+from autograd_bn.core.node import Batch
+from autograd_bn.core.state import current
+from autograd_bn.core.tensor import Tensor
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
+    """Give a tensor a new value: no gradient flows through it, and graphs that were recorded before keep the old one.
+
+    The target keeps its identity, name, dtype and gradient; its array is replaced, never written into. Inside
+    ``no_effects()`` nothing happens.
+
+    Parameters
+    ----------
+    target
+        A leaf or a constant, such as a parameter or a running statistic.
+    value
+        Of the target's shape and of a dtype that converts to the target's without a change of kind. It is detached.
+
+    Raises ShapeError or DtypeError where the value does not fit, MutationError for a target that is the result of
+    a recorded operation, OperationError inside vmap, where one value would be assigned an example.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> w = ab.tensor([1.0, 2.0], requires_grad=True, name="w")
+    >>> ab.assign(w, w - 0.5)
+    >>> w
+    tensor([0.5, 1.5], name='w', requires_grad=True)
+    """
+    if not current().effects:
+        return
+    new = concrete(value, "assign", lambda: caller_line(3))
+    if new is value or (value.__class__ is not Tensor and new.base is not None) or _foreign(value):
+        new = new.copy()
+    if not target.is_leaf or isinstance(target.value, Tensor) or target.node.level > 0 or target.node.__class__ is Batch:
+        where = f"; it was made by {target.node.title} at {target.node.line}" if hasattr(target.node, "title") else ""
+        raise MutationError(f"assign to a tensor that is no leaf would contradict its history{where}\n  at {caller_line(2)}")
+    old = target.value
+    if new.shape != old.shape:
+        raise ShapeError(f"assign: the target has shape {old.shape}, the value {new.shape}; they must be equal\n  at {caller_line(2)}")
+    if new.dtype != old.dtype:
+        if not np.can_cast(new.dtype, old.dtype, "same_kind"):
+            raise DtypeError(f"assign: a value of dtype {new.dtype} does not fit a target of dtype {old.dtype}; convert it first\n  at {caller_line(2)}")
+        new = new.astype(old.dtype)
+    target.value = new
+
+
+def concrete(x: Any, what: str, line: Callable[[], Line]) -> Any:
+    """The array under a value, whatever transforms lie above it. Raises OperationError, at ``line()``, where vmap maps over it."""
+    while isinstance(x, Tensor):
+        if x.node.__class__ is Batch:
+            raise OperationError(
+                f"{what} inside vmap: there is one value an example, and nothing says how to make them one; "
+                f"reduce over the examples outside vmap, or suppress the effect with ab.no_effects()\n  at {line()}"
+            )
+        x = x.value
+    return np.asarray(x)
+
+
+def _foreign(value: Any) -> bool:
+    """Whether somebody else may write into the value's memory."""
+    return isinstance(value, Tensor) and bool(getattr(value.node, "foreign", False))

@@ -1,0 +1,352 @@
+"""The one graph: an immutable list of operations, built from a record. Drawings and compilers read only it."""
+
+from __future__ import annotations
+
+import dis
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from autograd_bn.core.errors import GradientError, OperationError
+from autograd_bn.core.lines import _ENGINE, Line
+from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Node
+from autograd_bn.core.primitive import Primitive
+from autograd_bn.core.state import Scope
+from autograd_bn.core.tensor import Tensor, why_constant
+from autograd_bn.core.tree import flatten
+
+Array = np.ndarray[Any, Any]
+Kind = Literal["leaf", "constant", "operation"]
+
+
+class Edge(NamedTuple):
+    """A value's way from the node that made it to one operand of a node that uses it."""
+
+    source: int
+    target: int
+    operand: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GraphNode:
+    """One value of a graph and the operation, if any, that made it.
+
+    Attributes
+    ----------
+    index
+        Its place in ``Graph.nodes``; operands come before results.
+    kind
+        ``"operation"``, ``"leaf"`` (a gradient flows to it) or ``"constant"`` (none does).
+    primitive, static
+        The operation and its parameters; None and empty for the other kinds.
+    inputs
+        The index of each operand that is a node. Plain numbers are not.
+    constants
+        An entry an operand: the plain number, or None where the operand is a node.
+    shape, dtype
+        Of the value; None where a constant's is not known.
+    name
+        The name it was given, or the variable that its value was first stored in.
+    scope, line
+        The composite or module that it is part of, and where it was written.
+    value, gradient, cotangents
+        What ``ab.record()`` kept, as read-only arrays: the value, the whole gradient of the result, and for each entry
+        of ``inputs`` what flowed back along that edge. None before, and without, a backward pass.
+    cut
+        For a constant: what ended the graph here (``detach()``, ``no_grad()``), if anything did.
+    """
+
+    index: int
+    kind: Kind
+    primitive: Primitive | None = None
+    inputs: tuple[int, ...] = ()
+    static: Mapping[str, Any] = field(default_factory=lambda: NO_STATIC)
+    shape: tuple[int, ...] | None = None
+    dtype: np.dtype[Any] | None = None
+    name: str | None = None
+    scope: Scope | None = None
+    line: Line | None = None
+    constants: tuple[Any, ...] = ()
+    value: Array | None = field(default=None, repr=False)
+    cotangents: tuple[Array | None, ...] | None = field(default=None, repr=False)
+    gradient: Array | None = field(default=None, repr=False)
+    cut: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What a drawing shows: the operation's symbol, or the leaf's name."""
+        if self.primitive is None:
+            return self.name if self.name is not None else self.kind
+        label = self.primitive.label
+        return label(self) if callable(label) else str(label)
+
+    @property
+    def operands(self) -> tuple[int, ...]:
+        """The operand position of each entry of ``inputs``."""
+        return tuple(i for i, number in enumerate(self.constants) if number is None)
+
+    def __str__(self) -> str:
+        if self.primitive is None:
+            made: str = self.kind
+        else:
+            sources = iter(self.inputs)
+            listed = [f"%{next(sources)}" if number is None else repr(number) for number in self.constants]
+            listed += [f"{key}={value!r}" for key, value in self.static.items()]
+            made = f"{self.primitive.name}({', '.join(listed)})"
+        shape = "?" if self.shape is None else str(self.shape)
+        notes = [made, f"{shape} {self.dtype if self.dtype is not None else '?'}"]
+        if self.name is not None:
+            notes.append(self.name)
+        if self.scope is not None:
+            notes.append(f"in {self.scope}")
+        if self.cut is not None:
+            notes.append(f"cut by {self.cut.strip(',')}")
+        return f"%{self.index} = {'  '.join(notes)}"
+
+
+class Graph:
+    """An immutable list of operations in the order of their running, and which of them are the results.
+
+    It holds arrays, strings and numbers only, so it stays as it is whatever happens to the tensors that it was made from.
+    """
+
+    __slots__ = ("nodes", "outputs")
+
+    nodes: tuple[GraphNode, ...]
+    outputs: tuple[int, ...]
+
+    def __init__(self, nodes: tuple[GraphNode, ...], outputs: tuple[int, ...]) -> None:
+        object.__setattr__(self, "nodes", nodes)
+        object.__setattr__(self, "outputs", outputs)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Graph is immutable: {name} cannot be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Graph is immutable: {name} cannot be deleted")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Graph, (self.nodes, self.outputs))
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every edge, in the order of the nodes that it leads to: (source index, target index, operand position)."""
+        return tuple(Edge(source, node.index, operand) for node in self.nodes for source, operand in zip(node.inputs, node.operands, strict=True))
+
+    def summary(self) -> str:
+        """What the graph consists of, in a few lines.
+
+        Examples
+        --------
+        >>> import autograd_bn as ab
+        >>> x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+        >>> print(ab.graph((x * x).sum()).summary())
+        3 nodes: 1 leaf, 2 operations; 3 edges
+        operations: mul, sum
+        leaves: x (2,)
+        """
+        used = Counter(node.primitive.name for node in self.nodes if node.primitive is not None)
+        leaves = [f"{node.label} {node.shape}" for node in self.nodes if node.kind == "leaf"]
+        lines = [f"{self._counted()}; {_plural(sum(len(node.inputs) for node in self.nodes), 'edge', 'edges')}"]
+        if used:
+            lines.append("operations: " + ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in used.items()))
+        if leaves:
+            shown = leaves if len(leaves) <= 20 else [*leaves[:20], f"and {len(leaves) - 20} more"]
+            lines.append("leaves: " + ", ".join(shown))
+        return "\n".join(lines)
+
+    def _counted(self) -> str:
+        kinds = Counter(node.kind for node in self.nodes)
+        words: list[tuple[Kind, str]] = [("leaf", "leaves"), ("constant", "constants"), ("operation", "operations")]
+        return f"{_plural(len(self.nodes), 'node', 'nodes')}: " + ", ".join(_plural(kinds[one], one, many) for one, many in words if kinds[one])
+
+    def __repr__(self) -> str:
+        return f"<Graph of {self._counted()}>"
+
+    def __str__(self) -> str:
+        return "\n".join([*map(str, self.nodes), f"return {', '.join(f'%{i}' for i in self.outputs)}"])
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def graph(*outputs: Any) -> Graph:
+    """The graph that was recorded for some results, from their leaves on.
+
+    Parameters
+    ----------
+    outputs
+        Tensors, or containers of them.
+
+    Raises
+    ------
+    GradientError
+        If nothing was recorded for any of them; it says where the graph was cut.
+    OperationError
+        If something among them is not a tensor.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    >>> y = (x * 3.0).sum()
+    >>> g = ab.graph(y)
+    >>> [node.label for node in g.nodes]
+    ['x', '*', 'Σ']
+    >>> g.edges
+    (Edge(source=0, target=1, operand=0), Edge(source=1, target=2, operand=0))
+    """
+    tensors, _ = flatten(outputs)
+    for x in tensors:
+        if not isinstance(x, Tensor):
+            raise OperationError(f"graph() takes tensors, got {type(x).__name__}")
+    roots = [_root(x) for x in tensors]
+    if not any(root.__class__ is Node for root in roots):
+        reason = why_constant(roots[0]) if roots else ""
+        raise GradientError(f"graph(): no operation was recorded, the tensor does not require a gradient{reason}; make a leaf with requires_grad=True")
+    builder = _Builder([root for root in roots if root.__class__ is Node])
+    found = tuple(builder.index[root] if root.__class__ is Node else builder.constant(root) for root in roots)
+    return Graph(tuple(builder.nodes), found)
+
+
+def _root(x: Tensor) -> Any:
+    """The record of a tensor: a Node or a Constant; under duals and batches, that of what they wrap."""
+    inner: Any = x
+    while isinstance(inner, Tensor):
+        node = inner.node
+        if node.__class__ is Node or node.__class__ is Constant:
+            return node
+        inner = inner.value
+    return CONSTANT
+
+
+def _order(roots: list[Node]) -> list[Node]:
+    """Every node that the roots depend on, operands first, each once, in time linear in the edges."""
+    order: dict[Node, None] = {}
+    opened: set[Node] = set()
+    stack = list(reversed(roots))
+    while stack:
+        node = stack[-1]
+        if node in opened:
+            stack.pop()
+            order[node] = None
+        else:
+            opened.add(node)
+            stack.extend(parent for parent in reversed(node.parents) if parent.__class__ is Node and parent not in opened)
+    return list(order)
+
+
+class _Builder:
+    """Turns recorded nodes into graph nodes."""
+
+    def __init__(self, roots: list[Node]) -> None:
+        self.nodes: list[GraphNode] = []
+        self.index: dict[Node | Constant, int] = {}
+        self._stored: dict[CodeType, dict[int, str]] = {}
+        order = _order(roots)
+        self._inner = {parent for node in order for parent in node.parents if parent.__class__ is Node and _same_place(parent, node)}
+        for node in order:
+            self._add(node)
+
+    def constant(self, constant: Constant) -> int:
+        """The index of a constant: one node an object, but the anonymous ones stand for any number of values."""
+        shared = constant is not CONSTANT and constant is not FOREIGN
+        if shared and constant in self.index:
+            return self.index[constant]
+        index = len(self.nodes)
+        if shared:
+            self.index[constant] = index
+        dtype = None if constant.dtype is None else np.dtype(constant.dtype)
+        self.nodes.append(GraphNode(index, "constant", shape=constant.shape, dtype=dtype, name=constant.name, line=constant.line, cut=constant.reason))
+        return index
+
+    def _add(self, node: Node) -> None:
+        inputs: list[int] = []
+        constants: list[Any] = []
+        nodes: list[int] = []
+        for operand, parent in enumerate(node.parents):
+            if isinstance(parent, (Node, Constant)):
+                inputs.append(self.index[parent] if isinstance(parent, Node) else self.constant(parent))
+                nodes.append(operand)
+                constants.append(None)
+            elif isinstance(parent, (bool, int, float, complex)):
+                constants.append(parent)
+            else:
+                inputs.append(self.constant(CONSTANT))
+                nodes.append(operand)
+                constants.append(None)
+        extra = node.extra
+        kept = None if extra is None else extra.cotangents
+        self.index[node] = index = len(self.nodes)
+        self.nodes.append(
+            GraphNode(
+                index,
+                "leaf" if node.primitive is None else "operation",
+                node.primitive,
+                tuple(inputs),
+                node.static,
+                node.shape,
+                node.dtype,
+                extra.name if extra is not None and extra.name is not None else self._variable(node),
+                node.scope,
+                node.line,
+                tuple(constants),
+                None if extra is None else _array(extra.value),
+                None if kept is None else tuple(_array(kept[i]) for i in nodes),
+                None if extra is None else _array(extra.gradient),
+            )
+        )
+
+    def _variable(self, node: Node) -> str | None:
+        """The variable that the value was first stored in.
+
+        One call may record several operations of the engine; of those only the last, which no other uses, is what was stored.
+        """
+        code = node.code
+        if node in self._inner or code.co_filename.startswith(_ENGINE) or (node.primitive is None and node.level != 0):
+            return None
+        stores = self._stored.get(code)
+        if stores is None:
+            stores = self._stored[code] = _stores(code)
+        return stores.get(node.offset)
+
+
+def _same_place(one: Node, other: Node) -> bool:
+    return one.offset == other.offset and one.code is other.code and one.scope is other.scope and one.primitive is not None
+
+
+def _stores(code: CodeType) -> dict[int, str]:
+    """For each instruction whose result goes straight into a variable, by offset, the variable's name.
+
+    While a Python function runs, its caller's offset may point into the cache after the call, so that serves too.
+    """
+    found: dict[int, str] = {}
+    before = 0
+    for instruction in dis.get_instructions(code):
+        name = instruction.opname
+        if name.startswith("STORE_") and name not in ("STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE"):
+            argument = instruction.argval
+            found.update(dict.fromkeys(range(before, instruction.offset, 2), str(argument[0] if isinstance(argument, tuple) else argument)))
+        before = instruction.offset
+    return found
+
+
+def _array(x: Any) -> Array | None:
+    """A read-only view of a recorded value, whatever levels lie above it; None for a batch, which has no single value."""
+    while isinstance(x, Tensor):
+        if x.node.__class__ is Batch:
+            return None
+        x = x.value
+    if x is None:
+        return None
+    view = np.asarray(x).view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,208 @@
+"""Eager execution beside PyTorch's: python -m tests.benchmarks.eager [TASK ...]
+
+Both run in one process on one thread, in turn, a short batch each; the ratio is taken batch by batch, so that a
+machine whose speed drifts gives the same answer. Prints for each task both medians (µs) and the median ratio.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+import autograd_bn as ab
+
+torch.set_num_threads(1)
+LINKS = 500
+BATCH, SIZES = 60, [784, 100, 100, 100, 10]
+RATE = 0.1
+
+
+def compared(ours: Callable[[], object], theirs: Callable[[], object], budget: float = 4.0) -> tuple[float, float, float]:
+    """Medians of both in µs, and of the ratio ours/theirs over interleaved batches."""
+    for _ in range(5):
+        ours()
+        theirs()
+    start = time.perf_counter()
+    ours()
+    theirs()
+    count = max(1, int(0.01 / (time.perf_counter() - start)))
+
+    def batch(run: Callable[[], object]) -> float:
+        begin = time.perf_counter()
+        for _ in range(count):
+            run()
+        return (time.perf_counter() - begin) / count * 1e6
+
+    a, b, end = [], [], time.perf_counter() + budget
+    while time.perf_counter() < end:
+        a.append(batch(ours))
+        b.append(batch(theirs))
+    return statistics.median(a), statistics.median(b), statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+def chained(step: Callable[[Any, Any], Any], x: Any, w: Any, links: int) -> Callable[[], object]:
+    """Forward and backward through a chain of one operation."""
+
+    def run() -> None:
+        y = x
+        for _ in range(links):
+            y = step(y, w)
+        y.sum().backward()
+
+    return run
+
+
+def pair(step: Callable[[Any, Any], Any], x: np.ndarray[Any, Any], w: Any, links: int = LINKS) -> tuple[Callable[[], object], Callable[[], object], int]:
+    """One chain on both engines; an array ``w`` requires a gradient too."""
+    is_array = isinstance(w, np.ndarray)
+    ours = chained(step, ab.tensor(x, requires_grad=True), ab.tensor(w, requires_grad=True) if is_array else w, links)
+    theirs = chained(step, torch.tensor(x, requires_grad=True), torch.tensor(w, requires_grad=True) if is_array else w, links)
+    return ours, theirs, links
+
+
+def overhead() -> tuple[Callable[[], object], Callable[[], object], int]:
+    ours, theirs, links = pair(lambda y, w: (y * w) + 0.001, np.linspace(0.1, 1, 8), 1.0001)
+    return ours, theirs, 2 * links
+
+
+def broadcast() -> tuple[Callable[[], object], Callable[[], object], int]:
+    return pair(lambda y, w: y * w, np.linspace(0.1, 1, 32).reshape(4, 8), np.full(8, 1.001))
+
+
+def getitem() -> tuple[Callable[[], object], Callable[[], object], int]:
+    return pair(lambda y, w: y[1:], np.linspace(0.1, 1, 8 + LINKS), None)
+
+
+def matmul() -> tuple[Callable[[], object], Callable[[], object], int]:
+    return pair(lambda y, w: y @ w, np.linspace(0.1, 1, 16).reshape(4, 4), np.eye(4))
+
+
+def batch_norm() -> tuple[Callable[[], object], Callable[[], object], int]:
+    rng = np.random.default_rng(0)
+    x, dy = (rng.standard_normal((60, 100)).astype("f4") for _ in range(2))
+    gamma, beta = np.ones(100, "f4"), np.zeros(100, "f4")
+    mine = [ab.tensor(a) for a in (x, gamma, beta)]
+    seed = ab.tensor(dy)
+
+    def ours() -> object:
+        value, pullback = ab.vjp(ab.nn.functional.batch_norm, *mine)
+        return value, pullback(seed)
+
+    leaves = [torch.tensor(a, requires_grad=True) for a in (x, gamma, beta)]
+    torch_seed = torch.tensor(dy)
+
+    def theirs() -> object:
+        for leaf in leaves:
+            leaf.grad = None
+        torch.nn.functional.batch_norm(leaves[0], None, None, leaves[1], leaves[2], True, 0.1, 1e-5).backward(torch_seed)
+        return leaves
+
+    return ours, theirs, 1
+
+
+def typed_batch_norm() -> tuple[Callable[[], object], Callable[[], object], int]:
+    """The same lines typed by a user beside the library's own call (not PyTorch)."""
+    rng = np.random.default_rng(0)
+    mine = [ab.tensor(rng.standard_normal(shape).astype("f4")) for shape in ((60, 100), (100,), (100,))]
+    seed = ab.tensor(rng.standard_normal((60, 100)).astype("f4"))
+
+    def typed(x: Any, gamma: Any, beta: Any) -> Any:
+        mean = x.mean(0, keepdims=True)
+        centred = x - mean
+        square = centred**2
+        variance = square.mean(0, keepdims=True)
+        deviation = ab.sqrt(variance + 1e-5)
+        inverse = 1 / deviation
+        normal = centred * inverse
+        scaled = normal * gamma
+        return scaled + beta
+
+    def run(function: Callable[..., Any]) -> Callable[[], object]:
+        def once() -> object:
+            value, pullback = ab.vjp(function, *mine)
+            return value, pullback(seed)
+
+        return once
+
+    return run(typed), run(ab.nn.functional.batch_norm), 1
+
+
+def network() -> tuple[Callable[[], object], Callable[[], object], int]:
+    """The paper's network, one step of gradient descent, beside PyTorch's modules and optimiser."""
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((BATCH, SIZES[0])).astype("f4")
+    labels = rng.integers(0, 10, BATCH)
+    weights = [(rng.standard_normal((SIZES[i], SIZES[i + 1])) * 0.1).astype("f4") for i in range(4)]
+    start = [*weights, *([np.ones(100, "f4")] * 3), *([np.zeros(100, "f4")] * 3), np.zeros(10, "f4")]
+    state = {"p": [ab.tensor(a) for a in start]}
+    x, y = ab.tensor(images), ab.tensor(labels)
+
+    def loss(p: Any, x: Any, y: Any) -> Any:
+        h = x
+        for i in range(3):
+            u = ab.matmul(h, p[i])
+            mu = ab.mean(u, axis=0)
+            d = u - mu
+            v = ab.mean(d**2, axis=0)
+            h = ab.nn.functional.sigmoid(d * (1 / ab.sqrt(v + 1e-5)) * p[4 + i] + p[7 + i])
+        return ab.nn.functional.cross_entropy(ab.matmul(h, p[3]) + p[10], y)
+
+    def ours() -> object:
+        value, gradients = ab.value_and_grad(loss)(state["p"], x, y)
+        state["p"] = [a - RATE * b for a, b in zip(state["p"], gradients, strict=True)]
+        return value.item()
+
+    layers: list[torch.nn.Module] = []
+    for i in range(3):
+        layers += [torch.nn.Linear(SIZES[i], SIZES[i + 1], bias=False), torch.nn.BatchNorm1d(SIZES[i + 1]), torch.nn.Sigmoid()]
+    net = torch.nn.Sequential(*layers, torch.nn.Linear(100, 10))
+    optimiser = torch.optim.SGD(net.parameters(), lr=RATE)
+    tx, ty = torch.tensor(images), torch.tensor(labels)
+
+    def theirs() -> object:
+        optimiser.zero_grad()
+        value = torch.nn.functional.cross_entropy(net(tx), ty)
+        value.backward()
+        optimiser.step()
+        return value.item()
+
+    return ours, theirs, 1
+
+
+TASKS: dict[str, tuple[Callable[[], tuple[Callable[[], object], Callable[[], object], int]], float]] = {
+    "overhead": (overhead, 0.5),
+    "broadcast": (broadcast, 0.5),
+    "getitem": (getitem, 0.5),
+    "matmul": (matmul, 0.5),
+    "batch_norm": (batch_norm, 1.25),
+    "network": (network, 1.25),
+    "typed_batch_norm": (typed_batch_norm, 1.05),
+}
+"""Each task with the ratio it must not exceed."""
+
+
+def main(names: list[str]) -> int:
+    print(f"{'task':18s}{'ours µs':>10s}{'other µs':>10s}{'ratio':>8s}{'limit':>8s}")
+    missed = 0
+    for name in names or TASKS:
+        make, limit = TASKS[name]
+        ours, theirs, count = make()
+        a, b, ratio = compared(ours, theirs)
+        missed += ratio > limit
+        print(f"{name:18s}{a / count:10.2f}{b / count:10.2f}{ratio:8.3f}{limit:8.2f}{'' if ratio <= limit else '  missed'}", flush=True)
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(sys.argv[1:]), 1))
