@@ -30,26 +30,30 @@ def _scatter_add(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
-def _batched_index(index: Any) -> tuple[Any, ...]:
-    return (slice(None), *index) if index.__class__ is tuple else (slice(None), index)
+def _batched_index(index: Any) -> tuple[tuple[Any, ...], int]:
+    """The index of all examples at once, and how many axes of the result NumPy then puts before theirs.
+
+    It puts the axes of integer arrays first where something separates them.
+    """
+    whole: list[Any] = [slice(None)]
+    for part in index if index.__class__ is tuple else (index,):
+        whole += part.nonzero() if isinstance(part, np.ndarray) and part.dtype == bool else [part]
+    places = [i for i, part in enumerate(whole) if isinstance(part, (np.ndarray, int))]
+    separated = any(isinstance(part, np.ndarray) for part in whole) and places != list(range(places[0], places[0] + len(places)))
+    return tuple(whole), np.broadcast(*(whole[i] for i in places)).ndim if separated else 0
 
 
-def _first_axis_back(x: Any, index: Any, take: Any) -> Any:
-    """Index all examples at once; NumPy puts the axes of separated integer arrays first, so move the batch back."""
-    whole = tuple(index) if index.__class__ is tuple else (index,)
-    arrays = [i for i, part in enumerate(whole) if isinstance(part, (np.ndarray, int)) and not isinstance(part, bool)]
-    separated = any(isinstance(p, np.ndarray) for p in whole) and arrays != list(range(arrays[0], arrays[0] + len(arrays)))
-    out = take(x, (slice(None), *whole))
-    if not separated:
-        return out
-    moved = np.broadcast(*[whole[i] for i in arrays]).ndim
-    return raw.permute_dims(out, axes=(moved, *range(moved), *range(moved + 1, len(out.shape))))
+def _batched_getitem(x: Any, index: Any) -> Any:
+    whole, before = _batched_index(index)
+    out = raw.getitem(x, index=whole)
+    return raw.permute_dims(out, axes=(before, *range(before), *range(before + 1, len(out.shape)))) if before else out
 
 
 def _batched_scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    rows = [raw.scatter_add(raw.getitem(g, index=i), index=index, shape=shape) for i in range(g.shape[0])]
-    wide = [raw.reshape(row, shape=(1, *shape)) for row in rows]
-    return raw.concat(*wide, axis=0, sizes=(1,) * len(wide))
+    whole, before = _batched_index(index)
+    if before:
+        g = raw.permute_dims(g, axes=(*range(1, before + 1), 0, *range(before + 1, len(g.shape))))
+    return raw.scatter_add(g, index=whole, shape=(g.shape[before], *shape))
 
 
 def _examples(rng: Any) -> Any:
@@ -62,7 +66,7 @@ _getitem = linear(
     "getitem",
     lambda x, index: x[index],
     transpose=lambda g, x, index: raw.scatter_add(g, index=index, shape=x.shape),
-    batch=lambda x, index: _first_axis_back(x, index, lambda x, i: raw.getitem(x, index=i)),
+    batch=_batched_getitem,
     label="[ ]",
     aliases=True,
     example=_examples,
@@ -91,11 +95,11 @@ def getitem(x: Tensor, key: Any) -> Tensor:
 def _plain_index(key: Any) -> Any:
     if key.__class__ in _BASIC:
         return key
-    if isinstance(key, (np.bool_, bool)):
-        raise OperationError("a single boolean is no index; use ab.where")
     if isinstance(key, np.integer):
         return int(key)
     array = np.array(plain(key)) if isinstance(key, Tensor) else np.array(key)
+    if array.dtype == bool and not array.ndim:
+        raise OperationError("a single boolean is no index; use ab.where")
     if array.dtype.kind not in "biu" and array.size:
         raise OperationError(f"an index holds integers or booleans, got dtype {array.dtype}")
     return array if array.size or array.dtype.kind in "biu" else array.astype(int)

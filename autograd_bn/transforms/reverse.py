@@ -130,8 +130,9 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if not args or max(positions) >= len(args):
-            raise OperationError(f"grad by argument {max(positions)} of a call with {len(args)} positional arguments")
+        for i in positions:
+            if not -len(args) <= i < len(args):
+                raise OperationError(f"grad by argument {i} of a call with {len(args)} positional arguments")
         level = fresh_level()
         chosen, inputs, structure = _inputs(tuple(args[i] for i in positions), level, f"grad of {getattr(function, '__name__', 'a function')}")
         arguments = list(args)

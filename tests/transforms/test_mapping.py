@@ -1,0 +1,150 @@
+"""vmap: axes, nesting, composition with derivatives, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.core.errors import ConversionError, OperationError, ShapeError
+from tests.oracles import assert_close, value
+
+RNG = np.random.default_rng(5)
+A = RNG.standard_normal((4, 3, 2))
+
+
+@pytest.mark.parametrize("in_axis", [0, 1, 2, -1, -3])
+@pytest.mark.parametrize("out_axis", [0, 1, -1])
+def test_any_axis_in_and_out(in_axis: int, out_axis: int) -> None:
+    mapped = ab.vmap(lambda x: x.sum(0), in_axes=in_axis, out_axes=out_axis)(A)
+    expected = np.stack([np.take(A, i, in_axis).sum(0) for i in range(A.shape[in_axis])], out_axis)
+    assert_close(mapped, expected, 1e-12)
+
+
+def test_an_axis_an_argument_and_shared_arguments() -> None:
+    w = RNG.standard_normal((2, 5))
+    mapped = ab.vmap(lambda x, y, c: x @ w + y * c, in_axes=(0, 1, None))(A[:, 0], RNG.standard_normal((5, 4)) * 0 + 1, 3.0)
+    assert_close(mapped, A[:, 0] @ w + 3.0)
+
+
+def test_containers_in_and_out() -> None:
+    out = ab.vmap(lambda p: {"s": p["a"] + p["b"][0], "t": (p["a"],)})({"a": np.arange(3.0), "b": [np.ones(3)]})
+    assert out["s"].tolist() == [1.0, 2.0, 3.0]
+    assert out["t"][0].tolist() == [0.0, 1.0, 2.0]
+
+
+def test_a_result_that_does_not_depend_on_the_example_is_repeated() -> None:
+    assert ab.vmap(lambda x: 7.0)(np.ones(3)).tolist() == [7.0] * 3
+    w = ab.tensor([1.0, 2.0], requires_grad=True)
+    ab.vmap(lambda x: w)(np.ones(3)).sum().backward()
+    assert_close(w.grad, [3.0, 3.0])
+
+
+def test_an_example_does_not_show_its_batch_axis() -> None:
+    shapes = []
+    ab.vmap(lambda x: shapes.append((x.shape, x.ndim, x.size, len(x))) or x)(A)
+    assert shapes == [((3, 2), 2, 6, 3)]
+
+
+def test_nested_maps_over_different_axes() -> None:
+    mapped = ab.vmap(ab.vmap(lambda x, y: x * y + x.sum(), in_axes=(0, None)), in_axes=(1, 0))(A, np.arange(3.0))
+    expected = np.stack([np.stack([A[i, j] * j + A[i, j].sum() for i in range(4)]) for j in range(3)])
+    assert_close(mapped, expected, 1e-12)
+    outer = ab.vmap(lambda x: ab.vmap(lambda y: x * y)(np.arange(2.0)))(np.arange(3.0))
+    assert outer.tolist() == np.outer(np.arange(3.0), np.arange(2.0)).tolist()
+
+
+def f(x: Any, w: Any) -> Any:
+    return ab.tanh(x @ w).sum() + (x * x).max()
+
+
+def test_gradients_of_each_example() -> None:
+    w = RNG.standard_normal(2)
+    each = ab.vmap(ab.grad(f, (0, 1)), in_axes=(0, None))(A, w)
+    for i in range(4):
+        for got, expected in zip(each, ab.grad(f, (0, 1))(A[i], w), strict=True):
+            assert_close(got[i], expected, 1e-12)
+
+
+def test_the_gradient_of_a_map_sums_over_examples() -> None:
+    w = RNG.standard_normal(2)
+    gx, gw = ab.grad(lambda x, w: ab.vmap(f, in_axes=(0, None))(x, w).sum(), (0, 1))(A, w)
+    loop = [ab.grad(f, (0, 1))(row, w) for row in A]
+    assert_close(gx, np.stack([value(x) for x, _ in loop]), 1e-12)
+    assert_close(gw, sum(value(g) for _, g in loop), 1e-12)
+
+
+def test_tangents_inside_and_outside_a_map() -> None:
+    v = RNG.standard_normal(A.shape)
+    inside = ab.vmap(lambda x, t: ab.jvp(ab.sin, (x,), (t,))[1])(A, v)
+    outside = ab.jvp(ab.vmap(ab.sin), (A,), (v,))[1]
+    assert_close(inside, np.cos(A) * v, 1e-12)
+    assert_close(outside, np.cos(A) * v, 1e-12)
+
+
+def test_a_jacobian_by_mapping_a_pullback_and_a_pushforward() -> None:
+    m = RNG.standard_normal((3, 2))
+    x = RNG.standard_normal(2)
+    _, pullback = ab.vjp(lambda v: ab.sin(m @ v), x)
+    expected = np.cos(m @ x)[:, None] * m
+    assert_close(ab.vmap(lambda g: pullback(g)[0])(np.eye(3)), expected, 1e-12)
+    assert_close(ab.vmap(lambda t: ab.jvp(lambda v: ab.sin(m @ v), (x,), (t,))[1], out_axes=1)(np.eye(2)), expected, 1e-12)
+
+
+def test_second_derivatives_of_each_example() -> None:
+    mapped = ab.vmap(ab.grad(ab.grad(lambda x: ab.sin(x) * x)))(np.arange(3.0))
+    assert_close(mapped, 2 * np.cos(np.arange(3.0)) - np.arange(3.0) * np.sin(np.arange(3.0)))
+
+
+def test_backward_reaches_the_leaves_through_a_map() -> None:
+    x = ab.tensor(A, requires_grad=True)
+    ab.vmap(lambda row: (row * row).sum(), in_axes=1)(x).sum().backward()
+    assert_close(x.grad, 2 * A)
+
+
+INDICES: list[Any] = [
+    0,
+    (slice(None, None, -1), 1),
+    (Ellipsis, None),
+    np.array([0, 2, 2]),
+    (np.array([0, 1]), np.array([1, 1])),
+    (0, slice(None), np.array([0, 1])),
+    (np.array([1, 0]), slice(None), 0),
+    (np.array([[0], [1]]), slice(None), np.array([0, 1])),
+    (slice(None), np.array([True, False])),
+    np.arange(6).reshape(3, 2) > 2,
+    (np.arange(6).reshape(3, 2) > 2, slice(None), np.array([0, 1, 0])),
+    (np.array([0, 1]), None, np.array([1, 1])),
+    (np.array([0, 1]), Ellipsis, np.array([1, 1])),
+]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_indexing_each_example(index: Any) -> None:
+    wide = RNG.standard_normal((4, 3, 2, 2) if isinstance(index, tuple) and len(index) == 3 else (4, 3, 2))
+    if isinstance(index, tuple) and index[0] is not Ellipsis and np.asarray(index[0]).dtype == bool:
+        wide = RNG.standard_normal((4, 3, 2, 5, 2))
+    expected = np.stack([row[index] for row in wide])
+    assert_close(ab.vmap(lambda x: x[index])(wide), expected, 0.0)
+    each = ab.vmap(ab.grad(lambda x: (x[index] ** 2).sum()))(wide)
+    assert_close(each, np.stack([value(ab.grad(lambda x: (x[index] ** 2).sum())(row)) for row in wide]), 1e-12)
+
+
+def test_what_cannot_be_mapped_is_refused() -> None:
+    with pytest.raises(ShapeError, match="different lengths: 2 and 3"):
+        ab.vmap(lambda x, y: x)(np.ones(2), np.ones(3))
+    with pytest.raises(OperationError, match="1 in_axes for 2 arguments"):
+        ab.vmap(lambda x, y: x, in_axes=(0,))(np.ones(2), np.ones(2))
+    with pytest.raises(OperationError, match="no argument is mapped"):
+        ab.vmap(lambda x: x, in_axes=(None,))(np.ones(2))
+    with pytest.raises(ShapeError, match=r"axis 1 of an argument of shape \(2,\)"):
+        ab.vmap(lambda x: x, in_axes=1)(np.ones(2))
+    with pytest.raises(ShapeError, match=r"axis 0 of an argument of shape \(\)"):
+        ab.vmap(lambda x: x)(1.0)
+    with pytest.raises(ShapeError, match="out_axes=2"):
+        ab.vmap(lambda x: x, out_axes=2)(np.ones((2, 3)))
+    for use in (bool, float, int, np.asarray, lambda x: x.item(), lambda x: x.tolist(), lambda x: np.arange(3)[x]):
+        with pytest.raises(ConversionError):
+            ab.vmap(lambda x, use=use: use(x))(np.ones(2))

@@ -1,0 +1,200 @@
+"""Derivatives of derivatives: no mixture of modes confuses its perturbations."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.core.errors import ConversionError, GradientError
+from autograd_bn.core.tensor import Tensor
+from tests.oracles import assert_close, value
+
+Scalar = Callable[[Any], Any]
+
+
+def by_grad(f: Scalar) -> Scalar:
+    return ab.grad(f)
+
+
+def by_vjp(f: Scalar) -> Scalar:
+    return lambda x: ab.vjp(f, x)[1](1.0)[0]
+
+
+def by_jvp(f: Scalar) -> Scalar:
+    return lambda x: ab.jvp(f, (x,), (1.0,))[1]
+
+
+def by_vmap_grad(f: Scalar) -> Scalar:
+    return lambda x: ab.vmap(ab.grad(f))(ab.reshape(x, (1,))).sum()
+
+
+MODES = [by_grad, by_vjp, by_jvp, by_vmap_grad]
+
+
+def _named(modes: tuple[Any, ...]) -> str:
+    return "-".join(mode.__name__.removeprefix("by_") for mode in modes)
+
+
+@pytest.mark.parametrize("modes", list(itertools.product(MODES, repeat=2)), ids=_named)
+def test_an_inner_derivative_does_not_see_the_outer_perturbation(modes: tuple[Any, Any]) -> None:
+    outer, inner = modes
+    assert_close(outer(lambda x: x * inner(lambda y: x + y)(1.0))(1.0), 1.0)
+    assert_close(outer(lambda x: x * inner(lambda y: x * y)(3.0))(2.0), 4.0)
+    assert_close(outer(lambda x: inner(lambda y: x * y * y)(x))(3.0), 12.0)
+    assert_close(outer(lambda x: inner(lambda _: x * x)(x))(3.0), 0.0)
+
+
+@pytest.mark.parametrize("modes", list(itertools.product(MODES[:3], repeat=4)), ids=_named)
+def test_fourth_derivative_in_every_mixture_of_modes(modes: tuple[Any, ...]) -> None:
+    def f(x: Any) -> Any:
+        return ab.sin(x) * ab.exp(2 * x)
+
+    derived: Scalar = f
+    for mode in modes:
+        derived = mode(derived)
+    x = 0.4
+    assert_close(derived(x), np.exp(2 * x) * (24 * np.cos(x) - 7 * np.sin(x)), 1e-10)
+
+
+@pytest.mark.parametrize("outer", MODES[:3])
+@pytest.mark.parametrize("inner", MODES[:3])
+def test_hessian_vector_products_agree_on_a_composition(outer: Callable[..., Any], inner: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(0)
+    w, x = rng.standard_normal((3, 4)), rng.standard_normal(4)
+
+    def f(t: Any) -> Any:
+        h = ab.tanh(w @ (x * t))
+        return (h * h).mean() + ab.log(1.0 + ab.exp(h)).sum() + h.max()
+
+    step = 1e-4
+    values = [float(np.asarray(value(f(ab.tensor(1.0 + k * step))))) for k in (-1, 0, 1)]
+    assert_close(outer(inner(f))(1.0), (values[0] - 2 * values[1] + values[2]) / step**2, 1e-5)
+
+
+def test_backward_reaches_through_the_results_of_a_vjp() -> None:
+    w = ab.tensor([2.0, 3.0], requires_grad=True)
+    out, pullback = ab.vjp(lambda v: (v**3).sum(), w)
+    (gradient,) = pullback(1.0)
+    (gradient.sum() + out).backward()
+    assert_close(w.grad, 6 * value(w) + 3 * value(w) ** 2)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_backward_reaches_through_every_transform_of_a_closed_over_leaf(mode: Callable[[Scalar], Scalar]) -> None:
+    w = ab.tensor(3.0, requires_grad=True)
+    mode(lambda x: w * w * x * x)(2.0).backward()
+    assert_close(w.grad, 24.0)
+
+
+def test_backward_of_a_leaf_inside_a_transform_reaches_the_outer_tape_alone() -> None:
+    w = ab.tensor(3.0, requires_grad=True)
+
+    def f(x: Any) -> Any:
+        (w * w).backward()
+        return x * w
+
+    gradient = ab.grad(f)(2.0)
+    assert_close(w.grad, 6.0)
+    gradient.backward()
+    assert_close(w.grad, 7.0)
+
+
+def test_backward_of_what_a_transform_differentiates_is_refused() -> None:
+    def f(x: Any) -> Any:
+        x.backward()
+        return x
+
+    for transformed in (ab.grad(f), by_vjp(f), by_jvp(f), lambda x: ab.vmap(f)(ab.reshape(x, (1,)))):
+        with pytest.raises(GradientError, match="outer tape|require a gradient"):
+            transformed(1.0)
+
+
+def test_a_seed_of_a_transform_is_refused_by_backward() -> None:
+    w = ab.tensor(3.0, requires_grad=True)
+    with pytest.raises(GradientError, match="pullback"):
+        ab.grad(lambda s: (w * 2.0).backward(s) or s)(1.0)
+    assert w.grad is None
+
+
+def test_grad_inside_no_grad_and_no_grad_inside_grad() -> None:
+    with ab.no_grad():
+        assert_close(ab.grad(lambda x: x**3)(2.0), 12.0)
+        assert_close(ab.grad(ab.grad(lambda x: x**3))(2.0), 12.0)
+        assert_close(by_jvp(by_grad(lambda x: x**3))(2.0), 12.0)
+
+    def frozen(x: Any) -> Any:
+        with ab.no_grad():
+            y = x * x
+        return x * y
+
+    assert_close(ab.grad(frozen)(3.0), 9.0)
+    assert_close(by_jvp(frozen)(3.0), 27.0)
+    assert_close(ab.grad(lambda x: x * x.detach())(3.0), 3.0)
+    assert_close(by_jvp(lambda x: x * x.detach())(3.0), 3.0)
+
+
+def test_no_grad_outside_keeps_an_outer_leaf_constant() -> None:
+    w = ab.tensor(3.0, requires_grad=True)
+    with ab.no_grad():
+        gradient = ab.grad(lambda x: x * x * w)(2.0)
+    assert_close(gradient, 12.0)
+    assert not gradient.requires_grad
+
+
+def test_results_of_a_transform_do_not_require_a_gradient() -> None:
+    for result in (ab.grad(lambda x: x * x)(2.0), ab.jvp(ab.sin, (1.0,), (1.0,))[1], ab.vjp(ab.sin, 1.0)[0]):
+        assert isinstance(result, Tensor) and not result.requires_grad
+
+
+@pytest.mark.parametrize("mode", [by_grad, by_vjp, by_jvp])
+def test_a_tensor_leaked_from_a_closed_level_is_never_silently_wrong(mode: Callable[[Scalar], Scalar]) -> None:
+    leaked: list[Tensor] = []
+
+    def f(x: Any) -> Any:
+        leaked.append(x * x)
+        return leaked[0] * 2.0
+
+    mode(f)(3.0)
+    assert leaked[0].item() == 9.0
+    w = ab.tensor(2.0, requires_grad=True)
+    mixed = w * leaked[0]
+    assert mixed.item() == 18.0
+    with pytest.raises(GradientError):
+        mixed.backward()
+    assert w.grad is None
+    with pytest.raises(ConversionError):
+        float(leaked[0])
+    (w * leaked[0].detach()).backward()
+    assert_close(w.grad, 9.0)
+
+
+def test_gradients_by_a_value_and_by_its_own_function() -> None:
+    x = ab.tensor(2.0, requires_grad=True)
+    y = x * x
+    g = ab.grad(lambda v: v * y)(y)
+    g.backward()
+    assert_close(g, 4.0)
+    assert_close(x.grad, 4.0)
+
+
+def test_a_pullback_is_differentiated_by_its_cotangent_and_by_its_point() -> None:
+    def f(x: Any, s: Any) -> Any:
+        return ab.vjp(ab.sin, x)[1](s)[0]
+
+    gx, gs = ab.grad(f, argnums=(0, 1))(0.5, 2.0)
+    assert_close(gx, -2 * np.sin(0.5))
+    assert_close(gs, np.cos(0.5))
+
+
+def test_a_pullback_may_be_called_again_and_from_a_later_level() -> None:
+    _, pullback = ab.vjp(lambda x: ab.exp(x) * x, 1.0)
+    first = pullback(1.0)[0].item()
+    assert pullback(1.0)[0].item() == first
+    assert_close(ab.grad(lambda s: pullback(s * s)[0])(3.0), 6 * first)
+    assert_close(ab.vmap(lambda s: pullback(s)[0])(np.array([1.0, 2.0])), [first, 2 * first])
+    assert_close(by_jvp(lambda s: pullback(s)[0])(3.0), first)
