@@ -1,0 +1,94 @@
+"""Initial values of weights, drawn from an explicit generator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from autograd_bn.core.errors import OperationError, ShapeError
+
+Seed: TypeAlias = int | np.random.Generator | None
+Array: TypeAlias = np.ndarray[Any, Any]
+
+
+def generator(seed: Seed = None) -> np.random.Generator:
+    """The generator itself, or a counter-based one (Philox) from a seed; None takes entropy from the system.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.init.generator(0).integers(100) == ab.nn.init.generator(0).integers(100)
+    np.True_
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise OperationError(f"a seed is a non-negative integer, a numpy Generator or None, got {seed!r}")
+    return np.random.Generator(np.random.Philox(seed))
+
+
+def normal(shape: Sequence[int], rng: Seed = None, *, mean: float = 0.0, std: float = 1.0, dtype: npt.DTypeLike = np.float32) -> Array:
+    """Gaussian values.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.init.normal((2, 3), 0, std=0.01).shape
+    (2, 3)
+    """
+    return (mean + std * generator(rng).standard_normal(tuple(shape))).astype(dtype)
+
+
+def xavier_uniform(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0, dtype: npt.DTypeLike = np.float32) -> Array:
+    """Uniform values within ±gain·√(6 / (in + out)) (Glorot & Bengio 2010), for weights of shape (out, in, …).
+
+    Raises ShapeError for fewer than two axes.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> abs(ab.nn.init.xavier_uniform((2, 4), 0)).max() <= 1.0
+    np.True_
+    """
+    fan_in, fan_out = fans(shape)
+    return _uniform(shape, rng, gain * math.sqrt(6 / (fan_in + fan_out)), dtype)
+
+
+def kaiming_uniform(shape: Sequence[int], rng: Seed = None, *, slope: float = 0.0, dtype: npt.DTypeLike = np.float32) -> Array:
+    """Uniform values within ±√(6 / ((1 + slope²)·in)) (He et al. 2015), for weights of shape (out, in, …).
+
+    ``slope`` is that of a leaky ReLU below 0; √5 gives ±1/√in, with which `Linear` starts.
+
+    Raises ShapeError for fewer than two axes.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> abs(ab.nn.init.kaiming_uniform((2, 6), 0)).max() <= 1.0
+    np.True_
+    """
+    fan_in, _ = fans(shape)
+    return _uniform(shape, rng, math.sqrt(6 / ((1 + slope**2) * fan_in)), dtype)
+
+
+def fans(shape: Sequence[int]) -> tuple[int, int]:
+    """How many inputs feed an output, and how many outputs an input feeds, for weights of shape (out, in, …).
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.init.fans((8, 4, 3, 3))
+    (36, 72)
+    """
+    if len(shape) < 2 or 0 in tuple(shape):
+        raise ShapeError(f"fan in and fan out need a weight of shape (out, in, …) with no empty axis, got {tuple(shape)}")
+    field = math.prod(shape[2:])
+    return shape[1] * field, shape[0] * field
+
+
+def _uniform(shape: Sequence[int], rng: Seed, bound: float, dtype: npt.DTypeLike) -> Array:
+    return generator(rng).uniform(-bound, bound, tuple(shape)).astype(dtype)

@@ -1,0 +1,168 @@
+"""Layers without state of their own beyond weights: affine maps, activations, and a chain of layers."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autograd_bn.core.errors import OperationError
+from autograd_bn.core.tensor import Tensor, tensor
+from autograd_bn.nn import functional, init
+from autograd_bn.nn.module import Module
+
+
+class Linear(Module):
+    """The affine map x·Wᵀ + b, with PyTorch's names and shapes.
+
+    Parameters
+    ----------
+    in_features, out_features
+        The lengths of the last axis before and after.
+    bias
+        Whether to add b. Leave it out before batch norm, whose β replaces it.
+    rng
+        A generator or a seed for the initial values, which are uniform within ±1/√in; None for entropy from the system.
+    dtype
+        Of the parameters.
+
+    Attributes
+    ----------
+    weight, bias
+        Shapes (out, in) and (out,).
+
+    Raises OperationError for lengths that are not positive.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.Linear(2, 3, rng=0)(ab.ones((4, 2))).shape
+    (4, 3)
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, *, rng: init.Seed = None, dtype: npt.DTypeLike = np.float32) -> None:
+        if in_features < 1 or out_features < 1:
+            raise OperationError(f"Linear({in_features}, {out_features}): both lengths must be positive")
+        self.in_features = in_features
+        self.out_features = out_features
+        rng = init.generator(rng)
+        self.weight = tensor(init.kaiming_uniform((out_features, in_features), rng, slope=math.sqrt(5), dtype=dtype), requires_grad=True, name="W")
+        self.bias = None
+        if bias:
+            bound = 1 / math.sqrt(in_features)
+            self.bias = tensor(rng.uniform(-bound, bound, out_features).astype(dtype), requires_grad=True, name="b")
+
+    def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
+        """Shape (…, in) to (…, out)."""
+        return functional.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The lengths."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Sigmoid(Module):
+    """1/(1+e⁻ˣ) of each element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.Sigmoid()(ab.tensor(0.0))
+    tensor(0.5)
+    """
+
+    def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
+        """Any shape."""
+        out = functional.sigmoid(x)
+        return out
+
+
+class ReLU(Module):
+    """max(x, 0) of each element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.ReLU()(ab.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+
+    def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
+        """Any shape."""
+        out = functional.relu(x)
+        return out
+
+
+class Tanh(Module):
+    """The hyperbolic tangent of each element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.Tanh()(ab.tensor(0.0))
+    tensor(0.)
+    """
+
+    def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
+        """Any shape."""
+        out = functional.tanh(x)
+        return out
+
+
+class Sequential(Module):
+    """A chain: each part takes what the one before returned.
+
+    Warns of an affine layer with a bias right before batch norm: the mean that is subtracted takes the bias with it.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.Sequential(ab.nn.Linear(2, 3, bias=False), ab.nn.BatchNorm1d(3), ab.nn.Sigmoid())
+    Sequential(
+      (0): Linear(in_features=2, out_features=3, bias=False)
+      (1): BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+      (2): Sigmoid()
+    )
+    """
+
+    def __init__(self, *parts: Module) -> None:
+        for i, part in enumerate(parts):
+            if not isinstance(part, Module):
+                hint = "; pass an instance, as in ReLU()" if isinstance(part, type) else "; a function can be wrapped in a Module of its own"
+                raise OperationError(f"Sequential takes modules, got {part!r} at position {i}{hint}")
+            setattr(self, str(i), part)
+        self._warn_of_biases()
+
+    def _warn_of_biases(self) -> None:
+        from autograd_bn.nn.normalization import BatchNorm1d
+
+        parts = list(self)
+        redundant = [str(i) for i in range(len(parts) - 1) if getattr(parts[i], "bias", None) is not None and isinstance(parts[i + 1], BatchNorm1d)]
+        redundant = [i for i in redundant if isinstance(parts[int(i)], Linear)]
+        if redundant:
+            warnings.warn(
+                f"the bias of layer {', '.join(redundant)} is redundant: the batch norm after it subtracts it again, so its gradient is 0; use bias=False",
+                stacklevel=3,
+            )
+
+    def forward(self, x: Any) -> Any:
+        """Through all parts in order."""
+        for part in self:
+            x = part(x)
+        return x
+
+    def __iter__(self) -> Iterator[Module]:
+        return (part for _, part in self.named_children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, i: int) -> Module:
+        return list(self)[i]

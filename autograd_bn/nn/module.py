@@ -1,0 +1,290 @@
+"""The base of layers: a plain Python object whose tensors can be found, saved, loaded and differentiated."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from autograd_bn.core.effects import assign
+from autograd_bn.core.errors import OperationError
+from autograd_bn.core.state import Scope, State, current, enter, leave
+from autograd_bn.core.tensor import Tensor, plain, tensor
+from autograd_bn.core.tree import register_container
+
+Array = np.ndarray[Any, Any]
+
+
+class Module:
+    """A part of a network. A subclass makes its tensors and parts in ``__init__`` and says in ``forward`` what it computes.
+
+    An attribute that is a leaf tensor with ``requires_grad=True`` is a parameter; one that is a Module, or a list, tuple
+    or dict of Modules, is a part; ``register_buffer`` adds state that is saved but not trained. Calling the
+    module opens a scope, which drawings show as a cluster. Transforms look inside: ``ab.grad(loss)(module)`` is a module
+    of gradients.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> class Scale(ab.nn.Module):
+    ...     def __init__(self):
+    ...         self.factor = ab.tensor(2.0, requires_grad=True)
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> [name for name, _ in Scale().named_parameters()]
+    ['factor']
+    >>> Scale()(ab.tensor(3.0)).item()
+    6.0
+    """
+
+    training: bool
+    _parameters: dict[str, None]
+    _buffers: dict[str, None]
+    _label: str
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # Here rather than in __init__, so that a subclass need not call it.
+        module = object.__new__(cls)
+        module.__dict__.update(training=True, _parameters={}, _buffers={}, _label=cls.__name__)
+        return module
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        register_container(cls, _flatten, _unflatten)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, Tensor):
+            if name not in self._buffers and value.requires_grad and value.is_leaf:
+                self._parameters[name] = None
+        elif name in self._parameters:
+            if value is not None:
+                raise OperationError(f"{type(self).__name__}.{name} is a parameter: assign a tensor or None to it, or new values with ab.assign, got {value!r}")
+            del self._parameters[name]
+        elif name in self._buffers and value is not None:
+            raise OperationError(f"{type(self).__name__}.{name} is a buffer: assign a tensor or None to it, or new values with ab.assign, got {value!r}")
+        else:
+            for key, part in _parts(name, value):
+                part._named(key)
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        self._parameters.pop(name, None)
+        self._buffers.pop(name, None)
+
+    def register_buffer(self, name: str, value: Tensor | npt.ArrayLike | None) -> None:
+        """Add state that ``state_dict`` saves and no optimiser trains, such as running statistics.
+
+        Change it with ``ab.assign``. Raises OperationError for a tensor that requires a gradient.
+        """
+        if value is not None and not isinstance(value, Tensor):
+            value = tensor(value)
+        if value is not None and value.requires_grad:
+            raise OperationError(f"buffer {name!r} requires a gradient; a parameter is simply assigned: self.{name} = tensor")
+        self._parameters.pop(name, None)
+        self._buffers[name] = None
+        object.__setattr__(self, name, value)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes. A subclass defines it; callers call the module itself."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute, in a scope of the module's name."""
+        state = current()
+        frame = sys._getframe(1)
+        token = enter(State(state.floor, Scope(self._label, state.scope, frame.f_code, frame.f_lasti), state.keep, state.effects, state.cut))
+        try:
+            return self.forward(*args, **kwargs)
+        finally:
+            leave(token)
+
+    # Finding
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The direct parts with their names, ``layers.0`` for one in a container."""
+        for name, value in self.__dict__.items():
+            yield from _parts(name, value)
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all parts of parts, each once, with their dotted names."""
+        seen: set[int] = set()
+        for name, module in self._walk(prefix):
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all parts of parts, each once."""
+        for _, module in self.named_modules():
+            yield module
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """What is trained, with dotted names; a shared parameter comes once, under its first name."""
+        yield from _once(self._tensors("_parameters"))
+
+    def parameters(self) -> Iterator[Tensor]:
+        """What is trained."""
+        for _, parameter in self.named_parameters():
+            yield parameter
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """State that is not trained, with dotted names."""
+        yield from _once(self._tensors("_buffers"))
+
+    def buffers(self) -> Iterator[Tensor]:
+        """State that is not trained."""
+        for _, buffer in self.named_buffers():
+            yield buffer
+
+    def _walk(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """All parts with all their names, one that is used twice under both."""
+        stack: list[tuple[str, Module]] = [(prefix, self)]
+        while stack:
+            name, module = stack.pop()
+            yield name, module
+            stack.extend(reversed([(f"{name}.{key}" if name else key, part) for key, part in module.named_children()]))
+
+    def _tensors(self, kind: str) -> Iterator[tuple[str, Tensor]]:
+        for prefix, module in self._walk():
+            for name in module.__dict__[kind]:
+                value = getattr(module, name)
+                if value is not None:
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    # Modes
+
+    def train(self, mode: bool = True) -> Self:
+        """Go into training mode (batch statistics), with all parts; gives the module itself."""
+        for module in self.modules():
+            module.__dict__["training"] = bool(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Go into evaluation mode (running statistics), with all parts; gives the module itself."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    # Saving
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of all parameters and buffers by dotted name, in PyTorch's naming.
+
+        Examples
+        --------
+        >>> import autograd_bn as ab
+        >>> list(ab.nn.Sequential(ab.nn.Linear(2, 3), ab.nn.ReLU()).state_dict())
+        ['0.weight', '0.bias']
+        """
+        return {name: np.array(plain(value)) for name, value in self._state()}
+
+    def load_state_dict(self, state: Mapping[str, npt.ArrayLike | Tensor]) -> None:
+        """Take the values of all parameters and buffers from a mapping by dotted name.
+
+        Raises OperationError that lists every missing, unexpected and ill-fitting entry; the module is then unchanged.
+        """
+        own = dict(self._state())
+        problems = [f"missing: {name} {value.dtype}{list(value.shape)}" for name, value in own.items() if name not in state]
+        problems += [f"unexpected: {name}" for name in state if name not in own]
+        arrays: dict[str, Array] = {}
+        for name, target in own.items():
+            if name not in state:
+                continue
+            array = np.array(plain(state[name]))
+            if array.shape != target.shape:
+                problems.append(f"wrong shape: {name} has shape {target.shape}, the state {array.shape}")
+            elif not np.can_cast(array.dtype, target.dtype, "same_kind"):
+                problems.append(f"wrong dtype: {name} has dtype {target.dtype}, the state {array.dtype}")
+            arrays[name] = array
+        if problems:
+            raise OperationError(f"load_state_dict: the state does not fit this {type(self).__name__}, which is unchanged\n  " + "\n  ".join(problems))
+        if not current().effects:
+            raise OperationError("load_state_dict inside no_effects() would change nothing; move it out")
+        for name, array in arrays.items():
+            assign(own[name], array)
+
+    def _state(self) -> Iterator[tuple[str, Tensor]]:
+        for prefix, module in self._walk():
+            for name in (*module._parameters, *module._buffers):
+                value = getattr(module, name)
+                if value is not None:
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    # Showing
+
+    def _named(self, name: str) -> None:
+        """Take the name that a parent gives, unless another did before."""
+        if self._label == type(self).__name__:
+            self.__dict__["_label"] = f"{name}: {self._label}"
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows in the parentheses besides the parts."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        parts = [f"({name}): {part!r}".replace("\n", "\n  ") for name, part in self.named_children()]
+        if not parts:
+            return f"{type(self).__name__}({extra})"
+        lines = ([extra] if extra else []) + parts
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+
+def _parts(name: str, value: object) -> Iterator[tuple[str, Module]]:
+    """The modules in an attribute with their names."""
+    if isinstance(value, Module):
+        yield name, value
+    elif isinstance(value, (list, tuple)):
+        for i, part in enumerate(value):
+            yield from _parts(f"{name}.{i}", part)
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _parts(f"{name}.{key}", part)
+
+
+def _once(named: Iterator[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    seen: set[int] = set()
+    for name, value in named:
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield name, value
+
+
+def _flatten(module: Module) -> tuple[Sequence[Tensor], Module]:
+    return list(module.parameters()), module
+
+
+def _unflatten(module: Module, parameters: Sequence[Any]) -> Module:
+    """A copy with other parameters, which shares the buffers: their changes are effects and meant for the original."""
+    replaced: dict[int, Any] = {id(old): new for old, new in zip(module.parameters(), parameters, strict=True)}
+    return _copied(module, replaced, {})  # type: ignore[no-any-return]
+
+
+def _copied(value: Any, replaced: Mapping[int, Any], made: dict[int, Any]) -> Any:
+    if isinstance(value, Module):
+        copy = made.get(id(value))
+        if copy is None:
+            copy = made[id(value)] = object.__new__(type(value))
+            for name, attribute in value.__dict__.items():
+                if name in ("_parameters", "_buffers"):
+                    copy.__dict__[name] = dict(attribute)
+                elif name in value._parameters:
+                    copy.__dict__[name] = replaced[id(attribute)] if attribute is not None else None
+                else:
+                    copy.__dict__[name] = _copied(attribute, replaced, made)
+        return copy
+    if type(value) in (list, tuple):
+        return type(value)(_copied(x, replaced, made) for x in value)
+    if type(value) is dict:
+        return {key: _copied(x, replaced, made) for key, x in value.items()}
+    return value
+
+
+register_container(Module, _flatten, _unflatten)

@@ -1,0 +1,239 @@
+"""Batch norm as a layer: the composition in `functional.batch_norm`, and the running statistics that evaluation uses."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from autograd_bn.core.dispatch import describe
+from autograd_bn.core.effects import assign, concrete
+from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.state import current, no_effects, no_grad
+from autograd_bn.core.tensor import Tensor, asarray, tensor
+from autograd_bn.nn import functional
+from autograd_bn.nn.lines import user_line
+from autograd_bn.nn.module import Module
+
+no_stat_update = no_effects
+"""A context in which batch norm leaves its running statistics as they are."""
+
+
+class BatchNorm1d(Module):
+    """Batch norm over (N, C) or (N, C, L) (Ioffe & Szegedy 2015), with PyTorch's conventions and names.
+
+    Training normalises by the batch's mean and biased variance, and moves the running statistics by
+    running ← (1 − momentum)·running + momentum·batch, with the unbiased variance. Evaluation normalises by the running
+    statistics, so that an output depends on its own input alone.
+
+    Parameters
+    ----------
+    num_features
+        The number of channels C, on axis 1.
+    eps
+        Added to the variance under the root.
+    momentum
+        The weight of the new value, from 0 to 1 (Keras and ONNX weight the old one: their 0.9 is 0.1 here);
+        None for the plain average of all batches.
+    affine
+        Whether to scale by γ and shift by β.
+    track_running_stats
+        Whether to keep running statistics. Without them evaluation uses the batch's too.
+    dtype
+        Of the parameters and statistics.
+
+    Attributes
+    ----------
+    weight, bias
+        γ (starts at 1) and β (0), shape (C,); None unless affine.
+    running_mean, running_var, num_batches_tracked
+        Buffers, starting at 0, 1 and 0; None unless tracked.
+
+    Raises ShapeError for the wrong number of channels, or one value a channel in training; OperationError for an
+    empty batch, or a batch whose statistics are not finite (the running ones are then unchanged). Warns
+    when it evaluates before any update. Accumulating gradients over small batches is not one big
+    batch: each is normalised by its own statistics.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> bn = ab.nn.BatchNorm1d(2)
+    >>> _ = bn(ab.tensor([[0.0, 1.0], [2.0, 5.0]]))
+    >>> bn.running_mean
+    tensor([0.1, 0.3], dtype=float32, name='running_mean')
+    """
+
+    weight: Tensor | None
+    bias: Tensor | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+    _ranks = (2, 3)
+    _layout = "(N, C) or (N, C, L)"
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        kind = type(self).__name__
+        if isinstance(num_features, bool) or not isinstance(num_features, int) or num_features < 1:
+            raise OperationError(f"{kind}: num_features is the number of channels, a positive integer, got {num_features!r}")
+        if not (isinstance(eps, (int, float)) and 0 <= eps < math.inf):
+            raise OperationError(f"{kind}: eps is added to the variance, so it must be finite and not negative, got {eps!r}")
+        if momentum is not None and not (isinstance(momentum, (int, float)) and not isinstance(momentum, bool) and 0 <= momentum <= 1):
+            raise OperationError(
+                f"{kind}: momentum must be from 0 to 1, or None for the plain average, got {momentum!r}; it is the weight of the new value, "
+                "running = (1 - momentum)*running + momentum*batch (Keras and ONNX weight the old one: their 0.9 is 0.1 here)"
+            )
+        self.num_features = num_features
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        self.frozen = False
+        self._warned = False
+        self.weight = tensor(np.ones(num_features, dtype), requires_grad=True, name="γ") if affine else None
+        self.bias = tensor(np.zeros(num_features, dtype), requires_grad=True, name="β") if affine else None
+        tracked = track_running_stats
+        self.register_buffer("running_mean", tensor(np.zeros(num_features, dtype), name="running_mean") if tracked else None)
+        self.register_buffer("running_var", tensor(np.ones(num_features, dtype), name="running_var") if tracked else None)
+        self.register_buffer("num_batches_tracked", tensor(0, dtype=np.int64, name="num_batches_tracked") if tracked else None)
+
+    def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
+        """Shape (N, C, …) to the same."""
+        if x.__class__ is not Tensor:
+            x = asarray(x)
+        assert isinstance(x, Tensor)
+        shape = x.shape
+        if len(shape) not in self._ranks or shape[1] != self.num_features:
+            raise ShapeError(
+                f"{self._place()}: expected {self._layout} with C = {self.num_features} channels, got x {describe(x)}"
+                f"{f', which has {shape[1]} channels' if len(shape) in self._ranks else ''}\n  at {user_line()}"
+            )
+        mean, variance = self.running_mean, self.running_var
+        if mean is not None and variance is not None and (self.frozen or not self.training):
+            self._warn_if_never_updated()
+            return functional.batch_norm(x, self.weight, self.bias, eps=self.eps, population=(mean, variance))
+        count = math.prod(shape) // self.num_features
+        if count == 1:
+            raise ShapeError(
+                f"{self._place()}: x {describe(x)} has one value a channel, whose variance is 0, so its output would not depend on it; drop the last "
+                f"incomplete batch (drop_last=True), use a larger batch, or evaluate with eval()\n  at {user_line()}"
+            )
+        out, μ, var = functional.batch_norm(x, self.weight, self.bias, eps=self.eps, return_statistics=True)
+        if self.training and mean is not None and variance is not None and current().effects:
+            self._update(mean, variance, μ, var, count)
+        return out
+
+    def _update(self, mean: Tensor, variance: Tensor, μ: Tensor, var: Tensor, count: int) -> None:
+        """Move the running statistics, all or none."""
+        assert self.num_batches_tracked is not None
+        what = f"{self._place()}: an update of running statistics"
+        batch_mean = concrete(μ, what, user_line).reshape(-1)
+        batch_variance = concrete(var, what, user_line).reshape(-1)
+        tracked = self.num_batches_tracked.value + 1
+        weight = self.momentum if self.momentum is not None else 1 / int(tracked)
+        with np.errstate(all="ignore"):
+            new_mean = (1 - weight) * mean.value + weight * batch_mean
+            new_variance = (1 - weight) * variance.value + (weight * count / (count - 1)) * batch_variance
+        if not (np.isfinite(new_mean).all() and np.isfinite(new_variance).all()):
+            wrong = np.flatnonzero(~np.isfinite(new_mean + new_variance))
+            raise OperationError(
+                f"{self._place()}: the batch's statistics are not finite in {len(wrong)} of {self.num_features} channels (the first is {wrong[0]}), because x has "
+                f"NaN, inf or values too large; the running statistics are unchanged. Look for the cause in the layers before\n  at {user_line()}"
+            )
+        assign(mean, Tensor(new_mean))
+        assign(variance, Tensor(new_variance))
+        assign(self.num_batches_tracked, Tensor(tracked))
+
+    def _warn_if_never_updated(self) -> None:
+        assert self.num_batches_tracked is not None
+        if not self._warned and not self.num_batches_tracked.value:
+            self.__dict__["_warned"] = True
+            warnings.warn(
+                f"{self._place()} evaluates before its running statistics were updated even once, so it normalises by mean 0 and variance 1; "
+                "run batches in training mode first, or call ab.nn.recalibrate(network, batches)",
+                stacklevel=5,
+            )
+
+    def _place(self) -> str:
+        """The layer's name for messages, with those of the modules around it."""
+        scope = current().scope
+        return repr(scope) if scope is not None and scope.name == self._label else self._label
+
+    def freeze(self, frozen: bool = True) -> Self:
+        """Use the running statistics and leave them alone, in training too, until ``freeze(False)``; gives the layer itself."""
+        self.frozen = frozen
+        return self
+
+    def reset_running_stats(self) -> None:
+        """Set the running statistics to where they started."""
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            assign(self.running_mean, np.zeros(self.num_features))
+            assign(self.running_var, np.ones(self.num_features))
+            assign(self.num_batches_tracked, 0)
+            self._warned = False
+
+    def extra_repr(self) -> str:
+        """The settings, as PyTorch shows them."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"{', frozen=True' if self.frozen else ''}"
+        )
+
+
+def recalibrate(network: Module, batches: Iterable[Any]) -> None:
+    """Replace the running statistics by exact averages over batches with the weights as they are (Algorithm 2 of the paper).
+
+    Each becomes the mean over the batches of the batch's mean and of its unbiased variance. Other layers run as they are;
+    modes and momenta are put back at the end. On an error the statistics are as before.
+
+    Parameters
+    ----------
+    network
+        A module with batch norm layers.
+    batches
+        Inputs of the network.
+
+    Raises OperationError where there is no batch norm layer, or no batch.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> bn = ab.nn.BatchNorm1d(1)
+    >>> ab.nn.recalibrate(bn, [ab.tensor([[0.0], [2.0]]), ab.tensor([[1.0], [5.0]])])
+    >>> bn.running_mean.item(), bn.running_var.item()
+    (2.0, 5.0)
+    """
+    layers = [m for m in network.modules() if isinstance(m, BatchNorm1d) and m.track_running_stats]
+    if not layers:
+        raise OperationError("recalibrate: the network has no batch norm layer that tracks running statistics")
+    before = [(m, m.training, m.frozen, m.momentum, m.state_dict()) for m in layers]
+    done = False
+    try:
+        for m in layers:
+            m.reset_running_stats()
+            m.training, m.frozen, m.momentum = True, False, None
+        with no_grad():
+            for x in batches:
+                network(x)
+                done = True
+        if not done:
+            raise OperationError("recalibrate: there is no batch to average over")
+    except BaseException:
+        for m, _, _, _, state in before:
+            m.load_state_dict(state)
+        raise
+    finally:
+        for m, training, frozen, momentum, _ in before:
+            m.training, m.frozen, m.momentum = training, frozen, momentum

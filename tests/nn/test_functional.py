@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import autograd_bn as ab
+from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
+from autograd_bn.core.lines import Line
+from autograd_bn.core.node import Node
+from autograd_bn.core.primitive import registry
+from autograd_bn.nn import functional as F
+
+Array = np.ndarray[Any, Any]
+SHAPES = [(6, 3), (4, 3, 5), (3, 2, 4, 2)]
+
+
+def leaves(shape: tuple[int, ...], seed: int = 0, dtype: str = "float64") -> tuple[Any, Any, Any, Array]:
+    rng = np.random.default_rng(seed)
+    c = shape[1]
+    x = ab.tensor(rng.normal(1.0, 2.0, shape).astype(dtype), requires_grad=True, name="x")
+    gamma = ab.tensor(rng.uniform(0.5, 1.5, c).astype(dtype), requires_grad=True, name="gamma")
+    beta = ab.tensor(rng.standard_normal(c).astype(dtype), requires_grad=True, name="beta")
+    return x, gamma, beta, rng.standard_normal(shape).astype(dtype)
+
+
+def papers_gradients(x: Array, gamma: Array, dy: Array, eps: float) -> tuple[Array, Array, Array]:
+    """The backward pass as the paper derives it (section 3)."""
+    axes = (0, *range(2, x.ndim))
+    wide = (1, -1) + (1,) * (x.ndim - 2)
+    m = x.size // x.shape[1]
+    mu = x.mean(axes, keepdims=True)
+    var = ((x - mu) ** 2).mean(axes, keepdims=True)
+    xhat = (x - mu) / np.sqrt(var + eps)
+    dxhat = dy * gamma.reshape(wide)
+    dvar = (dxhat * (x - mu)).sum(axes, keepdims=True) * -0.5 * (var + eps) ** -1.5
+    dmu = (dxhat * -1 / np.sqrt(var + eps)).sum(axes, keepdims=True) + dvar * (-2 * (x - mu)).mean(axes, keepdims=True)
+    dx = dxhat / np.sqrt(var + eps) + dvar * 2 * (x - mu) / m + dmu / m
+    return dx, (dy * xhat).sum(axes), dy.sum(axes)
+
+
+def recorded(y: Any) -> list[Any]:
+    """The nodes of the recorded operations that lead to y."""
+    seen, stack = {y.node}, [y.node]
+    while stack:
+        for p in stack.pop().parents:
+            if isinstance(p, Node) and p not in seen:
+                seen.add(p)
+                stack.append(p)
+    return [node for node in seen if node.primitive is not None]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_gradient_is_the_papers_closed_form(shape: tuple[int, ...]) -> None:
+    x, gamma, beta, dy = leaves(shape)
+    F.batch_norm(x, gamma, beta, eps=1e-3).backward(dy)
+    expected = papers_gradients(np.array(x.detach()), np.array(gamma.detach()), dy, 1e-3)
+    for leaf, want in zip((x, gamma, beta), expected, strict=True):
+        np.testing.assert_allclose(np.array(leaf.grad), want, rtol=0, atol=1e-10)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 9), st.integers(1, 4), st.sampled_from([(), (1,), (3,), (2, 3)]), st.integers(0, 2**32 - 1))
+def test_the_closed_form_holds_for_any_shape(n: int, c: int, rest: tuple[int, ...], seed: int) -> None:
+    x, gamma, beta, dy = leaves((n, c, *rest), seed)
+    F.batch_norm(x, gamma, beta, eps=0.1).backward(dy)
+    for leaf, want in zip((x, gamma, beta), papers_gradients(np.array(x.detach()), np.array(gamma.detach()), dy, 0.1), strict=True):
+        np.testing.assert_allclose(np.array(leaf.grad), want, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_gradient_agrees_with_the_complex_step(shape: tuple[int, ...]) -> None:
+    x, gamma, beta, dy = leaves(shape)
+    F.batch_norm(x, gamma, beta).backward(dy)
+    values = [np.array(v.detach()) for v in (x, gamma, beta)]
+    for k, leaf in enumerate((x, gamma, beta)):
+        got = np.array(leaf.grad)
+        for i in np.ndindex(values[k].shape):
+            moved = [v.astype(complex) for v in values]
+            moved[k][i] += 1e-30j
+            slope = (F.batch_norm(*moved).numpy() * dy).sum().imag / 1e-30
+            assert abs(slope - got[i]) <= 1e-10
+
+
+def test_the_gradient_agrees_with_central_differences() -> None:
+    x, gamma, beta, dy = leaves((6, 3))
+    F.batch_norm(x, gamma, beta).backward(dy)
+    values = np.array(x.detach())
+    for i in np.ndindex(values.shape):
+        up, down = values.copy(), values.copy()
+        up[i] += 1e-5
+        down[i] -= 1e-5
+        slope = ((F.batch_norm(up, gamma.detach(), beta.detach()).numpy() - F.batch_norm(down, gamma.detach(), beta.detach()).numpy()) * dy).sum() / 2e-5
+        assert abs(slope - np.array(x.grad)[i]) <= 1e-6
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_float32_stays_float32(shape: tuple[int, ...]) -> None:
+    x, gamma, beta, dy = leaves(shape, dtype="float32")
+    y = F.batch_norm(x, gamma, beta)
+    y.backward(dy)
+    assert y.dtype == x.grad.dtype == gamma.grad.dtype == beta.grad.dtype == np.float32
+
+
+def test_two_dimensional_batch_norm_records_nothing_but_the_papers_operations() -> None:
+    x, gamma, beta, _ = leaves((6, 3))
+    y = F.batch_norm(x, gamma, beta)
+    assert sorted(node.primitive.name for node in recorded(y)) == sorted(["mean", "sub", "pow", "mean", "add", "sqrt", "div", "mul", "mul", "add"])
+
+
+def test_every_operation_is_in_one_scope_named_batch_norm() -> None:
+    x, gamma, beta, _ = leaves((6, 3))
+    y = F.batch_norm(x, gamma, beta)
+    assert {repr(node.scope) for node in recorded(y)} == {"batch_norm"}
+    assert len({node.scope for node in recorded(y)}) == 1
+
+
+def test_intermediate_values_carry_the_figures_names() -> None:
+    x, gamma, beta, _ = leaves((6, 3))
+    named = sorted(((node.primitive.name, Line(node.code, node.offset).target) for node in recorded(F.batch_norm(x, gamma, beta))), key=str)
+    assert named == sorted(
+        [("mean", "μ"), ("sub", "xμ"), ("pow", "sq"), ("mean", "var"), ("add", None), ("sqrt", "sqrtvar")]
+        + [("div", "ivar"), ("mul", "x̂"), ("mul", "γx̂"), ("add", "out")],
+        key=str,
+    )
+
+
+@pytest.mark.parametrize("name", ["mean", "sub", "pow", "sqrt", "div", "mul"])
+def test_breaking_a_primitives_rule_breaks_batch_norm(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, gamma, beta, dy = leaves((6, 3))
+    F.batch_norm(x, gamma, beta).backward(dy)
+    before = np.array(x.grad)
+    primitive = registry[name]
+    rule = primitive.vjp
+    assert rule is not None
+    broken = [lambda *a: tuple(None if c is None else 2 * c for c in rule(*a))]
+    monkeypatch.setattr(primitive, "vjp", broken[0])
+    x.grad = None
+    F.batch_norm(x, gamma, beta).backward(dy)
+    assert not np.allclose(np.array(x.grad), before)
+
+
+def test_a_population_gives_a_fixed_affine_map() -> None:
+    x, gamma, beta, dy = leaves((5, 3, 2))
+    mean, var = np.array([1.0, 2.0, 3.0]), np.array([0.5, 1.0, 4.0])
+    y = F.batch_norm(x, gamma, beta, population=(mean, var))
+    y.backward(dy)
+    scale = (np.array(gamma.detach()) / np.sqrt(var + 1e-5)).reshape(1, 3, 1)
+    want = (np.array(x.detach()) - mean.reshape(1, 3, 1)) * scale + np.array(beta.detach()).reshape(1, 3, 1)
+    np.testing.assert_allclose(y.detach().numpy(), want, atol=1e-12)
+    np.testing.assert_allclose(np.array(x.grad), dy * scale, atol=1e-12)
+
+
+def test_statistics_come_back_on_request() -> None:
+    x, gamma, beta, _ = leaves((6, 3))
+    y, mean, var = F.batch_norm(x, gamma, beta, return_statistics=True)
+    a = np.array(x.detach())
+    np.testing.assert_allclose(mean.detach().numpy(), a.mean(0, keepdims=True))
+    np.testing.assert_allclose(var.detach().numpy(), a.var(0, keepdims=True))
+    assert y.shape == x.shape
+
+
+def test_arrays_serve_for_any_argument() -> None:
+    x, gamma, beta, dy = leaves((6, 3))
+    arrays = [np.array(v.detach()) for v in (x, gamma, beta)]
+    want = F.batch_norm(x, gamma, beta).detach().numpy()
+    for k in range(3):
+        mixed = [v if i == k else a for i, (v, a) in enumerate(zip((x, gamma, beta), arrays, strict=True))]
+        y = F.batch_norm(*mixed)
+        np.testing.assert_allclose(y.detach().numpy(), want, atol=1e-12)
+        y.backward(dy)
+        assert mixed[k].grad is not None
+    np.testing.assert_allclose(F.batch_norm(arrays[0].tolist(), None, None).numpy(), (want - arrays[2]) / arrays[1], atol=1e-12)
+
+
+def test_a_constant_channel_gives_beta_and_finite_gradients() -> None:
+    x = ab.tensor(np.full((4, 2), 3.25, "float32"), requires_grad=True)
+    gamma = ab.tensor(np.ones(2, "float32"), requires_grad=True)
+    y = F.batch_norm(x, gamma, np.array([5.0, -1.0], "float32"))
+    y.backward(np.random.default_rng(0).standard_normal((4, 2)).astype("float32"))
+    assert (y.detach().numpy() == [5.0, -1.0]).all()
+    assert np.isfinite(np.array(x.grad)).all()
+    assert np.isfinite(np.array(gamma.grad)).all()
+
+
+def test_scaling_the_input_changes_nothing_when_eps_is_zero() -> None:
+    x, gamma, beta, _ = leaves((8, 3))
+    a = F.batch_norm(x, gamma, beta, eps=0.0).detach().numpy()
+    b = F.batch_norm(x * 7.0, gamma, beta, eps=0.0).detach().numpy()
+    np.testing.assert_allclose(a, b, atol=1e-13)
+
+
+def test_nan_propagates_to_its_channel_alone() -> None:
+    x = np.random.default_rng(0).standard_normal((4, 2))
+    x[1, 0] = np.nan
+    y = F.batch_norm(x, None, None).numpy()
+    assert np.isnan(y[:, 0]).all()
+    assert np.isfinite(y[:, 1]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "parts"),
+    [
+        (lambda x: F.batch_norm(x, np.ones(5), np.zeros(4)), ShapeError, ["batch_norm", "x float64[6, 4]", "has 4 channels", "gamma", "(4,)", "got (5,)"]),
+        (lambda x: F.batch_norm(x, np.ones(4), np.zeros((4, 1))), ShapeError, ["beta must have shape (4,)", "got (4, 1)"]),
+        (lambda x: F.batch_norm(x, None, None, population=(np.zeros(3), np.ones(4))), ShapeError, ["population mean", "(4,)", "got (3,)"]),
+        (lambda x: F.batch_norm(x[:0], np.ones(4), np.zeros(4)), OperationError, ["x float64[0, 4]", "empty", "leave empty batches out"]),
+        (lambda x: F.batch_norm(x[0], np.ones(4), np.zeros(4)), ShapeError, ["(N, C)", "got shape (4,)", "reshape"]),
+        (lambda x: F.batch_norm(x.reshape(2, 3, 4), np.ones(4), np.zeros(4)), ShapeError, ["axis 1", "move the last axis"]),
+        (lambda x: F.linear(x, np.ones((2, 3))), ShapeError, ["x float64[6, 4]", "weight float64[2, 3]", "(…, 3)"]),
+        (lambda x: F.linear(x.reshape(1, 6, 4), np.ones((2, 24))), ShapeError, ["flatten"]),
+        (lambda x: F.cross_entropy(x, [0, 1, 2, 3, 4, 1]), OperationError, ["from 0 to 3", "got 4 at position 4"]),
+        (lambda x: F.cross_entropy(x, [0, 1, 2, 3, -1, 1]), OperationError, ["from 0 to 3", "got -1 at position 4"]),
+        (lambda x: F.cross_entropy(x, np.zeros(6)), DtypeError, ["float64", "astype('int64')"]),
+        (lambda x: F.cross_entropy(x, [0, 1]), ShapeError, ["(6,)", "got (2,)"]),
+        (lambda x: F.cross_entropy(x, np.eye(6, 4, dtype=int)), ShapeError, ["argmax(1)"]),
+        (lambda x: F.cross_entropy(x[0], [0]), ShapeError, ["(N, K)", "(4,)"]),
+        (lambda x: F.cross_entropy(x[:0], np.zeros(0, int)), OperationError, ["empty"]),
+        (lambda x: F.mse_loss(x, x[:1]), ShapeError, ["(6, 4)", "(1, 4)"]),
+    ],
+)
+def test_an_error_says_what_is_wrong_and_what_to_do(call: Any, kind: type[Exception], parts: list[str]) -> None:
+    with pytest.raises(kind) as caught:
+        call(np.random.default_rng(0).standard_normal((6, 4)))
+    for part in [*parts, "test_functional.py"]:
+        assert part in str(caught.value)
+    assert isinstance(caught.value, TypeError if kind is DtypeError else ValueError)
+
+
+def test_cross_entropy_is_the_negative_log_likelihood() -> None:
+    rng = np.random.default_rng(0)
+    z, labels = ab.tensor(rng.standard_normal((5, 4)), requires_grad=True), rng.integers(0, 4, 5)
+    loss = F.cross_entropy(z, labels)
+    loss.backward()
+    e = np.exp(np.array(z.detach()))
+    p = e / e.sum(1, keepdims=True)
+    np.testing.assert_allclose(loss.item(), -np.log(p[np.arange(5), labels]).mean(), atol=1e-14)
+    np.testing.assert_allclose(np.array(z.grad), (p - np.eye(4)[labels]) / 5, atol=1e-14)
+
+
+def test_cross_entropy_survives_huge_logits() -> None:
+    z = ab.tensor(np.array([[1e4, 0.0], [-1e4, 0.0]], "float32"), requires_grad=True)
+    loss = F.cross_entropy(z, [1, 1])
+    loss.backward()
+    assert loss.item() == 5e3
+    assert loss.dtype == z.grad.dtype == np.float32
+    np.testing.assert_array_equal(np.array(z.grad), [[0.5, -0.5], [0, 0]])
+
+
+def test_cross_entropy_maps_over_examples() -> None:
+    rng = np.random.default_rng(0)
+    z, labels = rng.standard_normal((5, 4)), rng.integers(0, 4, 5)
+
+    def one(z: Any, label: Any) -> Any:
+        return F.cross_entropy(z.reshape((1, 4)), label.reshape((1,)))
+
+    rows = ab.vmap(ab.grad(one))(z, labels)
+    whole = ab.grad(F.cross_entropy)(z, labels)
+    np.testing.assert_allclose(rows.numpy() / 5, whole.numpy(), atol=1e-14)
+
+
+def test_mse_loss() -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True)
+    F.mse_loss(x, [0.0, 4.0]).backward()
+    np.testing.assert_allclose(np.array(x.grad), [1.0, -2.0])
+
+
+def test_linear_is_x_times_w_transposed_plus_b() -> None:
+    rng = np.random.default_rng(0)
+    x, w, b = rng.standard_normal((2, 5, 3)), rng.standard_normal((4, 3)), rng.standard_normal(4)
+    np.testing.assert_allclose(F.linear(x, w, b).numpy(), x @ w.T + b)
+    np.testing.assert_allclose(F.linear(x, w).numpy(), x @ w.T)
+
+
+def test_second_order_through_batch_norm() -> None:
+    x, gamma, beta, dy = leaves((5, 2))
+    values = np.array(x.detach())
+
+    def first(x: Any) -> Any:
+        return ab.grad(lambda x: (F.batch_norm(x, gamma.detach(), beta.detach()) ** 3 * dy).sum())(x)
+
+    v = np.random.default_rng(1).standard_normal(values.shape)
+    got = ab.grad(lambda x: (first(x) * v).sum())(values).numpy()
+    h = 1e-5
+    want = (first(values + h * v).numpy() - first(values - h * v).numpy()) / (2 * h)
+    np.testing.assert_allclose(got, want, atol=1e-5 * max(1, abs(want).max()))

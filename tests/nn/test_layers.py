@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn import nn
+from autograd_bn.core.errors import OperationError, ShapeError
+
+
+def test_linear_has_pytorchs_names_shapes_and_first_values() -> None:
+    layer = nn.Linear(100, 50, rng=0)
+    assert {k: v.shape for k, v in layer.state_dict().items()} == {"weight": (50, 100), "bias": (50,)}
+    assert layer.weight.dtype == np.float32
+    assert 0.09 < abs(layer.weight.value).max() <= 0.1
+    assert abs(layer.bias.value).max() <= 0.1  # type: ignore[union-attr]
+    assert [n for n, _ in nn.Linear(2, 3, bias=False).named_parameters()] == ["weight"]
+
+
+def test_linear_agrees_with_pytorch() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
+    theirs, ours = torch.nn.Linear(4, 3), nn.Linear(4, 3)
+    ours.load_state_dict(theirs.state_dict())
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype("float32")
+    np.testing.assert_allclose(ours(x).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), atol=1e-6)
+
+
+def test_a_seed_decides_the_first_values() -> None:
+    a, b, c = nn.Linear(3, 2, rng=1), nn.Linear(3, 2, rng=1), nn.Linear(3, 2, rng=2)
+    assert (a.weight.value == b.weight.value).all()
+    assert (a.weight.value != c.weight.value).any()
+    g = nn.init.generator(1)
+    assert (nn.Linear(3, 2, rng=g).weight.value != nn.Linear(3, 2, rng=g).weight.value).any()
+
+
+def test_linear_names_the_shapes_that_do_not_fit() -> None:
+    with pytest.raises(ShapeError, match=r"x float64\[4, 3\][\s\S]*test_layers.py"):
+        nn.Linear(2, 2, rng=0)(np.ones((4, 3)))
+    with pytest.raises(OperationError, match="positive"):
+        nn.Linear(0, 2)
+
+
+@pytest.mark.parametrize(("layer", "function"), [(nn.Sigmoid(), lambda x: 1 / (1 + np.exp(-x))), (nn.ReLU(), lambda x: np.maximum(x, 0)), (nn.Tanh(), np.tanh)])
+def test_activations(layer: nn.Module, function: object) -> None:
+    x = np.linspace(-3, 3, 7)
+    np.testing.assert_allclose(layer(x).numpy(), function(x))  # type: ignore[operator]
+
+
+def test_sequential_chains_indexes_and_counts() -> None:
+    net = nn.Sequential(nn.Linear(2, 3, rng=0), nn.Tanh())
+    assert len(net) == 2
+    assert isinstance(net[-1], nn.Tanh)
+    x = np.ones((1, 2))
+    np.testing.assert_array_equal(net(x).detach().numpy(), np.tanh(net[0](x).detach().numpy()))
+
+
+@pytest.mark.parametrize(("part", "hint"), [(nn.ReLU, "instance"), (ab.exp, "Module of its own")])
+def test_sequential_takes_modules_only(part: object, hint: str) -> None:
+    with pytest.raises(OperationError, match=f"position 1.*{hint}"):
+        nn.Sequential(nn.ReLU(), part)  # type: ignore[arg-type]
+
+
+def test_a_bias_before_batch_norm_is_warned_of_and_has_no_gradient() -> None:
+    with pytest.warns(UserWarning, match="bias of layer 0 is redundant.*bias=False"):
+        net = nn.Sequential(nn.Linear(2, 3, rng=0, dtype="float64"), nn.BatchNorm1d(3, dtype="float64"))
+    rng = np.random.default_rng(0)
+    net(rng.standard_normal((5, 2))).backward(rng.standard_normal((5, 3)))
+    np.testing.assert_allclose(np.array(net[0].bias.grad), 0, atol=1e-14)  # type: ignore[attr-defined]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nn.Sequential(nn.Linear(2, 3, bias=False), nn.BatchNorm1d(3), nn.Linear(3, 2), nn.Sigmoid(), nn.BatchNorm1d(2))

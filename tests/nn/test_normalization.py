@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn import nn
+from autograd_bn.core.errors import OperationError, ShapeError
+
+
+def statistics(bn: nn.BatchNorm1d) -> list[Any]:
+    return [np.array(b.value) for b in bn.buffers()]
+
+
+def batch(shape: tuple[int, ...] = (6, 3), seed: int = 0) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).normal(2.0, 3.0, shape).astype("float32")
+
+
+def test_it_starts_as_pytorch_does() -> None:
+    bn = nn.BatchNorm1d(3)
+    state = bn.state_dict()
+    assert list(state) == ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    assert [v.tolist() for v in state.values()] == [[1, 1, 1], [0, 0, 0], [0, 0, 0], [1, 1, 1], 0]
+    assert {v.dtype for v in list(state.values())[:4]} == {np.dtype("float32")}
+    assert bn.num_batches_tracked.dtype == np.int64
+    assert [n for n, _ in bn.named_parameters()] == ["weight", "bias"]
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5)])
+def test_training_moves_the_running_statistics_by_the_unbiased_variance(shape: tuple[int, ...]) -> None:
+    bn, x = nn.BatchNorm1d(3, momentum=0.3, dtype="float64"), batch(shape).astype("float64")
+    axes = (0, *range(2, x.ndim))
+    y = bn(x)
+    np.testing.assert_allclose(bn.running_mean.value, 0.3 * x.mean(axes))
+    np.testing.assert_allclose(bn.running_var.value, 0.7 + 0.3 * x.var(axes, ddof=1))
+    assert bn.num_batches_tracked.item() == 1
+    np.testing.assert_allclose(y.detach().numpy().var(axes), 1, atol=1e-4)
+
+
+def test_momentum_none_is_the_plain_average() -> None:
+    bn = nn.BatchNorm1d(3, momentum=None, dtype="float64")
+    xs = [batch(seed=i) for i in range(5)]
+    for x in xs:
+        bn(x)
+    np.testing.assert_allclose(bn.running_mean.value, np.mean([x.mean(0) for x in xs], axis=0), rtol=1e-5)
+    np.testing.assert_allclose(bn.running_var.value, np.mean([x.var(0, ddof=1) for x in xs], axis=0), rtol=1e-5)
+
+
+def test_evaluation_depends_on_the_input_alone() -> None:
+    bn = nn.BatchNorm1d(3)
+    bn(batch())
+    bn.eval()
+    before, x = statistics(bn), batch(seed=1)
+    whole = bn(x).detach().numpy()
+    np.testing.assert_allclose(bn(x[:1]).detach().numpy(), whole[:1], rtol=1e-6)
+    for a, b in zip(before, statistics(bn), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_float32_in_float32_out_in_both_modes() -> None:
+    bn, x = nn.BatchNorm1d(3), ab.tensor(batch(), requires_grad=True)
+    for _ in range(2):
+        y = bn(x)
+        y.sum().backward()
+        assert y.dtype == x.grad.dtype == bn.weight.grad.dtype == bn.running_mean.dtype == bn.running_var.dtype == np.float32
+        bn.eval()
+
+
+def test_without_tracking_evaluation_uses_the_batch() -> None:
+    bn, x = nn.BatchNorm1d(3, track_running_stats=False, affine=False), batch()
+    trained = bn(x).numpy()
+    np.testing.assert_array_equal(bn.eval()(x).numpy(), trained)
+    assert bn.state_dict() == {}
+
+
+def test_a_state_recorded_before_an_update_keeps_its_values() -> None:
+    bn, x = nn.BatchNorm1d(3, dtype="float64"), batch().astype("float64")
+    bn(x)
+    bn.eval()
+    scale = 1 / np.sqrt(np.array(bn.running_var.value) + 1e-5)
+    leaf = ab.tensor(x, requires_grad=True)
+    y = bn(leaf)
+    bn.train()(batch(seed=3))
+    y.sum().backward()
+    np.testing.assert_allclose(np.array(leaf.grad), np.broadcast_to(scale, x.shape), rtol=1e-6)
+
+
+def test_no_stat_update_leaves_them_alone() -> None:
+    bn = nn.BatchNorm1d(3)
+    with nn.no_stat_update():
+        bn(batch())
+    assert bn.num_batches_tracked.item() == 0
+    assert bn.running_mean.tolist() == [0, 0, 0]
+
+
+def test_freeze_survives_train() -> None:
+    bn = nn.BatchNorm1d(3)
+    bn(batch())
+    before, evaluated = statistics(bn), bn.eval()(batch(seed=1)).detach().numpy()
+    bn.freeze().train()
+    np.testing.assert_array_equal(bn(batch(seed=1)).detach().numpy(), evaluated)
+    for a, b in zip(before, statistics(bn), strict=True):
+        np.testing.assert_array_equal(a, b)
+    bn.freeze(False)(batch())
+    assert bn.num_batches_tracked.item() == 2
+
+
+def test_gradients_inside_a_transform_update_once() -> None:
+    bn = nn.BatchNorm1d(3)
+    ab.grad(lambda m: (m(batch()) ** 2).sum())(bn)
+    assert bn.num_batches_tracked.item() == 1
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "parts"),
+    [
+        (batch((6, 4)), ShapeError, ["C = 3 channels", "which has 4 channels", "float32[6, 4]"]),
+        (batch((6, 3, 2, 2)), ShapeError, ["(N, C) or (N, C, L)", "float32[6, 3, 2, 2]"]),
+        (batch((1, 3)), ShapeError, ["float32[1, 3]", "one value a channel", "drop_last=True", "larger batch", "eval()"]),
+        (batch((1, 3, 1)), ShapeError, ["one value a channel"]),
+        (batch((0, 3)), OperationError, ["empty"]),
+        (np.array([[1, 2, 3], [4, np.nan, 6]], "float32"), OperationError, ["not finite", "1 of 3 channels", "first is 1", "unchanged"]),
+        (np.array([[1, 2, 3], [4, 5, np.inf]], "float32"), OperationError, ["not finite", "first is 2"]),
+        (np.array([[1, 2, 3e38], [4, 5, -3e38]], "float32"), OperationError, ["not finite", "first is 2"]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_an_error_names_the_layer_and_leaves_the_statistics_alone(x: Any, kind: type[Exception], parts: list[str]) -> None:
+    network = nn.Sequential(nn.BatchNorm1d(3))
+    before = statistics(network[0])  # type: ignore[arg-type]
+    with pytest.raises(kind) as caught:
+        network(x)
+    assert isinstance(caught.value, ValueError)
+    for part in [*parts, "test_normalization.py"]:
+        assert part in str(caught.value)
+    if "empty" not in parts:
+        assert "Sequential/0: BatchNorm1d" in str(caught.value)
+    for a, b in zip(before, statistics(network[0]), strict=True):  # type: ignore[arg-type]
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_update_inside_vmap_is_refused_and_evaluation_is_not() -> None:
+    bn = nn.BatchNorm1d(3)
+    with pytest.raises(OperationError, match="BatchNorm1d.*vmap"):
+        ab.vmap(bn)(batch((5, 4, 3)))
+    assert bn.num_batches_tracked.item() == 0
+    bn(batch())
+    bn.eval()
+    np.testing.assert_allclose(ab.vmap(bn)(batch((5, 4, 3))).numpy()[2], bn(batch((5, 4, 3))[2]).detach().numpy(), rtol=1e-6)
+
+
+def test_evaluating_before_any_update_warns_once() -> None:
+    bn = nn.BatchNorm1d(3).eval()
+    with pytest.warns(UserWarning, match="BatchNorm1d.*updated even once.*recalibrate"):
+        bn(batch())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bn(batch())
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.5, float("nan"), "0.1", True])
+def test_momentum_is_checked_and_the_convention_told(momentum: Any) -> None:
+    with pytest.raises(OperationError, match=r"momentum.*weight of the new value.*\(1 - momentum\)\*running \+ momentum\*batch"):
+        nn.BatchNorm1d(3, momentum=momentum)
+
+
+@pytest.mark.parametrize("options", [{"num_features": 0}, {"num_features": 2.5}, {"num_features": 3, "eps": -1e-5}, {"num_features": 3, "eps": float("nan")}])
+def test_other_settings_are_checked(options: Any) -> None:
+    with pytest.raises(OperationError, match="num_features|eps"):
+        nn.BatchNorm1d(**options)
+
+
+def test_recalibrate_is_algorithm_2() -> None:
+    bn = nn.BatchNorm1d(3, dtype="float64")
+    network = nn.Sequential(bn)
+    bn(batch(seed=9))
+    xs = [batch(seed=i).astype("float64") for i in range(4)]
+    bn.freeze().eval()
+    nn.recalibrate(network, xs)
+    np.testing.assert_allclose(bn.running_mean.value, np.mean([x.mean(0) for x in xs], axis=0))
+    np.testing.assert_allclose(bn.running_var.value, np.mean([x.var(0) * 6 / 5 for x in xs], axis=0))
+    assert (bn.training, bn.frozen, bn.momentum) == (False, True, 0.1)
+
+
+def test_recalibrate_that_fails_changes_nothing() -> None:
+    bn = nn.BatchNorm1d(3)
+    bn(batch())
+    before = statistics(bn)
+    with pytest.raises(OperationError, match="no batch"):
+        nn.recalibrate(bn, [])
+    with pytest.raises(ShapeError):
+        nn.recalibrate(bn, [batch(seed=1), batch((6, 4))])
+    for a, b in zip(before, statistics(bn), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(OperationError, match="no batch norm layer"):
+        nn.recalibrate(nn.ReLU(), [batch()])
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("shape", [(8, 5), (4, 5, 3)])
+def test_twenty_steps_agree_with_pytorch(momentum: float | None, shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
+    theirs = torch.nn.BatchNorm1d(5, momentum=momentum, dtype=torch.float64)
+    ours = nn.BatchNorm1d(5, momentum=momentum, dtype="float64")
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x, dy = rng.normal(1, 2, shape), rng.standard_normal(shape)
+        a, b = ab.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+        ours.zero_grad()
+        theirs.zero_grad()
+        y, z = ours(a), theirs(b)
+        y.backward(dy)
+        z.backward(torch.tensor(dy))
+        np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), atol=1e-10)
+        np.testing.assert_allclose(np.array(a.grad), b.grad.numpy(), atol=1e-10)
+        np.testing.assert_allclose(np.array(ours.weight.grad), theirs.weight.grad.numpy(), atol=1e-10)
+    for name, value in theirs.state_dict().items():
+        np.testing.assert_allclose(ours.state_dict()[name], value.numpy(), atol=1e-10)
+    x = rng.normal(1, 2, shape)
+    np.testing.assert_allclose(ours.eval()(x).detach().numpy(), theirs.eval()(torch.tensor(x)).detach().numpy(), atol=1e-10)
+    other = nn.BatchNorm1d(5, dtype="float64")
+    other.load_state_dict(theirs.state_dict())
+    np.testing.assert_allclose(other.eval()(x).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), atol=1e-10)
