@@ -1,0 +1,75 @@
+"""Handwritten digits, small enough to come with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_bn.core.errors import OperationError
+
+Array = np.ndarray[Any, Any]
+
+
+class Dataset(NamedTuple):
+    """Images and the numbers of their classes, of equal length."""
+
+    images: Array
+    labels: Array
+
+
+def digits() -> Dataset:
+    """1,797 handwritten digits of 8×8 pixels.
+
+    E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998,
+    doi 10.24432/C50P49, CC BY 4.0: the test part.
+
+    Returns
+    -------
+    images, labels
+        Shapes (1797, 8, 8), float32 from 0 to 1, and (1797,), int64 from 0 to 9.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> images, labels = ab.data.digits()
+    >>> images.shape, labels[:4]
+    ((1797, 8, 8), array([0, 1, 2, 3]))
+    """
+    with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as archive:
+        images: Array = archive["images"].astype(np.float32)
+        labels: Array = archive["labels"].astype(np.int64)
+    images /= 16
+    return Dataset(images, labels)
+
+
+def split(data: Dataset, rng: np.random.Generator, *, test: float = 0.2) -> tuple[Dataset, Dataset]:
+    """A training and a test part, drawn at random without overlap.
+
+    Parameters
+    ----------
+    data
+        Images and labels.
+    rng
+        Decides which example goes where.
+    test
+        The share of the test part, between 0 and 1.
+
+    Raises OperationError where a part would be empty, or images and labels differ in number.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> train, test = ab.data.split(ab.data.digits(), ab.nn.init.generator(0))
+    >>> len(train.labels), len(test.labels)
+    (1438, 359)
+    """
+    images, labels = data
+    if len(images) != len(labels):
+        raise OperationError(f"split: {len(images)} images but {len(labels)} labels")
+    count = round(test * len(labels)) if 0 < test < 1 else 0
+    if not 0 < count < len(labels):
+        raise OperationError(f"split: a test share of {test!r} of {len(labels)} examples leaves a part empty; choose one between 0 and 1")
+    order = rng.permutation(len(labels))
+    return Dataset(images[order[count:]], labels[order[count:]]), Dataset(images[order[:count]], labels[order[:count]])
