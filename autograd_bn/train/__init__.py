@@ -1,0 +1,5 @@
+"""Training loops."""
+
+from autograd_bn.train.loop import History, accuracy, fit
+
+__all__ = ["History", "accuracy", "fit"]
