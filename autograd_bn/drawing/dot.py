@@ -1,0 +1,208 @@
+"""A graph as DOT: the default style. Time and depth are linear in the graph; nothing here recurses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from autograd_bn.core.graph import Array, Edge, Graph, GraphNode
+from autograd_bn.core.lines import Line
+from autograd_bn.core.state import Scope
+from autograd_bn.drawing.picture import Drawing
+from autograd_bn.drawing.words import array_text, marked, quoted, shape_text, subscript
+
+FONT = "Helvetica,Arial,sans-serif"
+INK, GREY, RED = "#1f2328", "#6e7781", "#b3121d"
+
+_GRAPH = {"rankdir": "LR", "bgcolor": "white", "fontname": FONT, "nodesep": "0.35", "ranksep": "0.45", "pad": "0.2", "splines": "true"}
+_NODE = {"fontname": FONT, "fontsize": "11", "fontcolor": INK, "shape": "box", "style": "rounded,filled", "margin": "0.12,0.06", "height": "0.5", "width": "0.5"}
+_EDGE = {"fontname": FONT, "fontsize": "9", "arrowsize": "0.7", "color": "black"}
+_KINDS = {
+    "operation": {"fillcolor": "white", "color": INK},
+    "leaf": {"fillcolor": "#dceafa", "color": "#3b6ea5"},
+    "constant": {"fillcolor": "#f0f0f0", "color": "#8c959f", "style": "rounded,filled,dashed"},
+}
+_CLUSTER = {"style": "rounded,filled", "color": "#d0d7de", "fontcolor": GREY, "fontsize": "11", "labeljust": "l", "margin": "12"}
+_SHADES = ("#f6f8fa", "#eef1f4")
+
+
+def default_drawing(graph: Graph, *, values: bool | None, gradients: bool | None, direction: str, timeout: float | None) -> Drawing:
+    """Every node with its label, name and shape; scopes as nested clusters; what was recorded, and red arrows for gradients."""
+    recorded = any(node.value is not None or node.cotangents is not None for node in graph.nodes)
+    return _Painter(graph, recorded if values is None else values, recorded if gradients is None else gradients, direction, timeout).paint()
+
+
+class _Painter:
+    def __init__(self, graph: Graph, values: bool, gradients: bool, direction: str, timeout: float | None) -> None:
+        self.graph = graph
+        self.values = values
+        self.gradients = gradients
+        self.drawing = Drawing("graph", timeout=timeout, graph_attr=_GRAPH | {"rankdir": direction}, node_attr=_NODE, edge_attr=_EDGE)
+        self.edges = graph.edges
+        self.parts = _parts(graph, self.edges) if gradients else {}
+        self.outputs = frozenset(graph.outputs)
+        self.lines: dict[tuple[object, int], str] = {}
+
+    def paint(self) -> Drawing:
+        scopes = _scopes(self.graph, self.edges)
+        open_now: tuple[Scope, ...] = ()
+        seen: dict[Scope, str] = {}
+        paths: dict[Scope | None, tuple[Scope, ...]] = {None: ()}
+        for node in self.graph.nodes:
+            scope = scopes[node.index]
+            if scope not in paths and scope is not None:
+                paths[scope] = scope.path()
+            open_now = self._move(open_now, paths[scope], seen)
+            self._node(node)
+        self._move(open_now, (), seen)
+        for edge in self.edges:
+            self._edge(edge)
+        return self.drawing
+
+    def _move(self, old: tuple[Scope, ...], new: tuple[Scope, ...], seen: dict[Scope, str]) -> tuple[Scope, ...]:
+        """Close and open clusters. One that is opened again goes on under the same name, which DOT takes as the same cluster."""
+        if old == new:
+            return new
+        common = 0
+        while common < min(len(old), len(new)) and old[common] is new[common]:
+            common += 1
+        body = self.drawing.body
+        body.extend("\t}\n" for _ in old[common:])
+        for depth, scope in enumerate(new[common:], common):
+            first = scope not in seen
+            name = seen.setdefault(scope, f"cluster_{len(seen)}")
+            body.append(f"\tsubgraph {name} {{\n")
+            if first:
+                self.drawing.attr("graph", label=quoted(scope.name), fillcolor=_SHADES[depth % 2], tooltip=quoted(scope.name), **_CLUSTER)
+        return new
+
+    def _node(self, node: GraphNode) -> None:
+        attributes = dict(_KINDS[node.kind])
+        if node.index in self.outputs:
+            attributes |= {"penwidth": "2"}
+        tooltip = self._tooltip(node.line) if node.line is not None else node.kind
+        self.drawing.node(f"n{node.index}", f"<{'<BR/>'.join(self._rows(node))}>", tooltip=quoted(tooltip), **attributes)
+
+    def _rows(self, node: GraphNode) -> list[str]:
+        italic = node.kind != "operation"
+        symbol = marked(_symbol(node))
+        rows = [f'<FONT POINT-SIZE="15">{f"<I>{symbol}</I>" if italic else symbol}</FONT>']
+        words = []
+        if node.kind == "operation" and node.name is not None:
+            words.append(f"<I>{marked(node.name)}</I>")
+        shape = shape_text(node.shape, node.dtype)
+        if shape:
+            words.append(_small(shape, GREY))
+        if words:
+            rows.append("&#160; ".join(words))
+        if node.cut is not None:
+            rows.append(_small(f"cut by {node.cut.strip(',')}", GREY))
+        if self.values and node.value is not None:
+            rows.append(_small(array_text(node.value), INK))
+        if self.gradients and node.kind != "constant":
+            rows.append(_small(self._gradient(node), RED))
+        return rows
+
+    def _gradient(self, node: GraphNode) -> str:
+        """``dx = dx₁ + dx₂ = …``: what has come together at a node."""
+        own = _d(node)
+        parts = self.parts.get(node.index, {})
+        total = "—" if node.gradient is None else array_text(node.gradient)
+        listed = [name for name, _ in parts.values()]
+        if node.gradient is not None and not _complete(node.gradient, [part for _, part in parts.values()], node.index in self.outputs):
+            listed.append("…")
+        return f"{own} = {' + '.join(listed)} = {total}" if len(listed) > 1 else f"{own} = {total}"
+
+    def _edge(self, edge: Edge) -> None:
+        source, target = self.graph.nodes[edge.source], self.graph.nodes[edge.target]
+        tail, head = f"n{edge.source}", f"n{edge.target}"
+        style = {"style": "dashed", "color": "#57606a"} if source.kind == "constant" else {}
+        self.drawing.edge(tail, head, **style)
+        if not self.gradients or source.kind == "constant":
+            return
+        name, cotangent = self.parts[edge.source][edge.target, edge.operand]
+        if cotangent is not None:
+            text = f"{name} = {array_text(cotangent)}"
+        else:
+            text = f"{name} = {'—' if target.cotangents is None else 'none'}"
+        rows = [marked(text)]
+        summed = _summed(target, cotangent)
+        if summed:
+            rows.append(_small(summed, GREY))
+        self.drawing.edge(head, tail, f"<{'<BR/>'.join(rows)}>", color="red", fontcolor=RED, constraint="false")
+
+    def _tooltip(self, line: Line) -> str:
+        key = (line.code, line.offset)
+        found = self.lines.get(key)
+        if found is None:
+            text = line.text
+            found = self.lines[key] = f"{os.path.basename(line.file)}:{line.number}{f'  {text}' if text else ''}"
+        return found
+
+
+def _small(text: str, color: str) -> str:
+    return f'<FONT POINT-SIZE="9" COLOR="{color}">{marked(text)}</FONT>'
+
+
+def _symbol(node: GraphNode) -> str:
+    """The label, with the plain number that the operation was given, unless the label is made from it."""
+    label = node.label
+    if node.primitive is None or callable(node.primitive.label):
+        return label
+    numbers = [number for number in node.constants if number is not None]
+    if len(node.constants) != 2 or len(numbers) != 1:
+        return label
+    number = f"{numbers[0]:g}" if isinstance(numbers[0], (int, float)) else str(numbers[0])
+    return f"{label} {number}" if node.constants[0] is None else f"{number} {label}"
+
+
+def _d(node: GraphNode) -> str:
+    return f"d{node.name}" if node.name is not None else "d"
+
+
+def _parts(graph: Graph, edges: Sequence[Edge]) -> dict[int, dict[tuple[int, int], tuple[str, Array | None]]]:
+    """For each node, the gradients that its consumers send back: a name and an array each, numbered in the order of arrival."""
+    found: dict[int, dict[tuple[int, int], tuple[str, Array | None]]] = {}
+    for edge in sorted(edges, key=lambda e: (-e.target, e.operand)):
+        target = graph.nodes[edge.target]
+        cotangent = None if target.cotangents is None else target.cotangents[target.operands.index(edge.operand)]
+        found.setdefault(edge.source, {})[edge.target, edge.operand] = ("", cotangent)
+    for source, parts in found.items():
+        own = _d(graph.nodes[source])
+        for number, (key, (_, cotangent)) in enumerate(parts.items(), 1):
+            parts[key] = (own if len(parts) == 1 else own + subscript(number), cotangent)
+    return found
+
+
+def _complete(gradient: Array, parts: Sequence[Array | None], output: bool) -> bool:
+    """Whether a gradient is the sum of what the drawn edges brought. The rest is a seed, or came from outside the drawing."""
+    here = [part for part in parts if part is not None]
+    if not here:
+        return not parts or output
+    with np.errstate(all="ignore"):
+        total = sum(here[1:], start=here[0])
+        tolerance = 1e-3 if gradient.dtype.itemsize <= 4 else 1e-9
+        return bool(np.allclose(total, gradient, rtol=tolerance, atol=tolerance * float(np.max(np.abs(gradient), initial=0.0)), equal_nan=True))
+
+
+def _summed(target: GraphNode, cotangent: Array | None) -> str:
+    """Says that a gradient was summed over the axes along which its operand had been broadcast."""
+    if cotangent is None or target.primitive is None or not target.primitive.broadcasts or target.shape is None or cotangent.shape == target.shape:
+        return ""
+    return f"Σ {target.shape} → {cotangent.shape}"
+
+
+def _scopes(graph: Graph, edges: Sequence[Edge]) -> list[Scope | None]:
+    """The cluster of each node. An unnamed constant goes where it is used, if that is one place."""
+    scopes = [node.scope for node in graph.nodes]
+    users: dict[int, set[Scope | None]] = {}
+    for edge in edges:
+        node = graph.nodes[edge.source]
+        if node.kind == "constant" and node.name is None:
+            users.setdefault(edge.source, set()).add(scopes[edge.target])
+    for index, found in users.items():
+        if len(found) == 1:
+            (scopes[index],) = found
+    return scopes

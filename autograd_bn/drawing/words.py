@@ -1,0 +1,70 @@
+"""Text for drawings: any string as DOT that shows it as typed, and arrays in a few words."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import graphviz  # type: ignore[import-untyped, unused-ignore]
+import numpy as np
+
+_SMALL = 6
+"""Arrays of at most this many elements are printed; of larger ones the norm and the mean."""
+
+# No font has the control characters, SVG cannot hold most of them, and C strings end at the first: show their pictures.
+_PICTURES = {code: 0x2400 + code for code in range(32) if code != 10} | {127: 0x2421}
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def quoted(text: str) -> str:
+    """A label, tooltip or other attribute that comes out as typed: no escapes, entities or markup are read in it."""
+    escaped: str = graphviz.escape(_printable(text).replace("&", "&amp;"))
+    return escaped
+
+
+def marked(text: str) -> str:
+    """Text for the inside of an HTML-like label, which comes out as typed."""
+    return html.escape(_printable(text)).replace("\\", "\\\\").replace("  ", " &#160;").replace("\n", "<BR/>")
+
+
+def _printable(text: str) -> str:
+    return text.translate(_PICTURES).encode("utf-8", "backslashreplace").decode()
+
+
+def subscript(number: int) -> str:
+    """A number in small digits below the line."""
+    return str(number).translate(_SUBSCRIPTS)
+
+
+def shape_text(shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None) -> str:
+    """A shape, with the dtype where it is not float64."""
+    if shape is None:
+        return ""
+    return str(shape) if dtype is None or dtype == np.float64 else f"{shape} {dtype}"
+
+
+def array_text(array: np.ndarray[Any, Any]) -> str:
+    """An array in a few words: its elements if they are few, else the norm and the mean."""
+    if array.size <= _SMALL:
+        return _elements(array)
+    values = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    finite = np.isfinite(values)
+    if not finite.all():
+        return f"{array.size - np.count_nonzero(finite)} of {array.size} not finite"
+    return f"‖·‖ {_number(np.linalg.norm(values))}, mean {_number(values.mean())}"
+
+
+def _elements(array: np.ndarray[Any, Any]) -> str:
+    if array.ndim == 0:
+        return _number(array[()])
+    if array.size == 0:
+        return "empty"
+    return f"[{', '.join(_elements(part) for part in array)}]"
+
+
+def _number(x: Any) -> str:
+    if isinstance(x, np.bool_):
+        return str(bool(x))
+    if isinstance(x, np.integer):
+        return str(int(x))
+    return f"{x:.3g}".replace("-", "−")
