@@ -10,7 +10,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, cast
 import numpy as np
 
 from autograd_bn.core.dispatch import serve_ufunc
-from autograd_bn.core.errors import ShapeError
+from autograd_bn.core.errors import DtypeError, RuleError, ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.operators import Binary, Unary, binary_function, unary_function
 from autograd_bn.core.primitive import REAL, Abstract, Domain, Primitive, broadcast_shapes, raw
@@ -60,7 +60,7 @@ def elementwise(
         name,
         ufunc,
         vjp=_elementwise_vjp(pulls) if differentiable else None,
-        jvp=_elementwise_jvp(pulls) if differentiable else None,
+        jvp=_elementwise_jvp(name, pulls) if differentiable else None,
         batch=batch,
         abstract=abstract,
         label=label,
@@ -145,23 +145,23 @@ def _elementwise_vjp(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[.
             if second is _same:
                 return lambda g, saved, parents, static: (g, g)
             if second is _opposite:
-                return lambda g, saved, parents, static: (g, -g if parents[1].__class__ is Node else None)
+                return lambda g, saved, parents, static: (g, -g if type(parents[1]) is Node else None)
 
         def vjp(g: Any, saved: Any, parents: Any, static: Any) -> Sequence[Any]:
             x, y, out = saved
             p, q = parents
             return (
-                first(g, x, y, out) if p.__class__ is Node else None,
-                second(g, x, y, out) if q.__class__ is Node else None,
+                first(g, x, y, out) if type(p) is Node else None,
+                second(g, x, y, out) if type(q) is Node else None,
             )
 
         return vjp
     return lambda g, saved, parents, static: [
-        pull(g, *saved) if pull is not None and parent.__class__ is Node else None for pull, parent in zip(pulls, parents, strict=True)
+        pull(g, *saved) if pull is not None and type(parent) is Node else None for pull, parent in zip(pulls, parents, strict=True)
     ]
 
 
-def _elementwise_jvp(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Any]:
+def _elementwise_jvp(name: str, pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Any]:
     def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Static) -> Any:
         total = None
         for pull, t in zip(pulls, tangents, strict=True):
@@ -171,6 +171,8 @@ def _elementwise_jvp(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[.
         if total is not None and total.shape != out.shape:
             total = raw.broadcast_to(total, shape=tuple(out.shape))
         if total is not None and total.dtype != out.dtype:
+            if total.dtype.kind == "c":
+                raise DtypeError(f"{name}: a tangent of dtype {total.dtype} of a result of dtype {out.dtype}: derivatives through complex results are not supported")
             total = raw.astype(total, dtype=out.dtype)
         return total
 
@@ -200,6 +202,8 @@ def linear(
     def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Static) -> Sequence[Any]:
         if variadic:
             cotangents: Sequence[Any] = transpose(g, parents, **static)
+            if len(cotangents) != len(parents):
+                raise RuleError(f"the transpose of {name} returned {len(cotangents)} cotangents for {len(parents)} operands")
             return cotangents
         return (transpose(g, parents[0], **static),)
 

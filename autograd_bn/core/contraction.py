@@ -28,8 +28,8 @@ def contraction(name: str, forward: Callable[..., Any], subscripts: Callable[...
         p, q = parents
         first, second = _adjoints(subscripts, (p if x is None else x).shape, (q if y is None else y).shape, tuple(static.items()))
         return (
-            contract(first, g, y) if p.__class__ is Node else None,
-            contract(second, x, g) if q.__class__ is Node else None,
+            contract(first, g, y) if type(p) is Node else None,
+            contract(second, x, g) if type(q) is Node else None,
         )
 
     def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Mapping[str, Any]) -> Any:
@@ -132,7 +132,7 @@ def _plan(left: str, right: str, result: str) -> Plan:
 def contract(plan: Plan, x: Any, y: Any) -> Any:
     """The contraction of two operands, arrays or tensors, as one matrix product."""
     lone_x, lone_y, order_x, order_y, order_out, plain, dot, batch, rows, inner = plan
-    if dot and x.__class__ is y.__class__ is np.ndarray:
+    if dot and type(x) is type(y) is np.ndarray:
         return (x if order_x is None else x.T).dot(y if order_y is None else y.T)
     if lone_x:
         x = raw.sum(x, axis=lone_x, keepdims=False)

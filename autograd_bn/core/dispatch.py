@@ -30,7 +30,7 @@ def apply(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, An
     gate = state.gate
     level = -1
     for x in operands:
-        if x.__class__ is Tensor and x.node.fast > level:
+        if type(x) is Tensor and x.node.fast > level:
             level = x.node.fast
     if level >= NESTED or gate > NESTED:
         return _general(primitive, operands, static, state)
@@ -39,7 +39,7 @@ def apply(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, An
     mask = 0
     bit = 1
     for x in operands:
-        if x.__class__ is Tensor:
+        if type(x) is Tensor:
             node = x.node
             if node.fast >= gate:
                 if node.fast != level:
@@ -82,7 +82,7 @@ def _record(
     node.saved = tuple(saved)
     node.static = static
     node.level = level
-    node.fast = NESTED if out.__class__ is Tensor else level
+    node.fast = NESTED if type(out) is Tensor else level
     node.shape = out.shape
     node.dtype = out.dtype
     node.scope = state.scope
@@ -98,7 +98,7 @@ def _record(
 
 def constant(x: Any) -> tuple[Any, Any]:
     """A value and its parent entry, for an operand that is not a tensor."""
-    if x.__class__ in _NUMBERS:
+    if type(x) in _NUMBERS:
         return x, x
     value = np.asarray(x)
     if value.dtype.kind not in "biufc":
@@ -111,13 +111,13 @@ def unrecorded(primitive: Primitive, parents: Sequence[Any], recordable: int, ou
     state = current()
     if state.cut is not None or recordable:
         for parent in parents:
-            if parent.__class__ is Node:
+            if type(parent) is Node:
                 if state.cut is not None:
                     return Constant(out.shape, out.dtype, None, False, "no_grad()", state.cut())  # type: ignore[arg-type]
                 return Constant(out.shape, out.dtype, None, False, f"{primitive.name}, which has no derivative,", caller_line(2))
     foreign = False
     for parent in parents:
-        if parent.__class__ is Constant:
+        if type(parent) is Constant:
             if parent.reason is not None:
                 return parent
             foreign = foreign or parent.foreign
@@ -133,7 +133,7 @@ def _general(primitive: Primitive, operands: Sequence[Any], static: Mapping[str,
         node: Any = None
         while isinstance(x, Tensor):
             node = x.node
-            if node.__class__ is Node and node.level < state.floor:
+            if type(node) is Node and node.level < state.floor:
                 cut = True
             elif node.level >= 0:
                 break
@@ -145,7 +145,7 @@ def _general(primitive: Primitive, operands: Sequence[Any], static: Mapping[str,
     out = _evaluate(primitive, stripped, parents, static, state)
     if isinstance(out, Tensor):
         return out
-    return Tensor(out, unrecorded(primitive, parents, cut or any(p.__class__ is Node for p in parents), out))
+    return Tensor(out, unrecorded(primitive, parents, cut or any(type(p) is Node for p in parents), out))
 
 
 def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[Any], static: Mapping[str, Any], state: State) -> Any:
@@ -191,7 +191,7 @@ def _lower(primitive: Primitive, lower: Sequence[Any], static: Mapping[str, Any]
 def _lower_parent(x: Any, parent: Any) -> Any:
     if isinstance(x, Tensor):
         return Constant(x.shape, x.dtype)
-    return parent if parent is not None and parent.__class__ is not Node else CONSTANT
+    return parent if parent is not None and type(parent) is not Node else CONSTANT
 
 
 def _unwrapped(x: Any) -> Any:
@@ -220,7 +220,7 @@ def explained(primitive: Primitive, operands: Sequence[Any], static: Mapping[str
 
 def describe(x: Any) -> str:
     """A value's dtype and shape, or the number itself."""
-    if x.__class__ in _NUMBERS:
+    if type(x) in _NUMBERS:
         return repr(x)
     return f"{x.dtype}{list(x.shape)}"
 

@@ -43,7 +43,7 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
     """
     if not current().effects:
         return
-    new = concrete(value, "assign", lambda: caller_line(3))
+    new = concrete(value, _named, _caller)
     if new is value or (value.__class__ is not Tensor and new.base is not None) or _foreign(value):
         new = new.copy()
     if not target.is_leaf or isinstance(target.value, Tensor) or target.node.level > 0 or target.node.__class__ is Batch:
@@ -59,16 +59,24 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
     target.value = new
 
 
-def concrete(x: Any, what: str, line: Callable[[], Line]) -> Any:
-    """The array under a value, whatever transforms lie above it. Raises OperationError, at ``line()``, where vmap maps over it."""
+def concrete(x: Any, what: Callable[[], str], line: Callable[[], Line]) -> Any:
+    """The array under a value, whatever transforms lie above it. Raises OperationError, of ``what()`` at ``line()``, where vmap maps over it."""
     while isinstance(x, Tensor):
         if x.node.__class__ is Batch:
             raise OperationError(
-                f"{what} inside vmap: there is one value an example, and nothing says how to make them one; "
+                f"{what()} inside vmap: there is one value an example, and nothing says how to make them one; "
                 f"reduce over the examples outside vmap, or suppress the effect with ab.no_effects()\n  at {line()}"
             )
         x = x.value
     return np.asarray(x)
+
+
+def _named() -> str:
+    return "assign"
+
+
+def _caller() -> Line:
+    return caller_line(4)
 
 
 def _foreign(value: Any) -> bool:

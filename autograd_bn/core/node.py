@@ -40,7 +40,7 @@ class Node:
     it is None itself once the sweep has freed it. Nothing here refers to a Tensor of the same level.
     """
 
-    __slots__ = ("__weakref__", "code", "dtype", "extra", "fast", "level", "offset", "parents", "primitive", "saved", "scope", "shape", "static")
+    __slots__ = ("code", "dtype", "extra", "fast", "level", "offset", "parents", "primitive", "saved", "scope", "shape", "static")
 
     primitive: Primitive | None
     parents: tuple[Any, ...]

@@ -52,7 +52,7 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
         n: Any = self.node
         t = n.fast
         a = self.value
-        cls = other.__class__
+        cls = type(other)
         if cls is Tensor:
             m: Any = other.node
             u = m.fast
@@ -74,16 +74,16 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
             if t == u:
                 saved = (a if both_x else None, b if both_y else None, out if both_out else None)
             elif u < gate:
-                if m.__class__ is Constant:
+                if type(m) is Constant:
                     if first_y and m.foreign:
                         b = b.copy()
-                elif m.__class__ is Node:
+                elif type(m) is Node:
                     m = CONSTANT
                 saved = (a if first_x else None, b if first_y else None, out if first_out else None)
             else:
                 return apply(primitive, (self, other))
         elif u >= gate:
-            if n.__class__ is Constant:
+            if type(n) is Constant:
                 if second_x and n.foreign:
                     a = a.copy()
             else:
@@ -125,7 +125,7 @@ def reflected_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
         state = current()
         n: Any = self.node
         t = n.fast
-        cls = other.__class__
+        cls = type(other)
         if (cls is not float and cls is not int) or not state.gate <= t < NESTED:
             if other is None or cls is str:
                 return NotImplemented
@@ -191,7 +191,7 @@ def unary_function(primitive: Primitive) -> Callable[[Any], Any]:
     """The public function of one operand; also serves as a method."""
 
     def function(x: Any, /) -> Any:
-        if x.__class__ is Tensor:
+        if type(x) is Tensor:
             return run_unary(primitive, x, NO_STATIC)
         return apply(primitive, (x,))
 

@@ -48,7 +48,7 @@ def spread(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 
 
 def _broadcast(x: Any, shape: tuple[int, ...]) -> Any:
-    if x.__class__ is np.ndarray and x.flags.c_contiguous and x.size:
+    if type(x) is np.ndarray and x.flags.c_contiguous and x.size:
         extra = len(shape) - x.ndim
         if extra >= 0:
             old = (1,) * extra + x.shape
@@ -92,7 +92,7 @@ def unbroadcast(g: Any, whole: tuple[int, ...], wanted: tuple[int, ...]) -> Any:
     """
     axes, count, final = _fit(g.shape, whole, wanted)
     if axes:
-        g = add_along(g, axes, False) if g.__class__ is np.ndarray else raw.sum(g, axis=axes, keepdims=False)
+        g = add_along(g, axes, False) if type(g) is np.ndarray else raw.sum(g, axis=axes, keepdims=False)
     if count != 1:
         g = g * count
     if g.shape != final:

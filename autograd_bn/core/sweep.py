@@ -42,7 +42,7 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
     starts = list(stack)
     while stack:
         for parent in stack.pop().parents:
-            if parent.__class__ is Node:
+            if type(parent) is Node:
                 if parent in pending:
                     pending[parent] += 1
                 else:
@@ -56,9 +56,9 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
         g = cotangents.pop(node, None)
         primitive = node.primitive
         if g is not None:
-            if g.shape != node.shape and (primitive is None or not primitive.pointwise or node.extra is not None):
-                g = raw.broadcast_to(g, shape=node.shape)
             extra = node.extra
+            if (primitive is None or extra is not None or not primitive.pointwise) and g.shape != node.shape:
+                g = raw.broadcast_to(g, shape=node.shape)
             if extra is not None:
                 if extra.hooks:
                     g = _hooked(node, g)
@@ -66,30 +66,29 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
                     found[node] = g
             if primitive is None:
                 found[node] = g
-        if primitive is None:
-            continue
-        parents = node.parents
-        if g is None:
-            gradients: Any = (None,) * len(parents)
-        else:
+                continue
             saved = node.saved
             if saved is None:
                 raise _freed(node)
             if tape:
                 saved = _taped(node, saved)
+            parents = node.parents
             try:
                 gradients = primitive.vjp(g, saved, parents, node.static)  # type: ignore[misc]
             except Exception as error:
                 _annotate(error, node)
                 raise
+        elif primitive is None:
+            continue
+        else:
+            parents = node.parents
+            gradients = (None,) * len(parents)
         if free:
             node.saved = None
         if keep:
             _keep(node, g, gradients)
-        if len(gradients) != len(parents):
-            raise RuleError(f"the rule of {primitive.name} returned {len(gradients)} cotangents for {len(parents)} operands\n  operation at {node.line}")
-        for parent, c in zip(parents, gradients):  # noqa: B905 - checked above
-            if parent.__class__ is Node:
+        for parent, c in zip(parents, gradients):  # noqa: B905 - the constructors see to it
+            if type(parent) is Node:
                 if c is not None:
                     if c.shape != parent.shape:
                         c = _fitted(c, parent, node)
@@ -120,13 +119,17 @@ def _fitted(c: Any, parent: Node, node: Node) -> Any:
 
 
 def _cast(c: Any, dtype: np.dtype[Any]) -> Any:
-    return c if c.dtype == dtype else raw.astype(c, dtype=dtype)
+    if c.dtype == dtype:
+        return c
+    if c.dtype.kind == "c":
+        raise DtypeError(f"a cotangent of dtype {c.dtype} reached an operand of dtype {dtype}: gradients through complex results are not supported")
+    return raw.astype(c, dtype=dtype)
 
 
 def _taped(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     """The saved values as tensors on the tape they came from, so that the rule itself is recorded."""
     owners = (*node.parents, node)
-    return tuple(Tensor(v, p) if v is not None and p.__class__ is Node else v for v, p in zip(saved, owners, strict=True))
+    return tuple(Tensor(v, p) if v is not None and type(p) is Node else v for v, p in zip(saved, owners, strict=True))
 
 
 def _hooked(node: Node, g: Any) -> Any:
@@ -154,9 +157,9 @@ def _keep(node: Node, g: Any, gradients: Any) -> None:
         extra.gradient = g if g is None or isinstance(g, Tensor) else Tensor(g)
     kept = []
     for parent, c in zip(node.parents, gradients, strict=True):
-        if c is not None and parent.__class__ is Node and c.shape != parent.shape:
+        if c is not None and type(parent) is Node and c.shape != parent.shape:
             c = raw.broadcast_to(_fitted(c, parent, node), shape=parent.shape)
-        kept.append(c if parent.__class__ is Node else None)
+        kept.append(c if type(parent) is Node else None)
     extra.cotangents = kept
 
 
@@ -174,7 +177,7 @@ def _annotate(error: Exception, node: Node) -> None:
 def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph: bool) -> None:
     """``Tensor.backward``: see there."""
     node = output.node
-    if node.__class__ is not Node:
+    if type(node) is not Node:
         raise GradientError(f"backward(): nothing to differentiate, the tensor does not require a gradient{why_constant(node)}; make a leaf with requires_grad=True")
     if node.level != 0 or node.fast == NESTED:
         raise GradientError("backward() belongs to the outer tape; inside ab.grad, ab.vjp or ab.jvp return the value and let the transform differentiate it")
@@ -213,10 +216,11 @@ def _seed(output: Tensor, gradient: Any) -> Any:
     seed = asarray(gradient)
     if seed.node.level > 0:
         raise GradientError("the seed of backward() belongs to a transform, whose derivative .grad cannot carry; use ab.vjp and its pullback")
+    made = f"\n  made by {output.node.title} at {output.node.line}"
     if seed.shape != output.shape:
-        raise ShapeError(f"the seed of backward() has shape {seed.shape}, the tensor {output.shape}; they must be equal")
+        raise ShapeError(f"the seed of backward() has shape {seed.shape}, the tensor {output.shape}; they must be equal{made}")
     if seed.dtype != output.dtype:
         if seed.dtype.kind == "c" or (seed.dtype.kind == "f" and isinstance(gradient, (Tensor, np.ndarray))):
-            raise DtypeError(f"the seed of backward() has dtype {seed.dtype}, the tensor {output.dtype}; convert it with .astype('{output.dtype}')")
+            raise DtypeError(f"the seed of backward() has dtype {seed.dtype}, the tensor {output.dtype}; convert it with .astype('{output.dtype}'){made}")
         seed = seed.astype(output.dtype)
     return seed if seed.node.level == 0 else owned(seed)

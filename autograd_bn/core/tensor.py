@@ -42,7 +42,7 @@ class Tensor(Methods, Traced):
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
         shape: tuple[int, ...] = self.value.shape
-        return shape[1:] if self.node.__class__ is Batch else shape
+        return shape[1:] if type(self.node) is Batch else shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -70,20 +70,20 @@ class Tensor(Methods, Traced):
     @property
     def is_leaf(self) -> bool:
         """Whether it was made by the user rather than by a recorded operation."""
-        return not (self.node.__class__ is Node and self.node.primitive is not None)
+        return not (type(self.node) is Node and self.node.primitive is not None)
 
     @property
     def name(self) -> str | None:
         """The name that drawings and errors show."""
-        if self.node.__class__ is Node:
+        if type(self.node) is Node:
             return self.node.extra.name if self.node.extra is not None else None
-        return self.node.name if self.node.__class__ is Constant else None
+        return self.node.name if type(self.node) is Constant else None
 
     @name.setter
     def name(self, name: str | None) -> None:
-        if self.node.__class__ is Node:
+        if type(self.node) is Node:
             self.node.extras().name = name
-        elif self.node.__class__ is Constant:
+        elif type(self.node) is Constant:
             old = self.node
             self.node = Constant(self.value.shape, self.value.dtype, name, old.foreign, old.reason, old.line)
 
@@ -92,13 +92,13 @@ class Tensor(Methods, Traced):
     @property
     def grad(self) -> Tensor | None:
         """The accumulated gradient of a leaf, or of a tensor that was told to ``retain_grad()``; None before ``backward()``."""
-        if self.node.__class__ is Node and self.node.extra is not None:
+        if type(self.node) is Node and self.node.extra is not None:
             return self.node.extra.gradient  # type: ignore[no-any-return]
         return None
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
-        if self.node.__class__ is not Node:
+        if type(self.node) is not Node:
             if gradient is None:
                 return
             raise GradientError("grad can be set only on a tensor that requires a gradient")
@@ -161,7 +161,7 @@ class Tensor(Methods, Traced):
 
     def detach(self) -> Tensor:
         """The same value with no history: no gradient flows through the result."""
-        if self.node.__class__ is Batch:
+        if type(self.node) is Batch:
             inner = self.value.detach() if isinstance(self.value, Tensor) else self.value
             return Tensor(inner, self.node)
         if self.node.level < 0:
@@ -171,7 +171,7 @@ class Tensor(Methods, Traced):
         return Tensor(self.value, Constant(self.value.shape, self.value.dtype, self.name, False, "detach()", caller_line(2)))
 
     def _recorded(self, what: str) -> Node:
-        if self.node.__class__ is not Node:
+        if type(self.node) is not Node:
             raise GradientError(f"{what}: the tensor does not require a gradient{why_constant(self.node)}")
         return self.node  # type: ignore[no-any-return]
 
@@ -257,11 +257,11 @@ class Tensor(Methods, Traced):
         notes = "" if inner.dtype in (np.float64, np.int64, np.bool_) else f", dtype={inner.dtype}"
         if self.name is not None:
             notes += f", name={self.name!r}"
-        if self.node.__class__ is Node:
+        if type(self.node) is Node:
             made = self.node.primitive
             notes += ", requires_grad=True" if made is None else f", made_by={made.name}"
-        elif self.node.__class__ in (Dual, Batch):
-            notes += ", dual" if self.node.__class__ is Dual else ", batched"
+        elif self.type(node) in (Dual, Batch):
+            notes += ", dual" if type(self.node) is Dual else ", batched"
         return f"tensor({text}{notes})"
 
     def __format__(self, spec: str) -> str:
@@ -287,8 +287,14 @@ class Tensor(Methods, Traced):
     def __itruediv__(self, other: Any) -> Tensor:
         return self._updated("/=", self / other)
 
+    def __ipow__(self, other: Any) -> Tensor:
+        return self._updated("**=", self**other)
+
+    def __imatmul__(self, other: Any) -> Tensor:
+        return self._updated("@=", self @ other)
+
     def _updated(self, symbol: str, result: Tensor) -> Tensor:
-        if self.node.__class__ is Node and self.node.primitive is None and current().floor == 0:
+        if type(self.node) is Node and self.node.primitive is None and current().floor == 0:
             raise MutationError(
                 f"{symbol} on a leaf of shape {self.shape} that requires a gradient would lose the leaf; "
                 "write y = x + … for a new tensor, or update a parameter with ab.assign(x, value)"
@@ -321,7 +327,7 @@ def _rebuild(value: Array, requires_grad: bool, name: str | None) -> Tensor:
 def plain(x: Any) -> Any:
     """The array under a tensor, whatever levels lie above it."""
     while isinstance(x, Tensor):
-        if x.node.__class__ is Batch:
+        if type(x.node) is Batch:
             raise ConversionError("a batched tensor inside vmap has no single value; branch with ab.where instead of if")
         x = x.value
     return x
@@ -336,7 +342,7 @@ def owned(x: Tensor) -> Any:
 
 def why_constant(node: Any) -> str:
     """Where the graph was cut, for a message; empty where nothing is known."""
-    if node.__class__ is Constant and node.reason is not None:
+    if type(node) is Constant and node.reason is not None:
         return f": the graph was cut by {node.reason} at {node.line}"
     return ""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.tensor import Tensor
 
 
 class Container(NamedTuple):
@@ -47,9 +49,13 @@ class Structure(NamedTuple):
     kind: type | None
     rest: Any
     children: tuple[Structure, ...]
+    flat: bool = False
+    """A tuple of leaves."""
 
     def unflatten(self, leaves: Iterable[Any]) -> Any:
         """Put leaves back into containers of this structure."""
+        if self.flat:
+            return tuple(leaves)
         return next(iter(leaves)) if self is LEAF else self._take(iter(leaves))
 
     def _take(self, leaves: Iterator[Any]) -> Any:
@@ -70,12 +76,25 @@ LEAF = Structure(None, None, ())
 
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """The leaves of nested containers in order, and their structure."""
+    if type(tree) is Tensor:
+        return [tree], LEAF
+    if type(tree) is tuple:
+        for x in tree:
+            if type(x) is not Tensor:
+                break
+        else:
+            return list(tree), _flat(tuple, len(tree))
     leaves: list[Any] = []
     return leaves, _flatten(tree, leaves)
 
 
+@functools.cache
+def _flat(kind: type, count: int) -> Structure:
+    return Structure(kind, None, (LEAF,) * count, kind is tuple)
+
+
 def _flatten(tree: Any, leaves: list[Any]) -> Structure:
-    kind = tree.__class__
+    kind = type(tree)
     container = _containers.get(kind)
     if container is not None:
         children, rest = container.flatten(tree)
@@ -84,7 +103,10 @@ def _flatten(tree: Any, leaves: list[Any]) -> Structure:
     else:
         leaves.append(tree)
         return LEAF
-    return Structure(kind, rest, tuple([_flatten(child, leaves) for child in children]))
+    structures = tuple([_flatten(child, leaves) for child in children])
+    if rest is None and structures.count(LEAF) == len(structures):
+        return _flat(kind, len(structures))
+    return Structure(kind, rest, structures)
 
 
 def matched(tree: Any, structure: Structure, what: str) -> list[Any]:

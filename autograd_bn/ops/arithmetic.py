@@ -107,7 +107,7 @@ negative = unary(
 
 def _power(x: Any, y: Any) -> Any:
     """NumPy's power, by the cheaper ufunc where the exponent is a plain small number and the dtype stays."""
-    if (y.__class__ is int or y.__class__ is float) and getattr(x, "dtype", _INTEGER).kind in "fc":
+    if (type(y) is int or type(y) is float) and getattr(x, "dtype", _INTEGER).kind in "fc":
         if y == 2:
             return np.square(x)
         if y == 1:
@@ -116,7 +116,7 @@ def _power(x: Any, y: Any) -> Any:
 
 
 def _power_by_base(g: Any, x: Any, y: Any) -> Any:
-    if y.__class__ is int or y.__class__ is float:
+    if type(y) is int or type(y) is float:
         if y == 0:
             return g * 0.0
         return g * y * (x if y == 2 else raw.pow(x, y - 1))

@@ -105,7 +105,7 @@ tanh = unary(
 
 def _sigmoid(x: Any) -> Any:
     """1/(1+e⁻ˣ), with the exponent held below overflow: nothing to warn of, and small results stay accurate."""
-    if x.__class__ is not np.ndarray or x.dtype.kind != "f":
+    if type(x) is not np.ndarray or x.dtype.kind != "f":
         x = np.asarray(x, dtype=None if np.asarray(x).dtype.kind in "fc" else float)
         if x.dtype.kind == "c":
             return 1 / (1 + np.exp(-x))

@@ -16,9 +16,9 @@ _BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
 
 
 def _is_basic(index: Any) -> bool:
-    if index.__class__ is tuple:
-        return all([i.__class__ in _BASIC for i in index])
-    return index.__class__ in _BASIC
+    if type(index) is tuple:
+        return all([type(i) in _BASIC for i in index])
+    return type(index) in _BASIC
 
 
 def _scatter_add(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
@@ -36,7 +36,7 @@ def _batched_index(index: Any) -> tuple[tuple[Any, ...], int]:
     It puts the axes of integer arrays first where something separates them.
     """
     whole: list[Any] = [slice(None)]
-    for part in index if index.__class__ is tuple else (index,):
+    for part in index if type(index) is tuple else (index,):
         whole += part.nonzero() if isinstance(part, np.ndarray) and part.dtype == bool else [part]
     places = [i for i, part in enumerate(whole) if isinstance(part, (np.ndarray, int))]
     separated = any(isinstance(part, np.ndarray) for part in whole) and places != list(range(places[0], places[0] + len(places)))
@@ -93,7 +93,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
 
 
 def _plain_index(key: Any) -> Any:
-    if key.__class__ in _BASIC:
+    if type(key) in _BASIC:
         return key
     if isinstance(key, np.integer):
         return int(key)

@@ -64,7 +64,7 @@ def _static(axis: Any, ndim: int, keepdims: bool) -> dict[str, Any]:
 
 def _reduced(primitive: Primitive, x: Any, axis: Axis, keepdims: bool, what: str) -> Tensor:
     """Run a reduction; ``what`` says what cannot be done with no elements ("" where it can)."""
-    if x.__class__ is not Tensor:
+    if type(x) is not Tensor:
         x = asarray(x)
     shape = x.shape
     static = _static(tuple(axis) if isinstance(axis, list) else axis, len(shape), keepdims)

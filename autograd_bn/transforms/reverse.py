@@ -10,35 +10,43 @@ import numpy as np
 
 from autograd_bn.core.errors import DtypeError, GradientError, OperationError, ShapeError
 from autograd_bn.core.lines import caller_line
-from autograd_bn.core.node import CONSTANT, Node
+from autograd_bn.core.node import Node
 from autograd_bn.core.state import fresh_level
 from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf, owned
 from autograd_bn.core.tree import Structure, flatten, matched
 
 
-def _value(x: Any, what: str) -> Any:
-    """What a transform differentiates by: an array of its own, or a live tensor of a level below."""
-    if not isinstance(x, Tensor):
-        x = asarray(x)
-    if x.value.dtype.kind != "f":
-        check_differentiable(x.dtype, what)
-    return owned(x)
+def _inputs(tree: Any, what: str) -> tuple[int, Any, list[Tensor], Structure]:
+    """A fresh level, and the leaves of a tree as leaves on its tape.
 
-
-def _inputs(tree: Any, level: int, what: str) -> tuple[Any, list[Tensor], Structure]:
+    Their values are arrays that nobody else writes into, or live tensors of the levels below.
+    """
+    level = fresh_level()
     leaves, structure = flatten(tree)
     line = caller_line(2)
-    opened = [leaf(_value(x, what), level, x.name if isinstance(x, Tensor) else None, line) for x in leaves]
-    return structure.unflatten(opened), opened, structure
+    opened = []
+    for x in leaves:
+        if type(x) is not Tensor:
+            x = asarray(x)
+        value = x.value
+        if value.dtype.kind != "f":
+            check_differentiable(x.dtype, what)
+        node = x.node
+        if node.level >= 0:
+            opened.append(leaf(x, level, x.name, line))
+        else:
+            opened.append(leaf(value.copy() if node.foreign else value, level, node.name, line))
+    return level, structure.unflatten(opened), opened, structure
 
 
 def _lowered(x: Any, level: int) -> tuple[Any, Any]:
     """An output's value below the level, and its node there (None if it does not depend on the inputs)."""
-    if not isinstance(x, Tensor):
-        return x if isinstance(x, str) else asarray(x), None
+    if type(x) is not Tensor:
+        return asarray(x), None
     if x.node.level == level:
-        return (x.value if isinstance(x.value, Tensor) else Tensor(x.value, CONSTANT)), x.node
+        value = x.value
+        return (value if type(value) is Tensor else Tensor(value)), x.node
     return x, None
 
 
@@ -48,7 +56,7 @@ def _gradients(inputs: list[Tensor], found: dict[Node, Any]) -> list[Tensor]:
         g = found.get(x.node)
         if g is None:
             g = np.zeros(x.node.shape, x.node.dtype)
-        out.append(g if isinstance(g, Tensor) else Tensor(g, CONSTANT))
+        out.append(g if type(g) is Tensor else Tensor(g))
     return out
 
 
@@ -77,8 +85,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
     >>> pullback(1.0)
     (tensor(3.), tensor(2.))
     """
-    level = fresh_level()
-    arguments, inputs, structure = _inputs(primals, level, "vjp")
+    level, arguments, inputs, structure = _inputs(primals, "vjp")
     out = function(*arguments)
     leaves, out_structure = flatten(out)
     lowered = [_lowered(x, level) for x in leaves]
@@ -133,8 +140,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
         for i in positions:
             if not -len(args) <= i < len(args):
                 raise OperationError(f"grad by argument {i} of a call with {len(args)} positional arguments")
-        level = fresh_level()
-        chosen, inputs, structure = _inputs(tuple(args[i] for i in positions), level, f"grad of {getattr(function, '__name__', 'a function')}")
+        level, chosen, inputs, structure = _inputs(tuple(args[i] for i in positions), f"grad of {getattr(function, '__name__', 'a function')}")
         arguments = list(args)
         for i, opened in zip(positions, chosen, strict=True):
             arguments[i] = opened
