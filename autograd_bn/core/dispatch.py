@@ -14,7 +14,7 @@ from autograd_bn.core.lines import Line, caller_line, outside_engine
 from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Extra, Node
 from autograd_bn.core.primitive import Primitive, abstract_of
 from autograd_bn.core.state import NESTED, State, current
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tensor import Tensor, is_foreign
 
 _getframe = sys._getframe
 _new = object.__new__
@@ -103,7 +103,7 @@ def constant(x: Any) -> tuple[Any, Any]:
     value = np.asarray(x)
     if value.dtype.kind not in "biufc":
         raise DtypeError(f"operands are tensors, arrays or numbers, got {type(x).__name__}")
-    return value, Constant(value.shape, value.dtype, None, value is x or value.base is not None)
+    return value, Constant(value.shape, value.dtype, None, is_foreign(x))
 
 
 def unrecorded(primitive: Primitive, parents: Sequence[Any], recordable: int, out: Any) -> Constant:

@@ -418,7 +418,12 @@ def asarray(data: npt.ArrayLike | Tensor, *, dtype: npt.DTypeLike | None = None)
         return data if dtype is None or data.dtype == np.dtype(dtype) else data.astype(dtype)
     value = np.asarray(data, dtype=dtype)
     _check_numbers(value)
-    return Tensor(value, Constant(value.shape, value.dtype, None, value is data or value.base is not None))
+    return Tensor(value, Constant(value.shape, value.dtype, None, is_foreign(data)))
+
+
+def is_foreign(data: Any) -> bool:
+    """Whether somebody else may hold the memory of the array that NumPy makes of these data."""
+    return not isinstance(data, (list, tuple, np.generic, int, float, complex))
 
 
 def _untracked(data: Any) -> Any:

@@ -424,7 +424,20 @@ FOREIGN: dict[str, Callable[[Tensor, Any], Tensor]] = {
     "record": lambda x, a: _recorded(x, a),
     "astype": lambda x, a: x * ab.asarray(a).astype("float64"),
     "concat": lambda x, a: x * ab.concat([a]),
+    "holder": lambda x, a: x * Holder(a),
+    "holder asarray": lambda x, a: x * ab.asarray(Holder(a)),
+    "list": lambda x, a: x * list(a),
 }
+
+
+class Holder:
+    """Something of another library that hands out its own array."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.array
 
 
 def _recorded(x: Tensor, a: Any) -> Tensor:
