@@ -106,6 +106,8 @@ class Tensor(Methods, Traced):
             gradient = asarray(gradient)
             if gradient.shape != self.shape or gradient.dtype != self.dtype:
                 raise ShapeError(f"a gradient must have the tensor's shape {self.shape} and dtype {self.dtype}, got {gradient.shape} {gradient.dtype}")
+            if gradient.node.level < 0 and gradient.node.foreign:
+                gradient = Tensor(owned(gradient))
         self.node.extras().gradient = gradient
 
     def retain_grad(self) -> None:
@@ -260,7 +262,7 @@ class Tensor(Methods, Traced):
         if type(self.node) is Node:
             made = self.node.primitive
             notes += ", requires_grad=True" if made is None else f", made_by={made.name}"
-        elif self.type(node) in (Dual, Batch):
+        elif type(self.node) in (Dual, Batch):
             notes += ", dual" if type(self.node) is Dual else ", batched"
         return f"tensor({text}{notes})"
 
