@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from autograd_bn.core.errors import DrawingError
 from autograd_bn.core.graph import Graph
 from autograd_bn.core.graph import graph as recorded_graph
-from autograd_bn.drawing.engines import TIMEOUT, Engine, engines
+from autograd_bn.drawing.layout import TIMEOUT, Engine, engines
 
 if TYPE_CHECKING:
     from autograd_bn.drawing.picture import Drawing

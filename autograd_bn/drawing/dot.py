@@ -16,9 +16,9 @@ from autograd_bn.drawing.words import array_text, marked, quoted, shape_text, su
 FONT = "Helvetica,Arial,sans-serif"
 INK, GREY, RED = "#1f2328", "#6e7781", "#b3121d"
 
-_GRAPH = {"rankdir": "LR", "bgcolor": "white", "fontname": FONT, "nodesep": "0.35", "ranksep": "0.45", "pad": "0.2", "splines": "true"}
-_NODE = {"fontname": FONT, "fontsize": "11", "fontcolor": INK, "shape": "box", "style": "rounded,filled", "margin": "0.12,0.06", "height": "0.5", "width": "0.5"}
-_EDGE = {"fontname": FONT, "fontsize": "9", "arrowsize": "0.7", "color": "black"}
+_GRAPH = {"rankdir": "LR", "bgcolor": "white", "fontname": FONT, "nodesep": "0.35", "pad": "0.2", "splines": "true"}
+_NODE = {"fontname": FONT, "fontsize": "11", "fontcolor": INK, "shape": "box", "style": "rounded,filled", "margin": "0.08,0.02", "height": "0.5"}
+_EDGE = {"fontname": FONT, "fontsize": "10", "arrowsize": "0.7", "color": "black"}
 _KINDS = {
     "operation": {"fillcolor": "white", "color": INK},
     "leaf": {"fillcolor": "#dceafa", "color": "#3b6ea5"},
@@ -39,7 +39,10 @@ class _Painter:
         self.graph = graph
         self.values = values
         self.gradients = gradients
-        self.drawing = Drawing("graph", timeout=timeout, graph_attr=_GRAPH | {"rankdir": direction}, node_attr=_NODE, edge_attr=_EDGE)
+        # Labels on edges double the ranks.
+        attributes = _GRAPH | {"rankdir": direction, "ranksep": "0.25" if gradients else "0.45"}
+        comment = "Red edges run back: each is written from operand to result, like its black twin, with dir=back." if gradients else None
+        self.drawing = Drawing("graph", comment=comment, timeout=timeout, graph_attr=attributes, node_attr=_NODE, edge_attr=_EDGE)
         self.edges = graph.edges
         self.parts = _parts(graph, self.edges) if gradients else {}
         self.outputs = frozenset(graph.outputs)
@@ -83,7 +86,7 @@ class _Painter:
         if node.index in self.outputs:
             attributes |= {"penwidth": "2"}
         tooltip = self._tooltip(node.line) if node.line is not None else node.kind
-        self.drawing.node(f"n{node.index}", f"<{'<BR/>'.join(self._rows(node))}>", tooltip=quoted(tooltip), **attributes)
+        self.drawing.node(f"n{node.index}", _table(self._rows(node)), tooltip=quoted(tooltip), **attributes)
 
     def _rows(self, node: GraphNode) -> list[str]:
         italic = node.kind != "operation"
@@ -118,20 +121,25 @@ class _Painter:
     def _edge(self, edge: Edge) -> None:
         source, target = self.graph.nodes[edge.source], self.graph.nodes[edge.target]
         tail, head = f"n{edge.source}", f"n{edge.target}"
+        if self.gradients and source.kind != "constant":
+            # Before its black twin, so that it runs below it. A reversed edge would be ranked as a cycle,
+            # and one with constraint=false be routed over its neighbours.
+            self.drawing.edge(tail, head, self._flow(edge, target), dir="back", color="red", fontcolor=RED)
         style = {"style": "dashed", "color": "#57606a"} if source.kind == "constant" else {}
         self.drawing.edge(tail, head, **style)
-        if not self.gradients or source.kind == "constant":
-            return
+
+    def _flow(self, edge: Edge, target: GraphNode) -> str:
+        """What flowed back along an edge."""
         name, cotangent = self.parts[edge.source][edge.target, edge.operand]
-        if cotangent is not None:
-            text = f"{name} = {array_text(cotangent)}"
+        rows = [f"<I>{marked(name)}</I>"]
+        if cotangent is None:
+            rows[0] += f"&#160; {'—' if target.cotangents is None else 'none'}"
         else:
-            text = f"{name} = {'—' if target.cotangents is None else 'none'}"
-        rows = [marked(text)]
+            rows.append(_small(array_text(cotangent), RED))
         summed = _summed(target, cotangent)
         if summed:
             rows.append(_small(summed, GREY))
-        self.drawing.edge(head, tail, f"<{'<BR/>'.join(rows)}>", color="red", fontcolor=RED, constraint="false")
+        return _table(rows)
 
     def _tooltip(self, line: Line) -> str:
         key = (line.code, line.offset)
@@ -140,6 +148,11 @@ class _Painter:
             text = line.text
             found = self.lines[key] = f"{os.path.basename(line.file)}:{line.number}{f'  {text}' if text else ''}"
         return found
+
+
+def _table(rows: Sequence[str]) -> str:
+    """Rows one under the other, with room for tall letters, as an HTML-like label."""
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(f"<TR><TD>{row}</TD></TR>" for row in rows)}</TABLE>>'
 
 
 def _small(text: str, color: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import graphviz  # type: ignore[import-untyped, unused-ignore]
 
 from autograd_bn.core.errors import DrawingError
-from autograd_bn.drawing.engines import TIMEOUT, lay_out
+from autograd_bn.drawing.layout import TIMEOUT, lay_out
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot")
 
@@ -28,7 +28,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc, unused-ignore]
         self.timeout = timeout
 
     def _copy_kwargs(self, **kwargs: Any) -> Any:
-        return super()._copy_kwargs(neato_no_op=self.neato_no_op, timeout=self.timeout, **kwargs)
+        return super()._copy_kwargs(**kwargs) | {"neato_no_op": self.neato_no_op, "timeout": self.timeout}
 
     def pipe(  # type: ignore[override, unused-ignore]
         self,
@@ -96,7 +96,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc, unused-ignore]
         picture = self.pipe(form, renderer, formatter, neato_no_op, quiet, engine=engine)
         assert isinstance(picture, bytes)
         try:
-            saved = self.save(filename, directory)
+            saved = self.save(filename, directory=directory)
         except OSError as error:
             raise _unwritable(filename or self.filepath, error, self.source) from error
         if outfile is None:

@@ -51,7 +51,9 @@ def array_text(array: np.ndarray[Any, Any]) -> str:
     finite = np.isfinite(values)
     if not finite.all():
         return f"{array.size - np.count_nonzero(finite)} of {array.size} not finite"
-    return f"‖·‖ {_number(np.linalg.norm(values))}, mean {_number(values.mean())}"
+    mean = values.mean()
+    noise = np.finfo(array.dtype).eps * np.max(np.abs(values)) if array.dtype.kind in "fc" else 0.0
+    return f"‖·‖ {_number(np.linalg.norm(values))}, mean {'≈ 0' if 0 < abs(mean) < noise else _number(mean)}"
 
 
 def _elements(array: np.ndarray[Any, Any]) -> str:
@@ -59,7 +61,8 @@ def _elements(array: np.ndarray[Any, Any]) -> str:
         return _number(array[()])
     if array.size == 0:
         return "empty"
-    return f"[{', '.join(_elements(part) for part in array)}]"
+    between = ", " if array.ndim == 1 else ",\n"
+    return f"[{between.join(_elements(part) for part in array)}]"
 
 
 def _number(x: Any) -> str:

@@ -21,7 +21,7 @@ REMEDY = "install one with `pip install pygraphviz` (its wheels bring Graphviz a
 TIMEOUT = 60.0
 """Seconds that a layout may take unless told otherwise."""
 
-_CHILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "layout_child.py")
+_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "layout_process.py")
 _WINDOWLESS = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 
@@ -38,7 +38,7 @@ def engines() -> tuple[Engine, ...]:
 
     Examples
     --------
-    >>> from autograd_bn.drawing.engines import engines
+    >>> from autograd_bn.drawing.layout import engines
     >>> {engine.name for engine in engines()} <= {"pygraphviz", "dot"}
     True
     """
@@ -102,7 +102,7 @@ def _commands(form: str, layout: str, using: str | None) -> Sequence[tuple[str, 
     commands = []
     folder = _pygraphviz() if using in (None, "pygraphviz") else None
     if folder is not None and sys.executable:
-        commands.append(("pygraphviz", [sys.executable, "-P", _CHILD, layout, form, folder]))
+        commands.append(("pygraphviz", [sys.executable, "-P", _PROGRAM, layout, form, folder]))
     program = shutil.which("dot") if using in (None, "dot") else None
     if program is not None:
         commands.append(("dot", [program, f"-K{layout}", f"-T{form}"]))

@@ -1,0 +1,55 @@
+"""Graphs to draw, and the layout engines to draw them with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.drawing import engines
+from autograd_bn.drawing.layout import lay_out
+from autograd_bn.drawing.picture import Drawing
+
+ENGINES = ("pygraphviz", "dot")
+
+
+def batch_norm(rows: int = 4, columns: int = 3, *, backward: bool = False, names: tuple[str, str, str] = ("x", "γ", "β"), **options: Any) -> ab.Tensor:
+    """A batch norm of leaves, recorded with its backward pass if asked."""
+    rng = np.random.default_rng(0)
+    x = ab.tensor(rng.standard_normal((rows, columns)), requires_grad=True, name=names[0])
+    gamma = ab.tensor(rng.standard_normal(columns), requires_grad=True, name=names[1])
+    beta = ab.tensor(rng.standard_normal(columns), requires_grad=True, name=names[2])
+    if not backward:
+        return ab.nn.functional.batch_norm(x, gamma, beta, **options)
+    with ab.record():
+        y = ab.nn.functional.batch_norm(x, gamma, beta, **options)
+        y.backward(rng.standard_normal((rows, columns)))
+    return y
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Any:
+    """Each engine that this machine has."""
+    if request.param not in {found.name for found in engines()}:
+        pytest.skip(f"{request.param} is not installed")
+    return request.param
+
+
+class Layout:
+    """What an engine made of a drawing: objects (clusters and nodes) and edges with their positions."""
+
+    def __init__(self, drawing: Drawing, using: Any) -> None:
+        layout = "nop2" if drawing.neato_no_op == 2 else drawing.engine
+        found = json.loads(lay_out(drawing.source, "json", layout=layout, using=using))
+        objects = found["objects"]
+        self.nodes = {o["name"]: o for o in objects if "nodes" not in o and not o["name"].startswith("cluster")}
+        self.clusters = {o["name"]: o for o in objects if o["name"].startswith("cluster")}
+        self.edges = [(objects[e["tail"]]["name"], objects[e["head"]]["name"], e) for e in found["edges"]]
+
+    def position(self, name: str) -> tuple[float, float]:
+        """The centre of a node in points."""
+        x, y = self.nodes[name]["pos"].rstrip("!").split(",")
+        return float(x), float(y)

@@ -1,0 +1,242 @@
+"""The default style: nodes, arrows, clusters, recorded values and gradients; hostile text; any size."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.core.graph import graph
+from autograd_bn.drawing import draw
+from autograd_bn.drawing.layout import lay_out
+from tests.drawing.conftest import Layout, batch_norm
+
+
+def arrows(source: str, color: str) -> list[tuple[int, int]]:
+    """Operand and result of each arrow: a red one is written with its head at the tail."""
+    found = re.findall(r"^\tn(\d+) -> n(\d+)(.*)$", source, re.MULTILINE)
+    assert all(("dir=back" in rest) == ("color=red" in rest) for *_, rest in found)
+    return sorted((int(a), int(b)) for a, b, rest in found if ("color=red" in rest) == (color == "red"))
+
+
+def words(svg: bytes) -> list[str]:
+    """The text of a picture, as it is read."""
+    import html
+
+    return [html.unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg.decode())]
+
+
+def test_a_black_arrow_an_edge() -> None:
+    y = batch_norm()
+    found = graph(y)
+    assert arrows(draw(y).source, "black") == sorted((e.source, e.target) for e in found.edges)
+    assert arrows(draw(y).source, "red") == []
+
+
+def test_a_red_arrow_an_edge_after_record() -> None:
+    y = batch_norm(backward=True)
+    source = draw(y).source
+    assert arrows(source, "red") == arrows(source, "black") == sorted((e.source, e.target) for e in graph(y).edges)
+
+
+def test_every_engine_lays_out_the_same_structure(engine: Any) -> None:
+    layout = Layout(draw(batch_norm(backward=True)), engine)
+    assert len(layout.nodes) == 13
+    assert sum(e.get("color") == "red" for *_, e in layout.edges) == sum(e.get("color") != "red" for *_, e in layout.edges) == 14
+    x = {name: layout.position(name)[0] for name in layout.nodes}
+    assert all(x[tail] < x[head] for tail, head, _ in layout.edges)
+
+
+def test_nodes_show_label_name_shape_and_other_dtypes(engine: Any) -> None:
+    shown = words(lay_out(draw(batch_norm()).source, "svg", using=engine))
+    for text in ["−", "xμ", "**2", "1/N Σ", "√", "1/x", "x̂", "γ", "(4, 3)", "(3,)", "batch_norm", "+ 1e-05"]:
+        assert text in [word.strip() for word in shown]
+    x = ab.tensor(np.ones(2, "float32"), requires_grad=True)
+    assert "(2,) float32" in words(lay_out(draw(x * x).source, "svg", using=engine))
+
+
+def test_kinds_look_different() -> None:
+    x, c = ab.tensor([1.0], requires_grad=True, name="x"), ab.tensor([2.0], name="c")
+    source = draw(x * c).source
+    fills = [re.search(r'fillcolor="?([#\w]+)', line)[1] for line in source.splitlines() if re.match(r"\s*n\d+ \[", line)]
+    assert len(set(fills)) == 3
+    assert source.count("dashed") == 2
+
+
+def test_no_gradient_flows_to_constants() -> None:
+    x, c = ab.tensor([1.0], requires_grad=True, name="x"), ab.tensor([2.0], name="c")
+    with ab.record():
+        y = x * c
+        y.backward()
+    assert len(arrows(draw(y).source, "black")) == 2
+    assert len(arrows(draw(y).source, "red")) == 1
+
+
+def test_gradients_add_up_where_paths_merge() -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    with ab.record():
+        y = (x * x + x).sum()
+        y.backward()
+    source = draw(y).source
+    assert "dx = dx₁ + dx₂ + dx₃ = [3, 5]" in source
+    assert [source.count(f"<I>dx{i}</I>") for i in "₁₂₃"] == [1, 1, 1]
+
+
+def test_parts_are_numbered_in_the_order_of_the_figure() -> None:
+    y = batch_norm(backward=True)
+    by_edge = {(int(a), int(b)): name for a, b, name in re.findall(r"^\tn(\d+) -> n(\d+) \[label=<.*?<I>(\w+)</I>", draw(y).source, re.MULTILINE)}
+    index = {node.name: node.index for node in graph(y).nodes}
+    assert by_edge[index["x"], index["xμ"]] == "dx₁"
+    assert by_edge[index["x"], index["μ"]] == "dx₂"
+    assert by_edge[index["xμ"], index["x̂"]] == "dxμ₁"
+    assert by_edge[index["xμ"], index["sq"]] == "dxμ₂"
+
+
+def test_a_gradient_that_has_other_sources_says_so() -> None:
+    x = ab.tensor([1.0], requires_grad=True, name="x")
+    with ab.record():
+        y, z = x * 2.0, x * 5.0
+        y.backward()
+        z.backward()
+    assert "dx = dx + … = [7]" in draw(y).source
+    assert "dx = dx₁ + dx₂ = [7]" in draw(graph(y, z)).source
+
+
+def test_a_gradient_to_come_is_a_dash() -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    with ab.record():
+        y = x * 3.0
+        assert "dx = —" in draw(y).source
+        assert "<I>dx</I>&#160; —" in draw(y).source
+        y.sum().backward()
+    assert "—" not in draw(y).source
+    assert "dx = [3, 3]" in draw(y).source
+
+
+def test_summing_over_broadcast_axes_is_visible() -> None:
+    y = batch_norm(backward=True)
+    assert "Σ (4, 3) → (3,)" in draw(y).source
+
+
+def test_values_and_gradients_can_be_left_out_or_asked_for() -> None:
+    y = batch_norm(backward=True)
+    assert arrows(draw(y, gradients=False).source, "red") == []
+    assert "‖·‖" not in draw(y, values=False, gradients=False).source
+    assert len(arrows(draw(batch_norm(), gradients=True).source, "red")) == 14
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (np.array(1.23456), "1.23"),
+        (np.array([1.0, -2.0]), "[1, −2]"),
+        (np.eye(2), "[[1, 0],\n[0, 1]]"),
+        (np.zeros((0, 2)), "empty"),
+        (np.full(100, 2.0), "‖·‖ 20, mean 2"),
+        (np.array([1.0] * 9 + [np.nan]), "1 of 10 not finite"),
+        (np.array([True, False]), "[True, False]"),
+        (np.full(10, 1e30, "float32"), "‖·‖ 3.16e+30, mean 1e+30"),
+    ],
+)
+def test_arrays_in_a_few_words(array: Any, text: str) -> None:
+    from autograd_bn.drawing.words import array_text
+
+    assert array_text(array) == text
+
+
+def test_scopes_are_nested_clusters(engine: Any) -> None:
+    x = ab.tensor([1.0], requires_grad=True, name="x")
+    with ab.scope("outer"):
+        h = x + 1.0
+        with ab.scope("inner"):
+            h = h * 2.0
+        h = h - 3.0
+    layout = Layout(draw(h), engine)
+    assert {cluster["label"] for cluster in layout.clusters.values()} == {"outer", "inner"}
+    boxes = {c["label"]: [float(v) for v in c["bb"].split(",")] for c in layout.clusters.values()}
+    (a, b, c, d), (e, f, g, h_) = boxes["outer"], boxes["inner"]
+    assert a < e < g < c
+    assert b < f < h_ < d
+    inside = {name for name in layout.nodes if a < layout.position(name)[0] < c and b < layout.position(name)[1] < d}
+    assert inside == {"n1", "n2", "n3"}
+
+
+def test_two_calls_are_two_clusters() -> None:
+    @ab.composite
+    def square(x: Any) -> Any:
+        return x * x
+
+    source = draw(square(square(ab.tensor([2.0], requires_grad=True)))).source
+    assert len(set(re.findall(r"subgraph (cluster_\d+)", source))) == 2
+
+
+HOSTILE = [
+    "<b>bold</b>",
+    '"quoted"',
+    "a|b{c}d",
+    "back\\slash \\N \\G \\L \\l",
+    "&amp; &lt; &#946;",
+    "<",
+    "]]>",
+    "trailing\\",
+    "tab\there",
+    "nul\0",
+    "γ→∂ 漢字",
+    "<<x>>",
+    "a;b--c->d",
+    "//no",
+    "  two  spaces ",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_comes_out_as_typed(text: str, engine: Any) -> None:
+    x = ab.tensor([1.0], requires_grad=True, name=text)
+    with ab.scope(text):
+        y = x * 1.0
+    y.name = text
+    expected = text.replace("\0", "␀").replace("\t", "␉")
+    shown = [word.replace("\xa0", " ") for word in words(lay_out(draw(y).source, "svg", using=engine))]
+    assert shown.count(expected) == 3, shown
+
+
+def test_newlines_break_the_line(engine: Any) -> None:
+    x = ab.tensor([1.0], requires_grad=True, name="one\ntwo")
+    assert {"one", "two"} <= set(words(lay_out(draw(x * 1.0).source, "svg", using=engine)))
+
+
+def test_half_a_surrogate_pair_can_be_drawn() -> None:
+    x = ab.tensor([1.0], requires_grad=True, name="\ud800")
+    assert "\\\\ud800" in draw(x * 1.0).source
+
+
+def test_a_long_chain_is_drawn_without_recursion() -> None:
+    y = ab.tensor([1.0], requires_grad=True)
+    for _ in range(100_000):
+        y = y + 1.0
+    assert draw(y).source.count("->") == 100_000
+
+
+def test_deeply_nested_scopes_are_drawn() -> None:
+    import contextlib
+
+    x = ab.tensor([1.0], requires_grad=True)
+    with contextlib.ExitStack() as stack:
+        for i in range(2_000):
+            stack.enter_context(ab.scope(str(i)))
+        y = x * 1.0
+    source = draw(y).source
+    assert source.count("subgraph") == 2_000
+    assert source.count("{") == source.count("}")
+
+
+def test_an_output_is_marked_and_a_tooltip_names_the_line() -> None:
+    x = ab.tensor([1.0], requires_grad=True, name="x")
+    y = x * 2.0
+    lines = draw(y).source.splitlines()
+    assert [("penwidth" in line) for line in lines if re.match(r"\s*n\d+ \[", line)] == [False, True]
+    assert "test_dot.py" in draw(y).source
+    assert "y = x * 2.0" in draw(y).source
