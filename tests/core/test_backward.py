@@ -317,6 +317,22 @@ def test_an_output_that_is_also_used_inside() -> None:
     assert_close(x.grad, 16.0)
 
 
+def test_nothing_is_published_where_adding_to_one_gradient_fails() -> None:
+    class Failing:
+        def __add__(self, other: object) -> object:
+            raise MemoryError
+
+    x, y = required(2.0), required(3.0)
+    (x * y).backward()
+    for broken, whole in ((x, y), (y, x)):
+        kept, before = broken.grad, whole.grad
+        broken.node.extra.gradient = Failing()
+        with pytest.raises(MemoryError):
+            (x * y).backward()
+        assert whole.grad is before
+        broken.node.extra.gradient = kept
+
+
 def test_only_what_needs_a_gradient_gets_a_cotangent(monkeypatch: pytest.MonkeyPatch) -> None:
     x, c = required(np.ones((2, 2))), ab.tensor(np.ones((2, 2)))
     y = c @ x
@@ -324,6 +340,27 @@ def test_only_what_needs_a_gradient_gets_a_cotangent(monkeypatch: pytest.MonkeyP
     assert isinstance(node, Node) and node.saved is not None
     assert node.saved[1] is None
     assert raw.matmul.vjp(np.ones((2, 2)), node.saved, node.parents, node.static)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("function", "kept"),
+    [
+        (lambda x, c: x + c, [False, False, False]),
+        (lambda x, c: c - x, [False, False, False]),
+        (lambda x, c: x * c, [False, True, False]),
+        (lambda x, c: c * x, [True, False, False]),
+        (lambda x, c: x / c, [False, True, False]),
+        (lambda x, c: 2.0 * x, [True, False, False]),
+        (lambda x, c: ab.exp(x), [False, True]),
+        (lambda x, c: ab.sin(x), [True, False]),
+        (lambda x, c: x.sum(), [False, False]),
+        (lambda x, c: x @ c, [False, True, False]),
+    ],
+)
+def test_only_what_the_rule_needs_is_saved(function: Callable[..., Any], kept: list[bool]) -> None:
+    node = function(required([1.0, 2.0]), ab.tensor([3.0, 4.0])).node
+    assert isinstance(node, Node) and node.saved is not None
+    assert [value is not None for value in node.saved] == kept
 
 
 def test_deep_chain_is_built_differentiated_refused_for_copying_and_freed() -> None:

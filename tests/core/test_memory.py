@@ -65,6 +65,7 @@ FOREIGN: dict[str, Callable[[Tensor, Any], Tensor]] = {
     "array": lambda x, a: x * a,
     "reflected array": lambda x, a: a * x,
     "asarray": lambda x, a: x * ab.asarray(a),
+    "asarray on the left": lambda x, a: ab.asarray(a) * x,
     "asarray first": lambda x, a: ab.multiply(ab.asarray(a), x),
     "view of asarray": lambda x, a: x * ab.asarray(a).reshape((2, 1)).reshape((2,)),
     "slice of asarray": lambda x, a: x * ab.asarray(a)[::1],

@@ -29,6 +29,12 @@ def test_no_grad_does_not_stop_tangents() -> None:
         assert_close(ab.jvp(lambda x: x**3, (2.0,), (1.0,))[1], 12.0)
 
 
+def test_no_tangent_passes_through_integers_or_booleans() -> None:
+    assert ab.jvp(lambda x: x.astype("int64") * x + (x > 0) * x, (3.5,), (1.0,))[1].item() == 4.0
+    out, tangent = ab.jvp(lambda x: x.astype("int64"), (3.5,), (1.0,))
+    assert out.dtype == tangent.dtype == np.int64 and tangent.item() == 0
+
+
 def test_tangents_take_the_primals_dtype() -> None:
     out, tangent = ab.jvp(lambda x: x * 2.0, (np.float32([1.0]),), (np.array([3]),))
     assert out.dtype == tangent.dtype == np.float32

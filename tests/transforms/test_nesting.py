@@ -142,8 +142,16 @@ def test_no_grad_outside_keeps_an_outer_leaf_constant() -> None:
     w = ab.tensor(3.0, requires_grad=True)
     with ab.no_grad():
         gradient = ab.grad(lambda x: x * x * w)(2.0)
+        results = [
+            gradient,
+            ab.jvp(lambda x: x * w, (2.0,), (1.0,))[1],
+            ab.vmap(lambda x: x * w)(np.ones(2)),
+            ab.grad(lambda x: ab.grad(lambda y: x * y * w * w)(1.0))(2.0),
+        ]
+        with ab.record():
+            results.append(w * w)
     assert_close(gradient, 12.0)
-    assert not gradient.requires_grad
+    assert not any(result.requires_grad for result in results)
 
 
 def test_results_of_a_transform_do_not_require_a_gradient() -> None:
