@@ -1,13 +1,170 @@
-from autograd_bn.core.tensor import Tensor, tensor, asarray
-from autograd_bn.core.state import *
+"""Automatic differentiation on NumPy, whose recorded graph can be drawn, differentiated and tested.
+
+The main namespace follows the array API standard; NumPy's names are aliases. What is not needed by every program
+(networks, drawing, data) is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from autograd_bn import ops as ops
 from autograd_bn.core.constructors import composite
-from autograd_bn import ops
-from autograd_bn.ops.arithmetic import *
-from autograd_bn.ops.exponential import *
-from autograd_bn.ops.shape import *
-from autograd_bn.ops.reduction import *
-from autograd_bn.ops.linalg import *
-from autograd_bn.ops.creation import *
-from autograd_bn import nn
-from autograd_bn.transforms import *
+from autograd_bn.core.effects import assign
+from autograd_bn.core.errors import (
+    AutogradError,
+    ConversionError,
+    DrawingError,
+    DtypeError,
+    GradientError,
+    MutationError,
+    OperationError,
+    RuleError,
+    ShapeError,
+)
+from autograd_bn.core.state import enable_grad, is_grad_enabled, no_effects, no_grad, record, scope
+from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.core.tree import register_container
+from autograd_bn.ops.arithmetic import abs, add, divide, maximum, minimum, multiply, negative, pow, sign, subtract, where
+from autograd_bn.ops.comparison import equal, greater, greater_equal, isfinite, less, less_equal, logical_not, not_equal
+from autograd_bn.ops.creation import arange, eye, full, linspace, ones, ones_like, zeros, zeros_like
+from autograd_bn.ops.exponential import cos, exp, log, relu, sigmoid, sin, sqrt, tanh
+from autograd_bn.ops.linalg import matmul
+from autograd_bn.ops.reduction import max, mean, min, sum
+from autograd_bn.ops.shape import astype, broadcast_to, concat, expand_dims, flatten, matrix_transpose, permute_dims, reshape, squeeze, stack
+from autograd_bn.transforms import grad, jvp, value_and_grad, vjp, vmap
+
+if TYPE_CHECKING:
+    from autograd_bn import data, drawing, nn, optim, train
+    from autograd_bn.core.graph import Graph, GraphNode, graph
+    from autograd_bn.drawing import draw
+    from autograd_bn.nn.functional import batch_norm
+
+__version__ = "0.1.0"
+
+absolute = abs
+amax = max
+amin = min
+concatenate = concat
+power = pow
+
+_LATER = {
+    "Graph": "autograd_bn.core.graph",
+    "GraphNode": "autograd_bn.core.graph",
+    "batch_norm": "autograd_bn.nn.functional",
+    "draw": "autograd_bn.drawing",
+    "graph": "autograd_bn.core.graph",
+}
+_PACKAGES = ("data", "drawing", "nn", "optim", "train")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        value = getattr(importlib.import_module(_LATER[name]), name)
+    elif name in _PACKAGES:
+        value = importlib.import_module(f"autograd_bn.{name}")
+    else:
+        raise AttributeError(f"module 'autograd_bn' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+__all__ = [
+    "AutogradError",
+    "ConversionError",
+    "DrawingError",
+    "DtypeError",
+    "GradientError",
+    "Graph",
+    "GraphNode",
+    "MutationError",
+    "OperationError",
+    "RuleError",
+    "ShapeError",
+    "Tensor",
+    "__version__",
+    "abs",
+    "absolute",
+    "add",
+    "amax",
+    "amin",
+    "arange",
+    "asarray",
+    "assign",
+    "astype",
+    "batch_norm",
+    "broadcast_to",
+    "composite",
+    "concat",
+    "concatenate",
+    "cos",
+    "data",
+    "divide",
+    "draw",
+    "drawing",
+    "enable_grad",
+    "equal",
+    "exp",
+    "expand_dims",
+    "eye",
+    "flatten",
+    "full",
+    "grad",
+    "graph",
+    "greater",
+    "greater_equal",
+    "is_grad_enabled",
+    "isfinite",
+    "jvp",
+    "less",
+    "less_equal",
+    "linspace",
+    "log",
+    "logical_not",
+    "matmul",
+    "matrix_transpose",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "multiply",
+    "negative",
+    "nn",
+    "no_effects",
+    "no_grad",
+    "not_equal",
+    "ones",
+    "ones_like",
+    "optim",
+    "permute_dims",
+    "pow",
+    "power",
+    "record",
+    "register_container",
+    "relu",
+    "reshape",
+    "scope",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "squeeze",
+    "stack",
+    "subtract",
+    "sum",
+    "tanh",
+    "tensor",
+    "train",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+    "where",
+    "zeros",
+    "zeros_like",
+]

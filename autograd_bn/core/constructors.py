@@ -68,7 +68,7 @@ def elementwise(
         broadcasts=True,
         pointwise=True,
         code=code,
-        domains=cast("tuple[Domain, ...]", domains),
+        domains=domains,
     )
     serve_ufunc(ufunc, primitive)
     return primitive
@@ -97,7 +97,7 @@ def _published(function: Any, primitive: Primitive, doc: str, public: str | None
 
 
 def _parameters(partial: Callable[..., Any]) -> tuple[str, ...]:
-    code = partial.__code__  # type: ignore[attr-defined]
+    code = partial.__code__
     return tuple(code.co_varnames[: code.co_argcount])
 
 
@@ -136,11 +136,12 @@ def _pull(partial: Partial, names: tuple[str, ...]) -> Callable[..., Any] | None
 
 
 def _elementwise_vjp(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Sequence[Any]]:
-    if len(pulls) == 1 and pulls[0] is not None:
-        (only,) = pulls
+    if len(pulls) == 1:
+        only: Any = pulls[0]
         return lambda g, saved, parents, static: (only(g, *saved),)
-    if len(pulls) == 2 and pulls[0] is not None and pulls[1] is not None:
-        first, second = pulls
+    if len(pulls) == 2 and None not in pulls:
+        first: Any = pulls[0]
+        second: Any = pulls[1]
         if first is _same:
             if second is _same:
                 return lambda g, saved, parents, static: (g, g)

@@ -65,7 +65,7 @@ def _record(
     primitive: Primitive, values: list[Any], parents: list[Any], mask: int, out: Any, static: Mapping[str, Any], level: int, state: State
 ) -> Tensor:
     kept = primitive.kept(mask, len(values))
-    saved = []
+    saved: list[Any] = []
     for i, value in enumerate(values):
         if not mask >> i & 1 and parents[i].__class__ is Node:
             parents[i] = CONSTANT
@@ -246,4 +246,4 @@ def serve_ufunc(ufunc: Callable[..., Any], primitive: Primitive) -> None:
 
 
 Tensor.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
-primitives.apply = apply  # type: ignore[assignment]
+primitives.apply = apply

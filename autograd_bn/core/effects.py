@@ -11,7 +11,7 @@ from autograd_bn.core.errors import DtypeError, MutationError, OperationError, S
 from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.node import Batch
 from autograd_bn.core.state import current
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tensor import Tensor, is_foreign
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -44,7 +44,7 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
     if not current().effects:
         return
     new = concrete(value, _named, _caller)
-    if new is value or (value.__class__ is not Tensor and new.base is not None) or _foreign(value):
+    if _foreign(value):
         new = new.copy()
     if not target.is_leaf or isinstance(target.value, Tensor) or target.node.level > 0 or target.node.__class__ is Batch:
         where = f"; it was made by {target.node.title} at {target.node.line}" if hasattr(target.node, "title") else ""
@@ -81,4 +81,4 @@ def _caller() -> Line:
 
 def _foreign(value: Any) -> bool:
     """Whether somebody else may write into the value's memory."""
-    return isinstance(value, Tensor) and bool(getattr(value.node, "foreign", False))
+    return bool(getattr(value.node, "foreign", False)) if isinstance(value, Tensor) else is_foreign(value)

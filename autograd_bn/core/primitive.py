@@ -108,7 +108,7 @@ class Primitive:
         aliases: bool = False,
         code: str | None = None,
         domains: tuple[Domain, ...] = (REAL,),
-        example: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] | None = None,
+        example: Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from autograd_bn.core.constructors import kept_shape, linear, reduced_shape
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.primitive import raw
 
-_add = np.add.reduce
+_add: Callable[..., Any] = np.add.reduce
 
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from autograd_bn.core.errors import DtypeError, GradientError, RuleError, ShapeError
 from autograd_bn.core.node import Node
-from autograd_bn.core.primitive import raw
+from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave
 from autograd_bn.core.structural import unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray, owned, why_constant
@@ -29,85 +29,84 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
 
     Returns the cotangent of each leaf that was reached, and of each node that retains its gradient.
     """
-    cotangents: dict[Node, Any] = {}
-    pending: dict[Node, int] = {}
+    # One entry a node: [node, consumers that have not sent their cotangent yet, the cotangent so far].
+    entries: dict[Node, list[Any]] = {}
     stack: list[Node] = []
     for node, seed in roots:
-        if node in cotangents:
-            cotangents[node] = cotangents[node] + seed
-        else:
-            cotangents[node] = seed
+        entry = entries.get(node)
+        if entry is None:
+            entries[node] = [node, 0, seed]
             stack.append(node)
-            pending[node] = 0
-    starts = list(stack)
+        else:
+            entry[2] = entry[2] + seed
+    starts = list(entries.values())
     while stack:
         for parent in stack.pop().parents:
             if type(parent) is Node:
-                if parent in pending:
-                    pending[parent] += 1
-                else:
-                    pending[parent] = 1
+                entry = entries.get(parent)
+                if entry is None:
+                    entries[parent] = [parent, 1, None]
                     stack.append(parent)
-    ready = [node for node in starts if not pending[node]]
+                else:
+                    entry[1] += 1
+    ready = [entry for entry in starts if not entry[1]]
     keep = current().keep
     found: dict[Node, Any] = {}
     while ready:
-        node = ready.pop()
-        g = cotangents.pop(node, None)
+        entry = ready.pop()
+        node, _, g = entry
         primitive = node.primitive
+        parents = node.parents
         if g is not None:
+            entry[2] = None
             extra = node.extra
-            if (primitive is None or extra is not None or not primitive.pointwise) and g.shape != node.shape:
-                g = raw.broadcast_to(g, shape=node.shape)
-            if extra is not None:
-                if extra.hooks:
-                    g = _hooked(node, g)
-                if extra.retain:
+            if extra is not None or primitive is None or not primitive.pointwise:
+                if g.shape != node.shape:
+                    g = raw.broadcast_to(g, shape=node.shape)
+                if extra is not None:
+                    if extra.hooks:
+                        g = _hooked(node, g)
+                    if extra.retain:
+                        found[node] = g
+                if primitive is None:
                     found[node] = g
-            if primitive is None:
-                found[node] = g
-                continue
+                    continue
             saved = node.saved
             if saved is None:
                 raise _freed(node)
             if tape:
                 saved = _taped(node, saved)
-            parents = node.parents
             try:
-                gradients = primitive.vjp(g, saved, parents, node.static)  # type: ignore[misc]
+                gradients = primitive.vjp(g, saved, parents, node.static)
             except Exception as error:
                 _annotate(error, node)
                 raise
-        elif primitive is None:
-            continue
         else:
-            parents = node.parents
             gradients = (None,) * len(parents)
-        if free:
+        if free and primitive is not None:
             node.saved = None
         if keep:
             _keep(node, g, gradients)
         for parent, c in zip(parents, gradients):  # noqa: B905 - the constructors see to it
             if type(parent) is Node:
+                entry = entries[parent]
                 if c is not None:
                     if c.shape != parent.shape:
                         c = _fitted(c, parent, node)
                     if c.dtype is not parent.dtype:
                         c = _cast(c, parent.dtype)
-                    old = cotangents.get(parent)
-                    cotangents[parent] = c if old is None else old + c
-                count = pending[parent] - 1
-                if count:
-                    pending[parent] = count
+                    old = entry[2]
+                    entry[2] = c if old is None else old + c
+                if entry[1] == 1:
+                    ready.append(entry)
                 else:
-                    ready.append(parent)
+                    entry[1] -= 1
     return found
 
 
 def _fitted(c: Any, parent: Node, node: Node) -> Any:
     """A cotangent brought to its operand's shape, or to one that only needs repeating; an error if it cannot be."""
-    primitive = node.primitive
-    assert primitive is not None
+    primitive: Primitive = node.primitive  # type: ignore[assignment]
     shape = parent.shape
     if primitive.pointwise:
         return unbroadcast(c, node.shape, shape)

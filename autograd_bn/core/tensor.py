@@ -175,7 +175,7 @@ class Tensor(Methods, Traced):
     def _recorded(self, what: str) -> Node:
         if type(self.node) is not Node:
             raise GradientError(f"{what}: the tensor does not require a gradient{why_constant(self.node)}")
-        return self.node  # type: ignore[no-any-return]
+        return self.node
 
     # Conversions
 

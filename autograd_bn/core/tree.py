@@ -105,7 +105,7 @@ def _flatten(tree: Any, leaves: list[Any]) -> Structure:
         return LEAF
     structures = tuple([_flatten(child, leaves) for child in children])
     if rest is None and structures.count(LEAF) == len(structures):
-        return _flat(kind, len(structures))
+        return _flat(kind, len(structures))  # type: ignore[arg-type]
     return Structure(kind, rest, structures)
 
 

@@ -13,6 +13,7 @@ from autograd_bn.core.operators import binary_operator, reflected_operator
 from autograd_bn.core.primitive import registry
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.ops import arithmetic, comparison, creation, exponential, indexing, linalg, reduction, shape
+from autograd_bn.ops.reduction import Axis
 
 OPERATORS = {
     "add": "add",
@@ -54,17 +55,17 @@ METHODS = {
 """Functions that are also methods."""
 
 
-def _method(function: Any) -> Any:
+def method(function: Any) -> Any:
     """NumPy's methods take the axis by position; otherwise the function itself serves."""
     if "axis" not in (function.__kwdefaults__ or ()):
         return function
 
-    def method(self: Tensor, axis: Any = None, keepdims: bool = False) -> Any:
-        return function(self, axis=axis, keepdims=keepdims)
+    def reduced(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return function(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
-    method.__name__, method.__doc__ = function.__name__, function.__doc__
-    method.__qualname__ = f"Tensor.{function.__name__}"
-    return method
+    reduced.__name__, reduced.__doc__ = function.__name__, function.__doc__
+    reduced.__qualname__ = f"Tensor.{function.__name__}"
+    return reduced
 
 
 def _transpose(self: Tensor) -> Tensor:
@@ -77,9 +78,9 @@ for _name, _primitive in OPERATORS.items():
     if _name not in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(Methods, f"__r{_name}__", reflected_operator(registry[_primitive]))
 for _name, _function in METHODS.items():
-    setattr(Methods, _name, _method(_function))
-Methods.T = property(_transpose)  # type: ignore[attr-defined]
-Methods.mT = property(shape.matrix_transpose)  # type: ignore[attr-defined]
+    setattr(Methods, _name, method(_function))
+for _name, _function in {"T": _transpose, "mT": shape.matrix_transpose}.items():
+    setattr(Methods, _name, property(_function))
 
 _BY_NUMPY_NAME: dict[str, Any] = {
     "sum": reduction.sum,
@@ -111,7 +112,8 @@ def _array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], 
     if ours is None:
         raise DtypeError(f"{name} has no recorded counterpart for tensors; use the functions of autograd_bn, or .detach().numpy() for the values alone")
     if func.__name__ in ("sum", "mean", "max", "amax", "min", "amin") and len(args) == 2:
-        args, kwargs = args[:1], {**kwargs, "axis": args[1]}
+        kwargs["axis"] = args[1]
+        args = args[:1]
     kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue}
     try:
         return ours(*args, **kwargs)

@@ -109,13 +109,13 @@ def _sigmoid(x: Any) -> Any:
         x = np.asarray(x, dtype=None if np.asarray(x).dtype.kind in "fc" else float)
         if x.dtype.kind == "c":
             return 1 / (1 + np.exp(-x))
-    e = np.negative(x)
+    e: Any = np.negative(x)
     e = np.minimum(e, _LARGEST[e.dtype.itemsize])
     e = np.exp(e)
     return np.reciprocal(e + 1)
 
 
-_LARGEST = {2: np.float16(11.0), 4: np.float32(88.0), 8: np.float64(709.0), 16: np.longdouble(11000.0)}
+_LARGEST: dict[int, Any] = {2: np.float16(11.0), 4: np.float32(88.0), 8: np.float64(709.0), 16: np.longdouble(11000.0)}
 
 sigmoid = unary(
     "sigmoid",
