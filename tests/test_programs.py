@@ -97,7 +97,7 @@ def frozen(steps: list[Step], inputs: list[Any]) -> list[Step]:
         operands = [values[i] for i in positions]
         if function is UNARY[-1]:
             kept = operands[0].numpy()
-            function = lambda x, kept=kept: x * kept  # noqa: E731
+            function = lambda x, kept=kept: x * kept
         try:
             out = function(*operands)
         except ValueError:

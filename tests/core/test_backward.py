@@ -407,7 +407,7 @@ def test_threads_have_their_own_grad_mode_scopes_and_graphs() -> None:
                     y = ab.exp(x) * float(number)
                     if y.requires_grad == bool(number % 2) or (y.requires_grad and str(y.node.scope) != f"thread {number}"):
                         problems.append(f"{number}: {y!r}")
-                    value, gradient = ab.value_and_grad(lambda v: (v * v).sum())(np.array([float(number), 1.0]))
+                    _value, gradient = ab.value_and_grad(lambda v: (v * v).sum())(np.array([float(number), 1.0]))
                     if gradient.tolist() != [2.0 * number, 2.0]:
                         problems.append(f"{number}: {gradient}")
         except Exception as error:  # noqa: BLE001 - told by the main thread

@@ -58,7 +58,7 @@ def test_length_iteration_and_membership() -> None:
 def test_only_one_element_has_a_truth_value_or_an_item() -> None:
     x = ab.tensor([1.0, 2.0])
     for use in (bool, lambda t: t.item()):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="one element|size 1"):
             use(x)
 
 

@@ -92,7 +92,7 @@ def test_what_is_unused_gets_zeros_of_its_shape_and_dtype() -> None:
 
 def test_an_output_that_is_an_input() -> None:
     assert ab.grad(lambda x: x)(3.0).item() == 1.0
-    out, pullback = ab.vjp(lambda x: (x, x), 3.0)
+    _out, pullback = ab.vjp(lambda x: (x, x), 3.0)
     assert pullback((2.0, 5.0))[0].item() == 7.0
 
 
@@ -124,11 +124,10 @@ def test_transforms_refuse_what_has_no_derivative(bad: Any) -> None:
 
 
 def test_the_dtype_error_names_the_dtype_and_the_remedy() -> None:
+    def loss(x: Any) -> Any:
+        return x
+
     with pytest.raises(DtypeError, match=r"grad of loss needs a real floating dtype, got int64; convert it with \.astype\('float64'\)"):
-
-        def loss(x: Any) -> Any:
-            return x
-
         ab.grad(loss)(np.array(1))
 
 
