@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
-import importlib.util
+import itertools
 import math
 import os
 import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,7 +127,8 @@ def _demo(options: argparse.Namespace) -> int:
         f"batches of {BATCH}, SGD, learning rate {options.lr:g}, weights ~ N(0, {options.std:g}²), seed {options.seed}, the same for both"
     )
     started = time.perf_counter()
-    histories = {name: _trained(options, train, test, normalised) for name, normalised in (("without BN", False), ("with BN", True))}
+    with _one_blas_thread():
+        histories = {name: _trained(options, train, test, normalised) for name, normalised in (("without BN", False), ("with BN", True))}
     print(_table(histories))
     print(f"trained in {time.perf_counter() - started:.1f} s")
 
@@ -154,7 +157,7 @@ def build(normalised: bool, seed: int, std: float) -> Sequential:
 
     rng = generator(seed)
     parts: list[Module] = []
-    for i, (n_in, n_out) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False)):
+    for i, (n_in, n_out) in enumerate(itertools.pairwise(WIDTHS)):
         hidden = i < len(WIDTHS) - 2
         layer = Linear(n_in, n_out, bias=not (hidden and normalised), rng=0)
         assign(layer.weight, normal((n_out, n_in), rng, std=std))
@@ -166,6 +169,15 @@ def build(normalised: bool, seed: int, std: float) -> Sequential:
         if hidden:
             parts.append(Sigmoid())
     return Sequential(*parts)
+
+
+def _one_blas_thread() -> AbstractContextManager[object]:
+    """Matrices this small gain nothing from a second thread, and lose tenfold by it where another program keeps that core busy."""
+    try:
+        limits: Callable[..., AbstractContextManager[object]] = importlib.import_module("threadpoolctl").threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return limits(1, user_api="blas")
 
 
 def _trained(options: argparse.Namespace, train: Dataset, test: Dataset, normalised: bool) -> History:
@@ -208,7 +220,7 @@ def _plot(path: Path, histories: dict[str, History]) -> None:
     for (name, history), style in zip(histories.items(), ("--", "-"), strict=True):
         axes.plot(history.steps, history.accuracies, style, label=name, color="black")
     axes.set(xlabel="training steps", ylabel="test accuracy", ylim=(0, 1))
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="best")
     figure.savefig(path, dpi=150)
 
 
@@ -267,7 +279,7 @@ def _doctor(options: argparse.Namespace) -> int:
     print(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} CPUs")
     extras = {
         "": ("numpy", "graphviz", "pygraphviz"),
-        "train": ("tqdm", "matplotlib", "safetensors"),
+        "train": ("tqdm", "matplotlib", "safetensors", "threadpoolctl"),
         "jit": ("llvmlite", "scipy"),
         "testing": ("hypothesis",),
     }
@@ -289,5 +301,5 @@ def _engines() -> str:
         from autograd_bn.drawing import engines
     except ImportError as error:
         return f"unknown, drawing cannot be imported: {error}"
-    found = [str(engine) for engine in engines()]
+    found = [f"{engine.name} {engine.version} ({engine.path})" for engine in engines()]
     return ", ".join(found) or "none; install pygraphviz (pip install pygraphviz) or Graphviz's dot program"

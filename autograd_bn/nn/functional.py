@@ -182,9 +182,10 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
         expected = f"x must have shape (…, {out_in[1]})" if len(out_in) == 2 else "the weight must have shape (out, in)"
         hint = "; flatten the other axes into it, as in x.reshape((len(x), -1))" if len(out_in) == 2 and _product(x.shape[1:]) == out_in[1] else ""
         raise ShapeError(f"linear(x {describe(x)}, weight {describe(weight)}): {expected}, got x of shape {x.shape}{hint}\n  at {user_line()}")
-    out = x @ weight.T
-    if bias is not None:
-        out = out + bias
+    product = x @ weight.T
+    if bias is None:
+        return product  # type: ignore[no-any-return]
+    out = product + bias
     return out  # type: ignore[no-any-return]
 
 
@@ -224,13 +225,13 @@ def cross_entropy(logits: Any, labels: Any) -> Tensor:
     expz = exp(z)
     total = expz.sum(1)
     logtotal = log(total)
-    if index is None:
+    if index is None:  # noqa: SIM108 - drawings read the name from an assignment of its own
         zlabel = where(labels.reshape((-1, 1)) == np.arange(z.shape[1]), z, 0.0).sum(1)
     else:
         zlabel = getitem(z, index)
     losses = logtotal - zlabel
     loss = losses.mean()
-    return loss  # type: ignore[no-any-return]
+    return loss
 
 
 def _checked_labels(logits: Tensor, labels: Any) -> tuple[Any, Any] | None:

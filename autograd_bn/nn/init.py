@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from autograd_bn.core.errors import OperationError, ShapeError
 
-Seed: TypeAlias = int | np.random.Generator | None
-Array: TypeAlias = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+# As text, so that importing the package does not import numpy.random.
+Seed: TypeAlias = "int | np.random.Generator | None"
+Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
 def generator(seed: Seed = None) -> np.random.Generator:

@@ -45,7 +45,7 @@ class Module:
     _buffers: dict[str, None]
     _label: str
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102 - as in object
         # Here rather than in __init__, so that a subclass need not call it.
         module = object.__new__(cls)
         module.__dict__.update(training=True, _parameters={}, _buffers={}, _label=cls.__name__)
@@ -110,7 +110,7 @@ class Module:
             yield from _parts(name, value)
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all parts of parts, each once, with their dotted names."""
+        """The module and all parts of parts, each once, with their dotted names."""
         seen: set[int] = set()
         for name, module in self._walk(prefix):
             if id(module) not in seen:
@@ -118,7 +118,7 @@ class Module:
                 yield name, module
 
     def modules(self) -> Iterator[Module]:
-        """This module and all parts of parts, each once."""
+        """The module and all parts of parts, each once."""
         for _, module in self.named_modules():
             yield module
 
@@ -197,7 +197,7 @@ class Module:
         for name, target in own.items():
             if name not in state:
                 continue
-            array = np.array(plain(state[name]))
+            array = np.asarray(plain(state[name]))
             if array.shape != target.shape:
                 problems.append(f"wrong shape: {name} has shape {target.shape}, the state {array.shape}")
             elif not np.can_cast(array.dtype, target.dtype, "same_kind"):

@@ -138,23 +138,29 @@ class BatchNorm1d(Module):
     def _update(self, mean: Tensor, variance: Tensor, μ: Tensor, var: Tensor, count: int) -> None:
         """Move the running statistics, all or none."""
         assert self.num_batches_tracked is not None
-        what = f"{self._place()}: an update of running statistics"
-        batch_mean = concrete(μ, what, user_line).reshape(-1)
-        batch_variance = concrete(var, what, user_line).reshape(-1)
+        batch_mean = concrete(μ, self._updating, user_line).reshape(-1)
+        batch_variance = concrete(var, self._updating, user_line).reshape(-1)
         tracked = self.num_batches_tracked.value + 1
         weight = self.momentum if self.momentum is not None else 1 / int(tracked)
-        with np.errstate(all="ignore"):
-            new_mean = (1 - weight) * mean.value + weight * batch_mean
-            new_variance = (1 - weight) * variance.value + (weight * count / (count - 1)) * batch_variance
-        if not (np.isfinite(new_mean).all() and np.isfinite(new_variance).all()):
-            wrong = np.flatnonzero(~np.isfinite(new_mean + new_variance))
-            raise OperationError(
-                f"{self._place()}: the batch's statistics are not finite in {len(wrong)} of {self.num_features} channels (the first is {wrong[0]}), because x has "
-                f"NaN, inf or values too large; the running statistics are unchanged. Look for the cause in the layers before\n  at {user_line()}"
-            )
+        new_mean = (1 - weight) * mean.value + weight * batch_mean
+        new_variance = (1 - weight) * variance.value + (weight * count / (count - 1)) * batch_variance
+        # The product of the two is finite unless an element is not, or it overflows: only then look at each.
+        if not math.isfinite(np.dot(new_mean, new_variance)):
+            self._check_finite(new_mean, new_variance)
         assign(mean, Tensor(new_mean))
         assign(variance, Tensor(new_variance))
         assign(self.num_batches_tracked, Tensor(tracked))
+
+    def _updating(self) -> str:
+        return f"{self._place()}: an update of running statistics"
+
+    def _check_finite(self, mean: Any, variance: Any) -> None:
+        wrong = np.flatnonzero(~(np.isfinite(mean) & np.isfinite(variance)))
+        if len(wrong):
+            raise OperationError(
+                f"{self._place()}: the batch's statistics are not finite in {len(wrong)} of {self.num_features} channels (the first is {wrong[0]}), because x "
+                f"has NaN, inf or values too large; the running statistics are unchanged. Look for the cause in the layers before\n  at {user_line()}"
+            )
 
     def _warn_if_never_updated(self) -> None:
         assert self.num_batches_tracked is not None

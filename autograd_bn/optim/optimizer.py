@@ -63,18 +63,22 @@ class Optimizer:
         if not live:
             raise GradientError("step(): no parameter has a gradient; call backward() first")
         for i, _, g in live:
-            # A sum is finite unless an element is not, or it overflows: only then look at each element.
-            with np.errstate(all="ignore"):
-                doubtful = not math.isfinite(np.add.reduce(plain(g), axis=None))
-            if doubtful and not (finite := np.isfinite(plain(g))).all():
-                raise GradientError(
-                    f"step(): the gradient of {self._described(i)} has {int((~finite).sum())} elements of {g.size} that are NaN or infinite; no parameter is "
-                    "changed. Lower the learning rate, clip the gradients, or find the first such operation with anomaly mode"
-                )
+            # A sum of squares is finite unless an element is not, or it overflows: only then look at each.
+            array = plain(g)
+            if not math.isfinite(np.vdot(array, array)):
+                self._check_finite(i, array)
         with no_grad():
             updates = [(p, self._updated(i, p, g)) for i, p, g in live]
             for p, value in updates:
                 assign(p, value)
+
+    def _check_finite(self, i: int, gradient: Array) -> None:
+        wrong = int((~np.isfinite(gradient)).sum())
+        if wrong:
+            raise GradientError(
+                f"step(): the gradient of {self._described(i)} has {wrong} elements of {gradient.size} that are NaN or infinite; no parameter is changed. "
+                "Lower the learning rate, clip the gradients, or find the first such operation with anomaly mode"
+            )
 
     def _updated(self, i: int, p: Tensor, g: Tensor) -> Tensor:
         """The new value of parameter i, which has gradient g."""

@@ -44,6 +44,7 @@ def test_a_split_is_a_partition_that_a_seed_decides() -> None:
     assert (len(train.labels), len(test.labels)) == (35, 15)
     assert sorted([*train.labels, *test.labels]) == list(range(50))
     assert (train.images == train.labels).all()
+    assert (test.images == test.labels).all()
     assert split(data, rng())[1].labels.tolist() == split(data, rng())[1].labels.tolist()
     assert split(data, rng())[1].labels.tolist() != split(data, rng(1))[1].labels.tolist()
 
@@ -63,7 +64,7 @@ def test_batches_cover_the_data_once(drop_last: bool) -> None:
     assert len(set(seen)) == len(seen) == (20 if drop_last else 23)
     assert (np.concatenate([a for a, _ in got]) == seen).all()
     assert seen.tolist() != sorted(seen)
-    assert [b.tolist() for _, b in batches(x, y, 5)][0] == [0, 1, 2, 3, 4]
+    assert next(b.tolist() for _, b in batches(x, y, 5)) == [0, 1, 2, 3, 4]
 
 
 def test_bad_batches_are_refused_at_once() -> None:

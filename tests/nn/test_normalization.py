@@ -146,6 +146,9 @@ def test_an_update_inside_vmap_is_refused_and_evaluation_is_not() -> None:
     bn = nn.BatchNorm1d(3)
     with pytest.raises(OperationError, match="BatchNorm1d.*vmap"):
         ab.vmap(bn)(batch((5, 4, 3)))
+    with nn.no_stat_update():
+        mapped = ab.vmap(bn)(batch((5, 4, 3))).numpy()
+        np.testing.assert_allclose(mapped[2], bn(batch((5, 4, 3))[2]).detach().numpy(), rtol=1e-5, atol=1e-6)
     assert bn.num_batches_tracked.item() == 0
     bn(batch())
     bn.eval()
