@@ -113,9 +113,12 @@ class Tensor(Methods, Traced):
     def retain_grad(self) -> None:
         """Keep the gradient of this intermediate result in ``grad`` too.
 
-        Raises GradientError if the tensor does not require a gradient.
+        Raises GradientError if the tensor does not require a gradient, or belongs to a transform, which keeps none.
         """
-        self._recorded("retain_grad").extras().retain = True
+        node = self._recorded("retain_grad")
+        if node.level > 0:
+            raise GradientError("retain_grad: only backward() keeps gradients; inside a transform use register_hook, or differentiate by this value")
+        node.extras().retain = True
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
         """Call ``hook`` with the tensor's whole gradient during the sweep; what it returns, if anything, replaces it.

@@ -211,6 +211,20 @@ def test_retain_grad_and_hooks_need_a_gradient() -> None:
             use(ab.tensor(1.0))
 
 
+def test_retain_grad_inside_a_transform_is_refused_and_a_hook_runs() -> None:
+    seen: list[float] = []
+
+    def function(x: Tensor) -> Tensor:
+        y = x * 2.0
+        with pytest.raises(GradientError, match="register_hook"):
+            y.retain_grad()
+        y.register_hook(lambda g: seen.append(g.item()))
+        return y * 3.0
+
+    assert ab.grad(function)(1.0).item() == 6.0
+    assert seen == [3.0]
+
+
 def test_detach_cuts_the_graph_and_shares_the_value() -> None:
     x = required([1.0, 2.0])
     y = x * 2.0
