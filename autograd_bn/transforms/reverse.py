@@ -130,8 +130,8 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.value_and_grad(lambda p: (p["w"] ** 2).sum())({"w": [1.0, 2.0]})
-    (tensor(5.), {'w': [tensor(2.), tensor(4.)]})
+    >>> ab.value_and_grad(lambda p: (p["w"] ** 2).sum())({"w": ab.tensor([1.0, 2.0])})
+    (tensor(5.), {'w': tensor([2., 4.])})
     """
     positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
