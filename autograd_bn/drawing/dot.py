@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 
 import numpy as np
+from graphviz.quoting import quote  # type: ignore[import-untyped, unused-ignore]
 
+from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.graph import Array, Edge, Graph, GraphNode
 from autograd_bn.core.lines import Line
+from autograd_bn.core.primitive import broadcast_shapes
 from autograd_bn.core.state import Scope
 from autograd_bn.drawing.picture import Drawing
 from autograd_bn.drawing.words import array_text, marked, quoted, shape_text, subscript
@@ -17,13 +21,18 @@ FONT = "Helvetica,Arial,sans-serif"
 INK, GREY, RED = "#1f2328", "#6e7781", "#b3121d"
 
 _GRAPH = {"rankdir": "LR", "bgcolor": "white", "fontname": FONT, "nodesep": "0.35", "pad": "0.2", "splines": "true"}
-_NODE = {"fontname": FONT, "fontsize": "11", "fontcolor": INK, "shape": "box", "style": "rounded,filled", "margin": "0.08,0.02", "height": "0.5"}
+_NODE = {"fontname": FONT, "fontsize": "11", "fontcolor": INK, "shape": "box", "style": "rounded,filled", "color": INK, "fillcolor": "white"}
+_NODE |= {"margin": "0.08,0.02", "height": "0.5"}
 _EDGE = {"fontname": FONT, "fontsize": "10", "arrowsize": "0.7", "color": "black"}
+# Ready-made ends of the statements that a large graph has many of.
 _KINDS = {
-    "operation": {"fillcolor": "white", "color": INK},
-    "leaf": {"fillcolor": "#dceafa", "color": "#3b6ea5"},
-    "constant": {"fillcolor": "#f0f0f0", "color": "#8c959f", "style": "rounded,filled,dashed"},
+    "operation": "",
+    "leaf": ' color="#3b6ea5" fillcolor="#dceafa"',
+    "constant": ' color="#8c959f" fillcolor="#f0f0f0" style="rounded,filled,dashed"',
 }
+_OUTPUT = " penwidth=2"
+_BACK = f' color=red dir=back fontcolor="{RED}"'
+_FROM_CONSTANT = ' [color="#57606a" style=dashed]'
 _CLUSTER = {"style": "rounded,filled", "color": "#d0d7de", "fontcolor": GREY, "fontsize": "11", "labeljust": "l", "margin": "12"}
 _SHADES = ("#f6f8fa", "#eef1f4")
 
@@ -82,11 +91,9 @@ class _Painter:
         return new
 
     def _node(self, node: GraphNode) -> None:
-        attributes = dict(_KINDS[node.kind])
-        if node.index in self.outputs:
-            attributes |= {"penwidth": "2"}
         tooltip = self._tooltip(node.line) if node.line is not None else node.kind
-        self.drawing.node(f"n{node.index}", _table(self._rows(node)), tooltip=quoted(tooltip), **attributes)
+        looks = _KINDS[node.kind] + (_OUTPUT if node.index in self.outputs else "")
+        self.drawing.body.append(f"\tn{node.index} [label={_table(self._rows(node))} tooltip={tooltip}{looks}]\n")
 
     def _rows(self, node: GraphNode) -> list[str]:
         italic = node.kind != "operation"
@@ -120,13 +127,12 @@ class _Painter:
 
     def _edge(self, edge: Edge) -> None:
         source, target = self.graph.nodes[edge.source], self.graph.nodes[edge.target]
-        tail, head = f"n{edge.source}", f"n{edge.target}"
+        arrow = f"\tn{edge.source} -> n{edge.target}"
         if self.gradients and source.kind != "constant":
             # Before its black twin, so that it runs below it. A reversed edge would be ranked as a cycle,
             # and one with constraint=false be routed over its neighbours.
-            self.drawing.edge(tail, head, self._flow(edge, target), dir="back", color="red", fontcolor=RED)
-        style = {"style": "dashed", "color": "#57606a"} if source.kind == "constant" else {}
-        self.drawing.edge(tail, head, **style)
+            self.drawing.body.append(f"{arrow} [label={self._flow(edge, target)}{_BACK}]\n")
+        self.drawing.body.append(f"{arrow}{_FROM_CONSTANT if source.kind == 'constant' else ''}\n")
 
     def _flow(self, edge: Edge, target: GraphNode) -> str:
         """What flowed back along an edge."""
@@ -145,8 +151,8 @@ class _Painter:
         key = (line.code, line.offset)
         found = self.lines.get(key)
         if found is None:
-            text = line.text
-            found = self.lines[key] = f"{os.path.basename(line.file)}:{line.number}{f'  {text}' if text else ''}"
+            text = f"{os.path.basename(line.file)}:{line.number}  {line.text}".rstrip()
+            found = self.lines[key] = str(quote(quoted(text)))
         return found
 
 
@@ -155,6 +161,7 @@ def _table(rows: Sequence[str]) -> str:
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(f"<TR><TD>{row}</TD></TR>" for row in rows)}</TABLE>>'
 
 
+@functools.lru_cache(maxsize=4096)
 def _small(text: str, color: str) -> str:
     return f'<FONT POINT-SIZE="9" COLOR="{color}">{marked(text)}</FONT>'
 
@@ -196,6 +203,8 @@ def _complete(gradient: Array, parts: Sequence[Array | None], output: bool) -> b
         return not parts or output
     with np.errstate(all="ignore"):
         total = sum(here[1:], start=here[0])
+        if np.array_equal(total, gradient):
+            return True
         tolerance = 1e-3 if gradient.dtype.itemsize <= 4 else 1e-9
         return bool(np.allclose(total, gradient, rtol=tolerance, atol=tolerance * float(np.max(np.abs(gradient), initial=0.0)), equal_nan=True))
 
@@ -204,7 +213,11 @@ def _summed(target: GraphNode, cotangent: Array | None) -> str:
     """Says that a gradient was summed over the axes along which its operand had been broadcast."""
     if cotangent is None or target.primitive is None or not target.primitive.broadcasts or target.shape is None or cotangent.shape == target.shape:
         return ""
-    return f"Σ {target.shape} → {cotangent.shape}"
+    try:
+        spread = broadcast_shapes(cotangent.shape, target.shape)
+    except ShapeError:
+        return ""
+    return f"Σ {target.shape} → {cotangent.shape}" if spread == target.shape else ""
 
 
 def _scopes(graph: Graph, edges: Sequence[Edge]) -> list[Scope | None]:

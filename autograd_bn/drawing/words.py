@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 from typing import Any
 
@@ -22,6 +23,7 @@ def quoted(text: str) -> str:
     return escaped
 
 
+@functools.lru_cache(maxsize=4096)
 def marked(text: str) -> str:
     """Text for the inside of an HTML-like label, which comes out as typed."""
     return html.escape(_printable(text)).replace("\\", "\\\\").replace("  ", " &#160;").replace("\n", "<BR/>")

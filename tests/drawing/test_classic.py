@@ -167,6 +167,11 @@ def test_no_gradient_is_drawn_back_to_a_constant() -> None:
     assert "dγ" not in source
 
 
+def batch_norm_of(x: ab.Tensor, mean: ab.Tensor, gamma: ab.Tensor, beta: ab.Tensor) -> ab.Tensor:
+    centred = x - mean
+    return centred * (1.0 / ab.sqrt((centred**2).mean(0) + 1e-5)) * gamma + beta
+
+
 def refusal(y: ab.Tensor) -> str:
     with pytest.raises(DrawingError, match="style='classic'") as caught:
         draw(y, style="classic")
@@ -181,6 +186,9 @@ def test_other_graphs_are_refused_with_the_difference() -> None:
     assert "x̂ should be mul" in refusal(gamma * x + beta)
     assert "should be pow" in refusal(centred * (1.0 / ab.sqrt(ab.abs(centred).mean(0) + 1e-5)) * gamma + beta)
     assert "(x − μ)**2" in refusal(centred * (1.0 / ab.sqrt((centred**4).mean(0) + 1e-5)) * gamma + beta)
+    assert "(x − μ)**2" in refusal(centred * (1.0 / ab.sqrt((x**2).mean(0) + 1e-5)) * gamma + beta)
+    assert "not the mean of the x" in refusal(batch_norm_of(x, (x * 2.0).mean(0), gamma, beta))
+    assert "β has shape (5, 3)" in refusal(batch_norm_of(x, mean, gamma, x * 3.0))
     assert "not 1 over" in refusal(centred * (2.0 / ab.sqrt((centred**2).mean(0) + 1e-5)) * gamma + beta)
 
 
