@@ -37,7 +37,7 @@ def elementwise(
     """
     count = len(partials)
     names = operands if operands is not None else ("x", "y", "z")[:count]
-    pulls = tuple(_pull(p, names) for p in partials)
+    vjp, pulls = _rules(names, partials)
     needs = tuple(_needs(p, names) for p in partials)
     domains = domain if isinstance(domain[0], Domain) else (domain,)
 
@@ -59,7 +59,7 @@ def elementwise(
     primitive = Primitive(
         name,
         ufunc,
-        vjp=_elementwise_vjp(pulls) if differentiable else None,
+        vjp=vjp if differentiable else None,
         jvp=_elementwise_jvp(name, pulls) if differentiable else None,
         batch=batch,
         abstract=abstract,
@@ -107,59 +107,42 @@ def _needs(partial: Partial, names: tuple[str, ...]) -> frozenset[int]:
     return frozenset(-1 if p == "out" else names.index(p) for p in _parameters(partial) if p != "g")
 
 
-@functools.cache
-def _template(names: tuple[str, ...], wanted: tuple[str, ...]) -> Callable[[Any], Callable[..., Any]]:
-    """Makes ``(g, *operands, out)`` from a partial that takes only what it names, with no cost a call but the call."""
-    call = f"partial({', '.join(wanted)})"
-    body = call if "g" in wanted else f"g * {call}"
-    return cast("Callable[[Any], Callable[..., Any]]", eval(f"lambda partial: lambda g, {', '.join(names)}, out: {body}"))  # noqa: S307
-
-
-def _same(g: Any, *_: Any) -> Any:
-    return g
-
-
-def _opposite(g: Any, *_: Any) -> Any:
-    return -g
-
-
-def _pull(partial: Partial, names: tuple[str, ...]) -> Callable[..., Any] | None:
-    """The product of a cotangent (or tangent) and the partial."""
+def _product(partial: Partial, place: int) -> str:
+    """The product of a cotangent g (or a tangent) and a partial, as source."""
     if partial is None:
-        return None
-    if partial == 1:
-        return _same
-    if partial == -1:
-        return _opposite
-    assert callable(partial)
-    return _template(names, _parameters(partial))(partial)
+        return "None"
+    if not callable(partial):
+        return "g" if partial == 1 else "-g"
+    wanted = _parameters(partial)
+    call = f"partial{place}({', '.join(wanted)})"
+    return call if "g" in wanted else f"g * {call}"
 
 
-def _elementwise_vjp(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Sequence[Any]]:
-    if len(pulls) == 1:
-        only: Any = pulls[0]
-        return lambda g, saved, parents, static: (only(g, *saved),)
-    if len(pulls) == 2 and None not in pulls:
-        first: Any = pulls[0]
-        second: Any = pulls[1]
-        if first is _same:
-            if second is _same:
-                return lambda g, saved, parents, static: (g, g)
-            if second is _opposite:
-                return lambda g, saved, parents, static: (g, -g if type(parents[1]) is Node else None)
+@functools.cache
+def _compiled(names: tuple[str, ...], products: tuple[str, ...]) -> Callable[..., Any]:
+    """Makes the rules from the partials. Compiled once a pattern, so that a partial costs its own call and nothing else."""
+    count = range(len(names))
+    needed = [f"{product} if type(parent{i}) is Node else None" if product not in ("g", "None") else product for i, product in zip(count, products, strict=True)]
+    if len(names) == 1:
+        needed = list(products)
+    source = f"""
+def make({", ".join(f"partial{i}" for i in count)}):
+    def vjp(g, saved, parents, static):
+        {", ".join(names)}, out = saved
+        {"".join(f"parent{i}, " for i in count)} = parents
+        return ({"".join(f"{n}, " for n in needed)})
+    return vjp, ({"".join(f"lambda g, {', '.join(names)}, out: {product}, " for product in products)})
+"""
+    space: dict[str, Any] = {"Node": Node}
+    exec(source, space)  # noqa: S102 - the source is made of the names above
+    make: Callable[..., Any] = space["make"]
+    return make
 
-        def vjp(g: Any, saved: Any, parents: Any, static: Any) -> Sequence[Any]:
-            x, y, out = saved
-            p, q = parents
-            return (
-                first(g, x, y, out) if type(p) is Node else None,
-                second(g, x, y, out) if type(q) is Node else None,
-            )
 
-        return vjp
-    return lambda g, saved, parents, static: [
-        pull(g, *saved) if pull is not None and type(parent) is Node else None for pull, parent in zip(pulls, parents, strict=True)
-    ]
+def _rules(names: tuple[str, ...], partials: tuple[Partial, ...]) -> tuple[Callable[..., Any], tuple[Callable[..., Any] | None, ...]]:
+    """The VJP, and an operand each the product by its partial (None where there is none)."""
+    vjp, pulls = _compiled(names, tuple(_product(p, i) for i, p in enumerate(partials)))(*partials)
+    return vjp, tuple(None if p is None else pull for p, pull in zip(partials, pulls, strict=True))
 
 
 def _elementwise_jvp(name: str, pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Any]:
@@ -173,7 +156,7 @@ def _elementwise_jvp(name: str, pulls: tuple[Callable[..., Any] | None, ...]) ->
             total = raw.broadcast_to(total, shape=tuple(out.shape))
         if total is not None and total.dtype != out.dtype:
             if total.dtype.kind == "c":
-                raise DtypeError(f"{name}: a tangent of dtype {total.dtype} of a result of dtype {out.dtype}: derivatives through complex results are not supported")
+                raise DtypeError(f"{name}: a tangent of dtype {total.dtype} of a result of dtype {out.dtype}; complex results have no derivative yet")
             total = raw.astype(total, dtype=out.dtype)
         return total
 

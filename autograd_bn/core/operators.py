@@ -46,6 +46,9 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
     first_x, first_y, first_out = primitive.kept(0b01, 2)
     second_x, second_y, second_out = primitive.kept(0b10, 2)
 
+    if not primitive.differentiable:
+        return lambda self, other: NotImplemented if other is None or type(other) is str else apply(primitive, (self, other))
+
     def operator(self: Tensor, other: Any) -> Any:
         state = current()
         gate = state.gate
@@ -93,7 +96,7 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
         else:
             result = _new(Tensor)
             result.value = out
-            result.node = CONSTANT if n is m else unrecorded(primitive, (n, m), 0, out)
+            result.node = CONSTANT if n is CONSTANT and (m is n or cls is not Tensor) else unrecorded(primitive, (n, m), 0, out)
             return result
         node = _new(Node)
         node.primitive = primitive

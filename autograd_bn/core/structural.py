@@ -97,8 +97,20 @@ def unbroadcast(g: Any, whole: tuple[int, ...], wanted: tuple[int, ...]) -> Any:
     if count != 1:
         g = g * count
     if g.shape != final:
-        g = raw.reshape(g, shape=final)
+        g = g.reshape(final) if type(g) is np.ndarray else raw.reshape(g, shape=final)
     return g
+
+
+@functools.lru_cache(maxsize=4096)
+def repeatable(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether a cotangent of one shape only needs repeating along axes of length 1 to have the other."""
+    return len(given) == len(wanted) and all(n in (1, m) for n, m in zip(given, wanted, strict=True))
+
+
+@functools.lru_cache(maxsize=4096)
+def averaged(shape: tuple[int, ...], axis: tuple[int, ...]) -> int:
+    """How many elements a reduction over axes takes together."""
+    return math.prod([shape[a] for a in axis])
 
 
 def _sum_example(rng: Any) -> Any:

@@ -11,7 +11,7 @@ from autograd_bn.core.errors import DtypeError, GradientError, RuleError, ShapeE
 from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave
-from autograd_bn.core.structural import unbroadcast
+from autograd_bn.core.structural import repeatable, unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray, owned, why_constant
 
 
@@ -91,7 +91,11 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
             if type(parent) is Node:
                 entry = entries[parent]
                 if c is not None:
-                    if c.shape != parent.shape:
+                    try:
+                        shape = c.shape
+                    except AttributeError:
+                        raise RuleError(f"the rule of {node.title} returned a {type(c).__name__}, not an array\n  operation at {node.line}") from None
+                    if shape != parent.shape or (node.shape != parent.shape and primitive.pointwise):
                         c = _fitted(c, parent, node)
                     if c.dtype is not parent.dtype:
                         c = _cast(c, parent.dtype)
@@ -110,9 +114,11 @@ def _fitted(c: Any, parent: Node, node: Node) -> Any:
     shape = parent.shape
     if primitive.pointwise:
         return unbroadcast(c, node.shape, shape)
+    if c.shape == shape:
+        return c
     if primitive.broadcasts:
         return unbroadcast(c, c.shape, shape)
-    if primitive.spreads and all(n in (1, m) for n, m in zip(c.shape, shape, strict=True)):
+    if primitive.spreads and repeatable(c.shape, shape):
         return c
     raise RuleError(f"the rule of {primitive.name} returned a cotangent of shape {c.shape} for an operand of shape {shape}\n  operation at {node.line}")
 
@@ -156,7 +162,7 @@ def _keep(node: Node, g: Any, gradients: Any) -> None:
         extra.gradient = g if g is None or isinstance(g, Tensor) else Tensor(g)
     kept = []
     for parent, c in zip(node.parents, gradients, strict=True):
-        if c is not None and type(parent) is Node and c.shape != parent.shape:
+        if c is not None and type(parent) is Node:
             c = raw.broadcast_to(_fitted(c, parent, node), shape=parent.shape)
         kept.append(c if type(parent) is Node else None)
     extra.cotangents = kept

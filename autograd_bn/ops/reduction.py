@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from autograd_bn.core.constructors import linear, normalized_axes, reduced_shape
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.operators import run_unary
 from autograd_bn.core.primitive import Primitive, raw
-from autograd_bn.core.structural import add_along, spread, sum_p
+from autograd_bn.core.structural import add_along, averaged, spread, sum_p
 from autograd_bn.core.tensor import Tensor, asarray
 
 Axis = int | Sequence[int] | None
@@ -23,8 +22,7 @@ Axis = int | Sequence[int] | None
 def _mean(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     if x.dtype.kind in "biu" or x.dtype.itemsize == 2:
         return np.mean(x, axis=axis, keepdims=keepdims)
-    count = x.shape[axis[0]] if len(axis) == 1 else math.prod([x.shape[a] for a in axis])
-    return add_along(x, axis, keepdims) / count
+    return add_along(x, axis, keepdims) / averaged(x.shape, axis)
 
 
 def _examples(rng: Any) -> Any:
@@ -37,7 +35,7 @@ def _examples(rng: Any) -> Any:
 _mean_p = linear(
     "mean",
     _mean,
-    transpose=lambda g, x, axis, keepdims: spread(g / math.prod([x.shape[a] for a in axis]), x, axis, keepdims),
+    transpose=lambda g, x, axis, keepdims: spread(g / averaged(x.shape, axis), x, axis, keepdims),
     batch=lambda x, axis, keepdims: raw.mean(x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
     shape=lambda x, axis, keepdims: reduced_shape(x.shape, axis, keepdims),
     label="1/N Σ",
@@ -68,7 +66,7 @@ def _reduced(primitive: Primitive, x: Any, axis: Axis, keepdims: bool, what: str
         x = asarray(x)
     shape = x.shape
     static = _static(tuple(axis) if isinstance(axis, list) else axis, len(shape), keepdims)
-    if what and 0 in shape and math.prod([shape[a] for a in static["axis"]]) == 0:
+    if what and 0 in shape and averaged(shape, static["axis"]) == 0:
         raise OperationError(f"{primitive.name} over axes {static['axis']} of shape {shape}: there is nothing to {what}")
     return run_unary(primitive, x, static)
 
