@@ -92,6 +92,7 @@ def classic_drawing(graph: Graph, *, timeout: float | None) -> Drawing:
             style="filled",
             fillcolor="white",
             color="black",
+            penwidth="1.2",
             pos=f"{place}!",
             tooltip=quoted(str(getattr(found, role))),
         )
@@ -129,7 +130,7 @@ def _texts(drawing: Drawing, found: BatchNorm) -> None:
 
 
 def _text(drawing: Drawing, name: str, text: str, place: Point, **attributes: str) -> None:
-    drawing.node(name, quoted(text), pos=f"{place}!", width="0.5", height="0.2", **attributes)
+    drawing.node(name, quoted(text), pos=f"{place}!", width=f"{max(0.5, 0.12 * len(text)):.2f}", height="0.25", **attributes)
 
 
 def _way(start: Point, end: Point) -> list[Point]:

@@ -31,6 +31,8 @@ _KINDS = {
     "constant": ' color="#8c959f" fillcolor="#f0f0f0" style="rounded,filled,dashed"',
 }
 _OUTPUT = " penwidth=2"
+_SPACE = '<FONT POINT-SIZE="4"> </FONT>'
+"""Keeps a label off the arrow below it."""
 _BACK = f' color=red dir=back fontcolor="{RED}"'
 _FROM_CONSTANT = ' [color="#57606a" style=dashed]'
 _CLUSTER = {"style": "rounded,filled", "color": "#d0d7de", "fontcolor": GREY, "fontsize": "11", "labeljust": "l", "margin": "12"}
@@ -145,6 +147,7 @@ class _Painter:
         summed = _summed(target, cotangent)
         if summed:
             rows.append(_small(summed, GREY))
+        rows.append(_SPACE)
         return _table(rows)
 
     def _tooltip(self, line: Line) -> str:
