@@ -1,0 +1,1 @@
+"""The engine: primitives, tensors, recording, the sweep and the graph."""

@@ -14,7 +14,7 @@ from autograd_bn.core.errors import DtypeError, RuleError, ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.operators import Binary, Unary, binary_function, unary_function
 from autograd_bn.core.primitive import REAL, Abstract, Domain, Primitive, broadcast_shapes, raw
-from autograd_bn.core.state import Scope, current, enter, leave
+from autograd_bn.core.state import leave, open_scope
 
 Partial = Callable[..., Any] | Literal[1, -1] | None
 Static = Mapping[str, Any]
@@ -80,9 +80,7 @@ def unary(name: str, ufunc: Callable[..., Any], partial: Partial, doc: str, *, p
     return cast(Unary, _published(unary_function(primitive), primitive, doc, public))
 
 
-def binary(
-    name: str, ufunc: Callable[..., Any], first: Partial, second: Partial, doc: str, *, public: str | None = None, **options: Any
-) -> Binary:
+def binary(name: str, ufunc: Callable[..., Any], first: Partial, second: Partial, doc: str, *, public: str | None = None, **options: Any) -> Binary:
     """An elementwise primitive of two operands and its public function."""
     primitive = elementwise(name, ufunc, first, second, **options)
     return cast(Binary, _published(binary_function(primitive), primitive, doc, public))
@@ -122,9 +120,8 @@ def _product(partial: Partial, place: int) -> str:
 def _compiled(names: tuple[str, ...], products: tuple[str, ...]) -> Callable[..., Any]:
     """Makes the rules from the partials. Compiled once a pattern, so that a partial costs its own call and nothing else."""
     count = range(len(names))
-    needed = [f"{product} if type(parent{i}) is Node else None" if product not in ("g", "None") else product for i, product in zip(count, products, strict=True)]
-    if len(names) == 1:
-        needed = list(products)
+    free = ("g", "None") if len(names) > 1 else products
+    needed = [p if p in free else f"{p} if type(parent{i}) is Node else None" for i, p in enumerate(products)]
     source = f"""
 def make({", ".join(f"partial{i}" for i in count)}):
     def vjp(g, saved, parents, static):
@@ -210,9 +207,7 @@ def linear(
         spread = [x if b else raw.broadcast_to(x, shape=(size, *x.shape)) for x, b in zip(operands, flags, strict=True)]
         return batch(*spread, **static)
 
-    primitive = Primitive(
-        name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, aliases=aliases, spreads=spreads, example=example
-    )
+    primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, aliases=aliases, spreads=spreads, example=example)
     return primitive
 
 
@@ -251,9 +246,7 @@ def reduction(
         return primitive(operands[0], axis=tuple(a + 1 for a in static["axis"]), keepdims=static["keepdims"])
 
     needs = frozenset({"x": 0, "out": -1}[w] for w in wanted if w != "axis")
-    primitive = Primitive(
-        name, forward, vjp=vjp, jvp=jvp, batch=batch, abstract=abstract, label=label, needs=(needs,), domains=(domain,), example=example
-    )
+    primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batch, abstract=abstract, label=label, needs=(needs,), domains=(domain,), example=example)
     return primitive
 
 
@@ -301,9 +294,7 @@ def composite(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
 
     @functools.wraps(function)
     def scoped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        state = current()
-        frame = sys._getframe(1)
-        token = enter(state.inside(Scope(name, state.scope, frame.f_code, frame.f_lasti)))
+        token = open_scope(name)
         try:
             return function(*args, **kwargs)
         finally:

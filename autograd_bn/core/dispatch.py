@@ -10,10 +10,10 @@ import numpy as np
 
 from autograd_bn.core import primitive as primitives
 from autograd_bn.core.errors import AutogradError, DtypeError, OperationError
-from autograd_bn.core.lines import Line, caller_line, outside_engine
+from autograd_bn.core.lines import caller_line, outside_engine
 from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Extra, Node
 from autograd_bn.core.primitive import Primitive, abstract_of
-from autograd_bn.core.state import NESTED, State, current
+from autograd_bn.core.state import NESTED, State, current, user_line
 from autograd_bn.core.tensor import Tensor, is_foreign
 
 _getframe = sys._getframe
@@ -61,9 +61,7 @@ def apply(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, An
     return _record(primitive, values, parents, mask, out, static, level, state)
 
 
-def _record(
-    primitive: Primitive, values: list[Any], parents: list[Any], mask: int, out: Any, static: Mapping[str, Any], level: int, state: State
-) -> Tensor:
+def _record(primitive: Primitive, values: list[Any], parents: list[Any], mask: int, out: Any, static: Mapping[str, Any], level: int, state: State) -> Tensor:
     kept = primitive.kept(mask, len(values))
     saved: list[Any] = []
     for i, value in enumerate(values):
@@ -89,7 +87,12 @@ def _record(
     frame = outside_engine(_getframe(2))
     node.code = frame.f_code
     node.offset = frame.f_lasti
-    node.extra = Extra(None, out) if state.keep else None
+    node.extra = None
+    if state.keep:
+        node.extra = Extra(None, out)
+        for parent, value in zip(parents, values, strict=True):
+            if type(parent) is Node and parent.primitive is None:
+                parent.extras().value = value
     result = _new(Tensor)
     result.value = out
     result.node = node
@@ -119,7 +122,7 @@ def unrecorded(primitive: Primitive, parents: Sequence[Any], recordable: int, ou
     for parent in parents:
         if type(parent) is Constant:
             if parent.reason is not None:
-                return parent
+                return Constant(out.shape, out.dtype, None, parent.foreign and primitive.aliases, parent.reason, parent.line)
             foreign = foreign or parent.foreign
     return FOREIGN if foreign and primitive.aliases else CONSTANT
 
@@ -205,7 +208,9 @@ def explained(primitive: Primitive, operands: Sequence[Any], static: Mapping[str
     """The error that a user gets for a forward that failed: operation, shapes, dtypes, line, cause."""
     described = ", ".join(describe(x) for x in operands)
     options = "".join(f", {key}={value!r}" for key, value in static.items())
-    frame = outside_engine(_getframe(1))
+    line = caller_line(2)
+    if line.inside:
+        line = user_line()
     cause: BaseException = error
     if not isinstance(error, AutogradError):
         try:
@@ -215,7 +220,7 @@ def explained(primitive: Primitive, operands: Sequence[Any], static: Mapping[str
         except Exception:  # noqa: BLE001 - the first error is the one to report
             cause = error
     kind = type(cause) if isinstance(cause, AutogradError) else DtypeError if isinstance(error, TypeError) else OperationError
-    return kind(f"{primitive.name}({described}{options}): {cause}\n  at {Line(frame.f_code, frame.f_lasti)}")
+    return kind(f"{primitive.name}({described}{options}): {cause}\n  at {line}")
 
 
 def describe(x: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from autograd_bn.core.errors import GradientError, OperationError
-from autograd_bn.core.lines import _ENGINE, Line
+from autograd_bn.core.lines import ENGINE, Line
 from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Node
 from autograd_bn.core.primitive import Primitive
 from autograd_bn.core.state import Scope
@@ -311,7 +311,7 @@ class _Builder:
         One call may record several operations of the engine; of those only the last, which no other uses, is what was stored.
         """
         code = node.code
-        if node in self._inner or code.co_filename.startswith(_ENGINE) or (node.primitive is None and node.level != 0):
+        if node in self._inner or code.co_filename.startswith(ENGINE) or (node.primitive is None and node.level != 0):
             return None
         stores = self._stored.get(code)
         if stores is None:

@@ -8,7 +8,7 @@ from itertools import islice
 from types import CodeType, FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_ENGINE = tuple(os.path.join(_PACKAGE, layer) + os.sep for layer in ("core", "ops", "transforms"))
+ENGINE = tuple(os.path.join(_PACKAGE, layer) + os.sep for layer in ("core", "ops", "transforms"))
 
 
 class Line:
@@ -44,21 +44,6 @@ class Line:
         return linecache.getline(self.file, self.number).strip()
 
     @property
-    def target(self) -> str | None:
-        """The variable that the instruction's result is first stored in, read from the bytecode."""
-        import dis
-
-        following = False
-        for instruction in dis.get_instructions(self.code):
-            if following:
-                if not instruction.opname.startswith("STORE_") or instruction.opname in ("STORE_ATTR", "STORE_SUBSCR"):
-                    return None
-                name = instruction.argval[0] if isinstance(instruction.argval, tuple) else instruction.argval
-                return str(name)
-            following = instruction.offset == self.offset
-        return None
-
-    @property
     def inside(self) -> bool:
         """Whether the line belongs to this package rather than to the user's program."""
         return self.file.startswith(_PACKAGE + os.sep)
@@ -81,7 +66,7 @@ def outside_engine(frame: FrameType | None) -> FrameType:
         name = found.f_code.co_filename
         skip = _skipped.get(name)
         if skip is None:
-            skip = _skipped[name] = name.startswith(_ENGINE)
+            skip = _skipped[name] = name.startswith(ENGINE)
         if not skip:
             return found
         found = found.f_back

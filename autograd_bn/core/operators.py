@@ -27,7 +27,9 @@ class Unary(Protocol):
     primitive: Primitive
     __name__: str
 
-    def __call__(self, x: Any, /) -> Tensor: ...
+    def __call__(self, x: Any, /) -> Tensor:
+        """Run it."""
+        ...
 
 
 class Binary(Protocol):
@@ -36,7 +38,9 @@ class Binary(Protocol):
     primitive: Primitive
     __name__: str
 
-    def __call__(self, x1: Any, x2: Any, /) -> Tensor: ...
+    def __call__(self, x1: Any, x2: Any, /) -> Tensor:
+        """Run it."""
+        ...
 
 
 def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:

@@ -143,7 +143,7 @@ class Primitive:
             for i in range(count):
                 if mask >> i & 1:
                     wanted |= self.needs[min(i, last)]
-            found = self._kept[key] = tuple(i in wanted for i in range(count)) + (-1 in wanted,)
+            found = self._kept[key] = (*(i in wanted for i in range(count)), -1 in wanted)
         return found
 
     def __call__(self, *operands: Any, **static: Any) -> Any:
@@ -203,8 +203,7 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
         if len(wide) > 1:
             listed = " and ".join(map(str, shapes))
             raise ShapeError(
-                f"shapes {listed} do not broadcast: axis {axis - rank} has sizes {' and '.join(str(s[axis]) for s in padded)}, "
-                "which must be equal or 1"
+                f"shapes {listed} do not broadcast: axis {axis - rank} has sizes {' and '.join(str(s[axis]) for s in padded)}, which must be equal or 1"
             )
         out.append(wide.pop() if wide else 1)
     return tuple(out)

@@ -7,13 +7,14 @@ as `floor`, except when something unusual must see every operation; then it lies
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from types import CodeType
 from typing import TypeVar
 
-from autograd_bn.core.lines import caller_line
+from autograd_bn.core.lines import Line, caller_line
 
 NESTED = 1 << 62
 """Stands for the level of a value that is not a plain array on one tape: the general path handles it."""
@@ -75,7 +76,6 @@ class State:
         self.cut = cut
         self.outer = outer
 
-
     def inside(self, scope: Scope) -> State:
         """The same surroundings, in another scope."""
         state = object.__new__(State)
@@ -134,6 +134,24 @@ def enable_grad() -> _Decorating:
     True
     """
     return _Decorating(True)
+
+
+def open_scope(name: str, depth: int = 2) -> Token[State]:
+    """Open a scope that was called ``depth`` frames up; ``leave`` the token to close it."""
+    state = current()
+    frame = sys._getframe(depth)
+    return enter(state.inside(Scope(name, state.scope, frame.f_code, frame.f_lasti)))
+
+
+def user_line() -> Line:
+    """Where the user called the innermost composite or module that runs now; else the nearest line outside the engine."""
+    scope = current().scope
+    while scope is not None:
+        line = Line(scope.code, scope.offset)
+        if not line.inside:
+            return line
+        scope = scope.parent
+    return caller_line(2)
 
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -227,8 +245,8 @@ def scope(name: str) -> Iterator[None]:
     >>> ab.graph(y).nodes[-1].scope
     square
     """
-    state = current()
-    line = caller_line(3)
-    inner = Scope(name, state.scope, line.code, line.offset)
-    with _with(state.inside(inner)):
+    token = open_scope(name, 4)  # the user's frame lies above this one and contextlib's
+    try:
         yield
+    finally:
+        leave(token)

@@ -138,8 +138,8 @@ def _taped(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _hooked(node: Node, g: Any) -> Any:
-    assert node.extra is not None and node.extra.hooks is not None
-    for hook in list(node.extra.hooks.values()):
+    hooks = node.extras().hooks or {}
+    for hook in list(hooks.values()):
         changed = hook(g if isinstance(g, Tensor) else Tensor(g))
         if changed is not None:
             changed = asarray(changed)
@@ -183,7 +183,9 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
     """``Tensor.backward``: see there."""
     node = output.node
     if type(node) is not Node:
-        raise GradientError(f"backward(): nothing to differentiate, the tensor does not require a gradient{why_constant(node)}; make a leaf with requires_grad=True")
+        raise GradientError(
+            f"backward(): nothing to differentiate, the tensor does not require a gradient{why_constant(node)}; make a leaf with requires_grad=True"
+        )
     if node.level != 0 or node.fast == NESTED:
         raise GradientError("backward() belongs to the outer tape; inside ab.grad, ab.vjp or ab.jvp return the value and let the transform differentiate it")
     state = current()

@@ -6,6 +6,7 @@ of nodes and of arrows, so that each engine draws the same picture.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -160,7 +161,7 @@ def _twins(drawing: Drawing, source: str, target: str, way: list[Point], back: b
 def _beside(way: list[Point]) -> list[Point]:
     """A way moved to its left, so that of two twins, one each way, neither covers the other."""
     normals = []
-    for one, other in zip(way, way[1:], strict=False):
+    for one, other in itertools.pairwise(way):
         length = math.dist(one, other)
         normals.append(Point(-(other.y - one.y) / length, (other.x - one.x) / length))
     moved = []
@@ -177,7 +178,6 @@ def _spline(way: list[Point]) -> str:
     step = HEAD / math.dist(tip, before)
     points = [*way[:-1], Point(tip.x - (tip.x - before.x) * step, tip.y - (tip.y - before.y) * step)]
     written = [str(points[0])]
-    for one, other in zip(points, points[1:], strict=False):
-        for share in (1 / 3, 2 / 3, 1.0):
-            written.append(str(Point(one.x + (other.x - one.x) * share, one.y + (other.y - one.y) * share)))
+    for one, other in itertools.pairwise(points):
+        written += [str(Point(one.x + (other.x - one.x) * share, one.y + (other.y - one.y) * share)) for share in (1 / 3, 2 / 3, 1.0)]
     return f"e,{tip} {' '.join(written)}"

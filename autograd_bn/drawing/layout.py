@@ -56,9 +56,7 @@ def engines() -> tuple[Engine, ...]:
     return tuple(found)
 
 
-def lay_out(
-    source: str, form: str, *, layout: str = "dot", timeout: float | None = TIMEOUT, using: Literal["pygraphviz", "dot"] | None = None
-) -> bytes:
+def lay_out(source: str, form: str, *, layout: str = "dot", timeout: float | None = TIMEOUT, using: Literal["pygraphviz", "dot"] | None = None) -> bytes:
     """The picture of a DOT text.
 
     Parameters

@@ -11,8 +11,8 @@ from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.node import Batch
+from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray
-from autograd_bn.nn.lines import user_line
 from autograd_bn.ops.arithmetic import where
 from autograd_bn.ops.exponential import exp, log, relu, sigmoid, sqrt, tanh
 from autograd_bn.ops.indexing import getitem

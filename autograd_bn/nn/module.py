@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from autograd_bn.core.effects import assign
 from autograd_bn.core.errors import OperationError
-from autograd_bn.core.state import Scope, State, current, enter, leave
+from autograd_bn.core.state import current, leave, open_scope
 from autograd_bn.core.tensor import Tensor, plain, tensor
 from autograd_bn.core.tree import register_container
 
@@ -94,9 +93,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, in a scope of the module's name."""
-        state = current()
-        frame = sys._getframe(1)
-        token = enter(State(state.floor, Scope(self._label, state.scope, frame.f_code, frame.f_lasti), state.keep, state.effects, state.cut))
+        token = open_scope(self._label)
         try:
             return self.forward(*args, **kwargs)
         finally:

@@ -13,10 +13,9 @@ import numpy.typing as npt
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.effects import assign, concrete
 from autograd_bn.core.errors import OperationError, ShapeError
-from autograd_bn.core.state import current, no_effects, no_grad
+from autograd_bn.core.state import current, no_effects, no_grad, user_line
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.nn import functional
-from autograd_bn.nn.lines import user_line
 from autograd_bn.nn.module import Module
 
 no_stat_update = no_effects

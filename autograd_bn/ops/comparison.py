@@ -23,9 +23,7 @@ not_equal = binary("not_equal", np.not_equal, None, None, _doc("Whether two elem
 less = binary("less", np.less, None, None, _doc("Whether the first element is smaller.", "<", " True, False, False"), label="<")
 less_equal = binary("less_equal", np.less_equal, None, None, _doc("Whether the first element is not larger.", "<=", " True,  True, False"), label="≤")
 greater = binary("greater", np.greater, None, None, _doc("Whether the first element is larger.", ">", "False, False,  True"), label=">")
-greater_equal = binary(
-    "greater_equal", np.greater_equal, None, None, _doc("Whether the first element is not smaller.", ">=", "False,  True,  True"), label="≥"
-)
+greater_equal = binary("greater_equal", np.greater_equal, None, None, _doc("Whether the first element is not smaller.", ">=", "False,  True,  True"), label="≥")
 
 isfinite = unary(
     "isfinite",

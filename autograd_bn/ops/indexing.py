@@ -17,7 +17,7 @@ _BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
 
 def _is_basic(index: Any) -> bool:
     if type(index) is tuple:
-        return all([type(i) in _BASIC for i in index])
+        return _BASIC.issuperset(map(type, index))
     return type(index) in _BASIC
 
 
