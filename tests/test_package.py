@@ -1,0 +1,42 @@
+"""What a built wheel holds, and what importing it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    pytest.importorskip("build", reason="the package build is not installed")
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)], check=True, capture_output=True, timeout=300)
+    (found,) = folder.glob("*.whl")
+    return zipfile.ZipFile(found).namelist()
+
+
+@pytest.mark.parametrize("name", ["py.typed", "core/methods.pyi", "data/digits.npz", "data/DIGITS.txt", "drawing/layout_process.py", "cli.py"])
+def test_a_wheel_holds_what_the_package_needs(wheel: list[str], name: str) -> None:
+    assert f"autograd_bn/{name}" in wheel
+
+
+def test_a_wheel_holds_every_module_and_nothing_else(wheel: list[str]) -> None:
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "autograd_bn").rglob("*.py")}
+    assert {name for name in wheel if name.endswith(".py")} == modules
+    assert {name.split("/")[0].split("-")[0] for name in wheel} == {"autograd_bn"}
+
+
+def test_importing_the_package_leaves_heavy_packages_alone() -> None:
+    code = "import sys, autograd_bn; print([m for m in ('graphviz', 'pygraphviz', 'matplotlib', 'tqdm', 'hypothesis', 'torch', 'argparse') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_no_file_is_longer_than_500_lines() -> None:
+    files = [*(ROOT / "autograd_bn").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
+    assert [str(path) for path in files if len(path.read_text(encoding="utf-8").splitlines()) > 500] == []
