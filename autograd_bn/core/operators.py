@@ -19,6 +19,8 @@ from autograd_bn.core.tensor import Tensor
 
 _getframe = sys._getframe
 _new = object.__new__
+NOTHING = (None, None, None)
+"""What a rule saves that needs nothing."""
 
 
 class Unary(Protocol):
@@ -49,6 +51,7 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
     both_x, both_y, both_out = primitive.kept(0b11, 2)
     first_x, first_y, first_out = primitive.kept(0b01, 2)
     second_x, second_y, second_out = primitive.kept(0b10, 2)
+    both, first, second = both_x or both_y or both_out, first_x or first_y or first_out, second_x or second_y or second_out
 
     if not primitive.differentiable:
         return lambda self, other: NotImplemented if other is None or type(other) is str else apply(primitive, (self, other))
@@ -79,14 +82,14 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
             raise explained(primitive, (a, b), NO_STATIC, error) from error
         if t >= gate:
             if t == u:
-                saved = (a if both_x else None, b if both_y else None, out if both_out else None)
+                saved = (a if both_x else None, b if both_y else None, out if both_out else None) if both else NOTHING
             elif u < gate:
                 if type(m) is Constant:
                     if first_y and m.foreign:
                         b = b.copy()
                 elif type(m) is Node:
                     m = CONSTANT
-                saved = (a if first_x else None, b if first_y else None, out if first_out else None)
+                saved = (a if first_x else None, b if first_y else None, out if first_out else None) if first else NOTHING
             else:
                 return apply(primitive, (self, other))
         elif u >= gate:
@@ -95,7 +98,7 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
                     a = a.copy()
             else:
                 n = CONSTANT
-            saved = (a if second_x else None, b if second_y else None, out if second_out else None)
+            saved = (a if second_x else None, b if second_y else None, out if second_out else None) if second else NOTHING
             t = u
         else:
             result = _new(Tensor)

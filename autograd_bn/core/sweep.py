@@ -29,36 +29,39 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
 
     Returns the cotangent of each leaf that was reached, and of each node that retains its gradient.
     """
-    # One entry a node: [node, consumers that have not sent their cotangent yet, the cotangent so far].
-    entries: dict[Node, list[Any]] = {}
+    seeds = list(roots)
+    seen: set[Node] = set()
+    # How many cotangents a node still waits for, where it is more than one; a seed counts as one.
+    waiting: dict[Node, int] = {}
     stack: list[Node] = []
-    for node, seed in roots:
-        entry = entries.get(node)
-        if entry is None:
-            entries[node] = [node, 0, seed]
-            stack.append(node)
+    for node, _ in seeds:
+        if node in seen:
+            waiting[node] = waiting.get(node, 1) + 1
         else:
-            entry[2] = entry[2] + seed
-    starts = list(entries.values())
+            seen.add(node)
+            stack.append(node)
     while stack:
         for parent in stack.pop().parents:
             if type(parent) is Node:
-                entry = entries.get(parent)
-                if entry is None:
-                    entries[parent] = [parent, 1, None]
-                    stack.append(parent)
+                if parent in seen:
+                    waiting[parent] = waiting.get(parent, 1) + 1
                 else:
-                    entry[1] += 1
-    ready = [entry for entry in starts if not entry[1]]
+                    seen.add(parent)
+                    stack.append(parent)
+    sums: dict[Node, Any] = {}
+    ready: list[tuple[Node, Any]] = []
+    for node, g in seeds:
+        if node in waiting:
+            _add(node, g, waiting, sums, ready)
+        else:
+            ready.append((node, g))
     keep = current().keep
     found: dict[Node, Any] = {}
     while ready:
-        entry = ready.pop()
-        node, _, g = entry
+        node, g = ready.pop()
         primitive = node.primitive
         parents = node.parents
         if g is not None:
-            entry[2] = None
             extra = node.extra
             if extra is not None or primitive is None or not primitive.pointwise:
                 if g.shape != node.shape:
@@ -89,7 +92,6 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
             _keep(node, g, gradients)
         for parent, c in zip(parents, gradients):  # noqa: B905 - the constructors see to it
             if type(parent) is Node:
-                entry = entries[parent]
                 if c is not None:
                     try:
                         shape = c.shape
@@ -99,13 +101,23 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
                         c = _fitted(c, parent, node)
                     if c.dtype is not parent.dtype:
                         c = _cast(c, parent.dtype)
-                    old = entry[2]
-                    entry[2] = c if old is None else old + c
-                if entry[1] == 1:
-                    ready.append(entry)
+                if parent in waiting:
+                    _add(parent, c, waiting, sums, ready)
                 else:
-                    entry[1] -= 1
+                    ready.append((parent, c))
     return found
+
+
+def _add(node: Node, c: Any, waiting: dict[Node, int], sums: dict[Node, Any], ready: list[tuple[Node, Any]]) -> None:
+    """Add one of several cotangents of a node, which is ready when all of them have come."""
+    if c is not None:
+        old = sums.get(node)
+        sums[node] = c if old is None else old + c
+    left = waiting[node] - 1
+    if left:
+        waiting[node] = left
+    else:
+        ready.append((node, sums.pop(node, None)))
 
 
 def _fitted(c: Any, parent: Node, node: Node) -> Any:
