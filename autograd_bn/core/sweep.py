@@ -59,7 +59,7 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
     found: dict[Node, Any] = {}
     while ready:
         node, g = ready.pop()
-        primitive = node.primitive
+        primitive: Any = node.primitive
         parents = node.parents
         if g is not None:
             extra = node.extra
