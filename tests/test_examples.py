@@ -1,0 +1,103 @@
+"""The examples run as scripts, and the pictures that the documentation shows are those that examples/figure.py makes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+IMAGES = ROOT / "docs" / "images"
+SVG = "{http://www.w3.org/2000/svg}"
+WRITES = {
+    "custom_primitive": {"softplus.svg"},
+    "figure": {"batch-norm-classic.svg", "batch-norm-recorded.svg", "small-recorded.svg"},
+    "higher_order": set(),
+    "quickstart": {"quickstart.svg"},
+    "train_digits": {"network.svg"},
+}
+"""Each example and what it writes."""
+
+
+def run(example: str, where: Path, *arguments: str) -> str:
+    """The output of an example that was started in a directory; any warning is an error."""
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8", PYTHONDONTWRITEBYTECODE="1")
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{example}.py"), *arguments]
+    done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_every_example_is_listed() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(WRITES)
+
+
+@pytest.mark.parametrize("example", sorted(WRITES))
+def test_an_example_runs_and_writes_into_the_current_directory(example: str, tmp_path: Path) -> None:
+    run(example, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == WRITES[example]
+
+
+def test_an_example_writes_into_a_given_directory(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    run("quickstart", tmp_path, "here")
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["quickstart.svg"]
+
+
+def test_the_primitive_of_the_example_is_right(tmp_path: Path) -> None:
+    numbers = {line.rsplit("  ", 1)[0].strip(): line.rsplit(" ", 1)[-1] for line in run("custom_primitive", tmp_path).splitlines() if "[" not in line}
+    assert {name: float(number) for name, number in numbers.items()} == {"forward mode": 0.5, "second derivative": 0.25}
+
+
+def test_newtons_method_arrives(tmp_path: Path) -> None:
+    assert run("higher_order", tmp_path).splitlines()[-1] == "lowest point: (1.0000, 1.0000)"
+
+
+def test_batch_norm_learns_faster_in_the_training_example(tmp_path: Path) -> None:
+    rows = [re.findall(r"[\d.]+", line) for line in run("train_digits", tmp_path).splitlines()[2:]]
+    assert len(rows) == 8
+    assert all(float(normalised) > float(plain) for _, plain, normalised in rows)
+    assert float(rows[-1][2]) > 90
+
+
+def structure(picture: Path) -> Counter[tuple[str, ...]]:
+    """What an SVG shows, whatever the engine: of each node, edge and cluster the name, the texts and, of edges, the colour."""
+    found: Counter[tuple[str, ...]] = Counter()
+    for group in ElementTree.parse(picture).iter(f"{SVG}g"):
+        kind = group.get("class", "")
+        if kind in ("node", "edge", "cluster"):
+            texts = [text.text or "" for text in group.iter(f"{SVG}text")]
+            strokes = [path.get("stroke", "") for path in group.iter(f"{SVG}path")] if kind == "edge" else []
+            found[kind, group.findtext(f"{SVG}title", ""), *texts, *strokes] += 1
+    return found
+
+
+def test_the_pictures_of_the_documentation_are_up_to_date(tmp_path: Path) -> None:
+    run("figure", tmp_path)
+    assert {path.name for path in IMAGES.iterdir()} == WRITES["figure"]
+    for name in sorted(WRITES["figure"]):
+        shown = structure(IMAGES / name)
+        assert shown == structure(tmp_path / name), f"{name}: run python examples/figure.py docs/images"
+        assert sum(count for (kind, *_), count in shown.items() if kind == "edge") >= 10, name
+
+
+def test_another_label_or_arrow_in_a_picture_is_seen(tmp_path: Path) -> None:
+    text = (IMAGES / "small-recorded.svg").read_text(encoding="utf-8")
+    original = structure(IMAGES / "small-recorded.svg")
+    for changed in (
+        text.replace(">square<", ">cube<"),
+        text.replace('stroke="red"', 'stroke="black"', 1),
+        text.replace("<title>n3&#45;&gt;n4", "<title>n2&#45;&gt;n4", 1),
+    ):
+        assert changed != text
+        (tmp_path / "changed.svg").write_text(changed, encoding="utf-8")
+        assert structure(tmp_path / "changed.svg") != original
