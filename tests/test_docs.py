@@ -1,0 +1,256 @@
+"""The pages, the docstrings and the generated files say what is so.
+
+Of a page every ``python`` block is run, page by page, in order, in one namespace and an empty directory. A ``text`` block
+right after one is what it prints; ``python -m tests.test_docs docs/errors.md`` writes it anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import importlib
+import inspect
+import io
+import linecache
+import pkgutil
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.core import dispatch
+from autograd_bn.core.primitive import raw, registry
+from tests import stubs
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md")) + [page for page in [ROOT / "README.md"] if page.exists()]
+AWAITED = {"autograd_bn.no_effects", "autograd_bn.nn.no_stat_update"}
+"""Public functions that have no example yet."""
+EXPECTED_PAGES = {"index", "getting-started", "engine", "batch-norm", "drawing", "transforms", "networks", "errors", "primitives", "performance"}
+WITHOUT_CODE = {"index", "performance"}
+PUBLIC = ["", "nn", "nn.functional", "nn.init", "optim", "data", "train", "drawing", "transforms"]
+
+
+# Pages
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: its language, its text, and the line of the page that it starts on."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: str) -> list[Block]:
+    """The fenced blocks in order."""
+    found = []
+    for match in re.finditer(r"^```([^\n`]*)\n(.*?)^```\s*?$", page, re.MULTILINE | re.DOTALL):
+        found.append(Block(match[1].strip(), match[2], page.count("\n", 0, match.start()) + 2))
+    return found
+
+
+def outputs(page: str) -> Iterator[tuple[Block, str, Block | None]]:
+    """Run a page: each Python block, what it printed, and the ``text`` block that shows it."""
+    found = blocks(page)
+    space: dict[str, Any] = {"__name__": "__main__"}
+    for i, block in enumerate(found):
+        if block.language == "python":
+            after = found[i + 1] if i + 1 < len(found) else None
+            yield block, run(block, space, i), after if after is not None and after.language == "text" else None
+
+
+def run(block: Block, space: dict[str, Any], number: int = 0) -> str:
+    """What a block prints. In its output the block itself is ``example.py``, so that a line of another block is seen to be one."""
+    file = f"example-{number}.py"
+    linecache.cache[file] = (len(block.text), None, block.text.splitlines(keepends=True), file)
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(compile(block.text, file, "exec"), space)
+    except BaseException as error:
+        error.add_note(f"in the block at line {block.line} of the page")
+        raise
+    return printed.getvalue().replace(file, "example.py")
+
+
+def check(page: str) -> int:
+    """Run a page; gives the number of blocks that were run."""
+    count = 0
+    for block, printed, shown in outputs(page):
+        assert trimmed(printed) == trimmed(shown.text if shown is not None else ""), f"the block at line {block.line} prints\n{printed}"
+        count += 1
+    return count
+
+
+def rewritten(page: str) -> str:
+    """The page with what its blocks print."""
+    lines = page.split("\n")
+    for _, printed, shown in reversed(list(outputs(page))):
+        if shown is not None:
+            lines[shown.line - 1 : shown.line - 1 + shown.text.count("\n")] = trimmed(printed)
+    return "\n".join(lines)
+
+
+def trimmed(text: str) -> list[str]:
+    return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty current directory; at the end, print options are as before, and primitives that were made are forgotten."""
+    monkeypatch.chdir(tmp_path)
+    names, ufuncs = set(registry), dict(dispatch._of_ufunc)
+    with np.printoptions():
+        yield
+    for name in set(registry) - names:
+        del registry[name]
+        delattr(raw, name)
+    dispatch._of_ufunc.clear()
+    dispatch._of_ufunc.update(ufuncs)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_runs_and_prints_what_it_shows(page: Path, empty: None) -> None:
+    assert check(page.read_text(encoding="utf-8")) or page.stem in WITHOUT_CODE
+
+
+def test_the_pages_are_there() -> None:
+    assert {page.stem for page in PAGES} >= EXPECTED_PAGES
+
+
+def test_a_wrong_output_a_missing_one_and_an_error_are_found(empty: None) -> None:
+    good = "```python\nx = 1\nprint(x)\n```\n\n```text\n1\n```\n\n```python\nx += 1\nprint(x)\n```\nand so\n```text\n2\n```\n"
+    assert check(good) == 2
+    assert rewritten(good.replace("\n2\n", "\n3\n4\n")) == good
+    for wrong in (good.replace("\n2\n", "\n3\n"), good.split("and so")[0], good.replace("print", "y = "), good.replace("x += 1", "x += z")):
+        with pytest.raises((AssertionError, NameError)):
+            check(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_fence_is_closed_and_has_a_language(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    found = blocks(text)
+    assert len(re.findall(r"^```", text, re.MULTILINE)) == 2 * len(found)
+    assert {block.language for block in found} <= {"python", "text", "sh", "dot", "bibtex"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_to_files_of_the_repository_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'src="([^"]+)"', text)]:
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}, link
+
+
+def test_the_index_lists_every_page() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    assert [page.name for page in DOCS.glob("*.md") if page.stem != "index" and f"({page.name})" not in index] == []
+
+
+# Docstrings
+
+
+def module(name: str) -> ModuleType:
+    return importlib.import_module(f"autograd_bn.{name}" if name else "autograd_bn")
+
+
+def public(name: str) -> dict[str, Any]:
+    """The public functions and classes of a module by qualified name."""
+    found = module(name)
+    names = getattr(found, "__all__", None)
+    if names is None:
+        names = [n for n, value in vars(found).items() if not n.startswith("_") and getattr(value, "__module__", None) == found.__name__]
+    values = {f"{found.__name__}.{n}": getattr(found, n) for n in names}
+    return {n: value for n, value in values.items() if callable(value)}
+
+
+def everything() -> dict[str, str]:
+    """Every docstring by name: of public functions, classes and their methods, and of all that doctest finds in any module."""
+    names = {qualified: value for name in PUBLIC for qualified, value in public(name).items()}
+    found = {qualified: value.__doc__ or "" for qualified, value in names.items()}
+    for qualified, value in names.items():
+        if inspect.isclass(value):
+            for member in dir(value):
+                attribute = inspect.getattr_static(value, member)
+                if isinstance(attribute, (staticmethod, classmethod)):
+                    attribute = attribute.__func__
+                if callable(attribute) or isinstance(attribute, property):
+                    found[f"{qualified}.{member}"] = attribute.__doc__ or ""
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for info in pkgutil.walk_packages(ab.__path__, "autograd_bn."):
+        if info.name.endswith(("__main__", "layout_process")):
+            continue
+        for test in finder.find(importlib.import_module(info.name), info.name):
+            found.setdefault(test.name, test.docstring or "")
+    unique: dict[str, str] = {}
+    for name, text in found.items():
+        if ">>>" in text and text not in unique.values():
+            unique[name] = text
+    return unique
+
+
+DOCSTRINGS = everything()
+
+
+def run_examples(name: str, text: str) -> tuple[int, str]:
+    """How many examples of a docstring fail, and the report."""
+    report = io.StringIO()
+    test = doctest.DocTestParser().get_doctest(inspect.cleandoc(text), {"__name__": "__main__"}, name, None, None)
+    result = doctest.DocTestRunner(verbose=False).run(test, out=report.write)
+    return result.failed, report.getvalue()
+
+
+@pytest.mark.parametrize("name", sorted(DOCSTRINGS))
+def test_the_examples_of_a_docstring_run(name: str, empty: None) -> None:
+    failed, report = run_examples(name, DOCSTRINGS[name])
+    assert not failed, report
+
+
+def test_a_wrong_docstring_is_found() -> None:
+    assert run_examples("wrong", "One.\n\n    >>> 1 + 1\n    3\n")[0] == 1
+    assert run_examples("right", "One.\n\n    >>> 1 + 1\n    2\n")[0] == 0
+
+
+def test_functions_made_by_constructors_are_among_those_run() -> None:
+    assert {"autograd_bn.exp", "autograd_bn.add", "autograd_bn.relu"} <= set(DOCSTRINGS)
+    assert any(name.endswith("Tensor.backward") for name in DOCSTRINGS)
+
+
+def test_every_public_function_has_an_example() -> None:
+    without = {qualified for name in PUBLIC for qualified, value in public(name).items() if not inspect.isclass(value) and ">>>" not in (value.__doc__ or "")}
+    assert without == AWAITED
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    assert {qualified for name in PUBLIC for qualified, value in public(name).items() if not (value.__doc__ or "").strip()} == set()
+
+
+# Generated files
+
+
+def test_the_declarations_of_tensors_methods_are_up_to_date() -> None:
+    assert stubs.PATH.read_text(encoding="utf-8") == stubs.text(), "run python -m tests.stubs"
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        path = Path(argument).resolve()
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), np.printoptions():
+            new = rewritten(path.read_text(encoding="utf-8"))
+        path.write_text(new, encoding="utf-8")
