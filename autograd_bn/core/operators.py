@@ -163,8 +163,8 @@ def reflected_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
     return operator
 
 
-def run_unary(primitive: Primitive, x: Tensor, static: Mapping[str, Any]) -> Tensor:
-    """Like `apply` for one tensor and static parameters, without its loops."""
+def run_unary(primitive: Primitive, x: Tensor, static: Mapping[str, Any], depth: int = 2) -> Tensor:
+    """Like `apply` for one tensor and static parameters, without its loops; the user's line is ``depth`` or more frames up."""
     state = current()
     n: Any = x.node
     t = n.fast
@@ -175,7 +175,7 @@ def run_unary(primitive: Primitive, x: Tensor, static: Mapping[str, Any]) -> Ten
         out = primitive.forward(a, **static)
     except Exception as error:
         raise explained(primitive, (a,), static, error) from error
-    if out.dtype.kind != "f":
+    if out.dtype is not n.dtype and out.dtype.kind != "f":
         return apply(primitive, (x,), static)
     keep_x, keep_out = primitive.keeps
     node = _new(Node)
@@ -187,7 +187,7 @@ def run_unary(primitive: Primitive, x: Tensor, static: Mapping[str, Any]) -> Ten
     node.shape = out.shape
     node.dtype = out.dtype
     node.scope = state.scope
-    frame = outside_engine(_getframe(2))
+    frame = outside_engine(_getframe(depth))
     node.code = frame.f_code
     node.offset = frame.f_lasti
     node.extra = None

@@ -17,6 +17,7 @@ _add: Callable[..., Any] = np.add.reduce
 
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+_FIRST = (0,)
 
 
 @functools.lru_cache(maxsize=64)
@@ -26,15 +27,13 @@ def _ones(count: int, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 
 def add_along(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     """The sum of a floating array along axes. Columns of a small matrix are added by BLAS, in half of NumPy's time."""
-    if len(axis) != 1:
-        return _add(x, axis, None, None, keepdims)
-    (along,) = axis
-    if along == 0 and x.ndim == 2 and 0 < x.size < 65536:
+    if axis == _FIRST and x.ndim == 2:
+        rows, columns = x.shape
         dtype = x.dtype
-        if dtype is _SINGLE or dtype is _DOUBLE:
-            out = _ones(len(x), dtype).dot(x)
+        if 0 < rows * columns < 65536 and (dtype is _SINGLE or dtype is _DOUBLE):
+            out = _ones(rows, dtype).dot(x)
             return out[None] if keepdims else out
-    return _add(x, along, None, None, keepdims)
+    return _add(x, axis[0] if len(axis) == 1 else axis, None, None, keepdims)
 
 
 def _sum(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -92,12 +91,13 @@ def unbroadcast(g: Any, whole: tuple[int, ...], wanted: tuple[int, ...]) -> Any:
     The result is broadcastable to ``wanted``; axes that were not repeated before still are not.
     """
     axes, count, final = _fit(g.shape, whole, wanted)
+    plain = type(g) is np.ndarray
     if axes:
-        g = add_along(g, axes, False) if type(g) is np.ndarray else raw.sum(g, axis=axes, keepdims=False)
+        g = add_along(g, axes, False) if plain else raw.sum(g, axis=axes, keepdims=False)
     if count != 1:
         g = g * count
     if g.shape != final:
-        g = g.reshape(final) if type(g) is np.ndarray else raw.reshape(g, shape=final)
+        g = g.reshape(final) if plain else raw.reshape(g, shape=final)
     return g
 
 

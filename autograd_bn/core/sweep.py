@@ -98,7 +98,7 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
                     except AttributeError:
                         raise RuleError(f"the rule of {node.title} returned a {type(c).__name__}, not an array\n  operation at {node.line}") from None
                     if shape != parent.shape or (node.shape != parent.shape and primitive.pointwise):
-                        c = _fitted(c, parent, node)
+                        c = unbroadcast(c, node.shape, parent.shape) if primitive.pointwise else _fitted(c, parent, node)
                     if c.dtype is not parent.dtype:
                         c = _cast(c, parent.dtype)
                 if parent in waiting:

@@ -20,9 +20,9 @@ Axis = int | Sequence[int] | None
 
 
 def _mean(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    if x.dtype.kind in "biu" or x.dtype.itemsize == 2:
+    if x.dtype.char in "?bBhHiIlLqQpPe":
         return np.mean(x, axis=axis, keepdims=keepdims)
-    return add_along(x, axis, keepdims) / averaged(x.shape, axis)
+    return add_along(x, axis, keepdims) / (x.shape[axis[0]] if len(axis) == 1 else averaged(x.shape, axis))
 
 
 def _examples(rng: Any) -> Any:
@@ -68,7 +68,7 @@ def _reduced(primitive: Primitive, x: Any, axis: Axis, keepdims: bool, what: str
     static = _static(tuple(axis) if isinstance(axis, list) else axis, len(shape), keepdims)
     if what and 0 in shape and averaged(shape, static["axis"]) == 0:
         raise OperationError(f"{primitive.name} over axes {static['axis']} of shape {shape}: there is nothing to {what}")
-    return run_unary(primitive, x, static)
+    return run_unary(primitive, x, static, 3)
 
 
 def sum(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
