@@ -23,7 +23,8 @@ from autograd_bn.core.errors import (
     RuleError,
     ShapeError,
 )
-from autograd_bn.core.state import enable_grad, is_grad_enabled, no_effects, no_grad, record, scope
+from autograd_bn.core.record import record
+from autograd_bn.core.state import enable_grad, is_grad_enabled, no_effects, no_grad, scope
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.core.tree import register_container
 from autograd_bn.ops.arithmetic import abs, add, divide, maximum, minimum, multiply, negative, pow, sign, subtract, where

@@ -231,7 +231,7 @@ def _figure_run() -> Tensor:
     """Batch norm on a small batch, run forward and backward with everything kept."""
     import numpy as np
 
-    from autograd_bn.core.state import record
+    from autograd_bn.core.record import record
     from autograd_bn.core.tensor import tensor
     from autograd_bn.nn.functional import batch_norm
     from autograd_bn.nn.init import generator

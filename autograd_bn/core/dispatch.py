@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from autograd_bn.core import primitive as primitives
 from autograd_bn.core.errors import AutogradError, DtypeError, OperationError
 from autograd_bn.core.lines import caller_line, outside_engine
-from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Extra, Node
+from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node
 from autograd_bn.core.primitive import Primitive, abstract_of
 from autograd_bn.core.state import NESTED, State, current, user_line
 from autograd_bn.core.tensor import Tensor, is_foreign
@@ -88,11 +89,8 @@ def _record(primitive: Primitive, values: list[Any], parents: list[Any], mask: i
     node.code = frame.f_code
     node.offset = frame.f_lasti
     node.extra = None
-    if state.keep:
-        node.extra = Extra(None, out)
-        for parent, value in zip(parents, values, strict=True):
-            if type(parent) is Node and parent.primitive is None:
-                parent.extras().value = value
+    if state.watch is not None:
+        state.watch.recorded(node, values, out)
     result = _new(Tensor)
     result.value = out
     result.node = node
@@ -155,40 +153,54 @@ def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[A
     """Like `_general`, for operands that are arrays, numbers or live tensors; an array where nothing is live."""
     level = max((x.node.level for x in operands if isinstance(x, Tensor)), default=-1)
     if level < 0:
-        try:
-            return primitive.forward(*operands, **static)
-        except Exception as error:
-            raise explained(primitive, operands, static, error) from error
+        return _run(primitive, operands, parents, static, state)
     here = [isinstance(x, Tensor) and x.node.level == level for x in operands]
     kind = next(x.node.__class__ for x, h in zip(operands, here, strict=True) if h)
     lower = [x.value if h else x for x, h in zip(operands, here, strict=True)]
     below = [None if h else p for p, h in zip(parents, here, strict=True)]
+    origins = [x.node if h else p for x, h, p in zip(operands, here, parents, strict=True)]
     if kind is Node:
-        out = _lower(primitive, lower, static, state)
+        out = _lower(primitive, lower, origins, static, state)
         if not primitive.differentiable or out.dtype.kind not in "fc":
             return out
         nodes = [x.node if h else _lower_parent(x, p) for x, h, p in zip(operands, here, below, strict=True)]
         mask = sum(1 << i for i, h in enumerate(here) if h)
         return _record(primitive, lower, nodes, mask, out, static, level, state)
+    watch = state.watch
     if kind is Dual:
-        out = _lower(primitive, lower, static, state)
+        out = _lower(primitive, lower, origins, static, state)
         if primitive.jvp is None or out.dtype.kind not in "fc":
             return out
         tangents = [x.node.tangent if h else None for x, h in zip(operands, here, strict=True)]
+        start = perf_counter()
         tangent = primitive.jvp(tangents, lower, out, static)
+        if watch is not None and tangent is not None:
+            watch.saw("tangent", primitive, (*lower, *tangents), tangent, origins, perf_counter() - start, state.scope)
         return out if tangent is None else Tensor(out, Dual(level, _unwrapped(tangent)))
     size = next(x.node.size for x, h in zip(operands, here, strict=True) if h)
+    start = perf_counter()
     out = _unwrapped(primitive.batch(lower, here, static))
+    if watch is not None:
+        watch.saw("forward", primitive, lower, out, origins, perf_counter() - start, state.scope)
     return Tensor(out, Batch(level, size))
 
 
-def _lower(primitive: Primitive, lower: Sequence[Any], static: Mapping[str, Any], state: State) -> Any:
+def _lower(primitive: Primitive, lower: Sequence[Any], origins: Sequence[Any], static: Mapping[str, Any], state: State) -> Any:
     if any(isinstance(x, Tensor) for x in lower):
         return _unwrapped(_general(primitive, lower, static, state))
+    return _run(primitive, lower, origins, static, state)
+
+
+def _run(primitive: Primitive, operands: Sequence[Any], origins: Sequence[Any], static: Mapping[str, Any], state: State) -> Any:
+    """The forward on plain arrays."""
+    start = perf_counter()
     try:
-        return primitive.forward(*lower, **static)
+        out = primitive.forward(*operands, **static)
     except Exception as error:
-        raise explained(primitive, lower, static, error) from error
+        raise explained(primitive, operands, static, error) from error
+    if state.watch is not None:
+        state.watch.saw("forward", primitive, operands, out, origins, perf_counter() - start, state.scope)
+    return out
 
 
 def _lower_parent(x: Any, parent: Any) -> Any:

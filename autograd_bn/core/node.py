@@ -6,7 +6,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from autograd_bn.core.lines import Line
-from autograd_bn.core.state import NESTED, Scope
+from autograd_bn.core.state import NESTED, Scope, located
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,12 +58,7 @@ class Node:
     @property
     def line(self) -> Line:
         """Where the operation was written; inside the package, where its composite was called."""
-        here = Line(self.code, self.offset)
-        scope = self.scope
-        while here.inside and scope is not None:
-            here = Line(scope.code, scope.offset)
-            scope = scope.parent
-        return here
+        return located(Line(self.code, self.offset), self.scope)
 
     @property
     def title(self) -> str:

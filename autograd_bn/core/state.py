@@ -1,7 +1,7 @@
 """What surrounds an operation: is it recorded, in which scope, with which extras. Held in a context variable, never global.
 
 `gate` is all that the fast path looks at: a tape whose level is below it is not recorded. It is the same
-as `floor`, except when something unusual must see every operation; then it lies above every level.
+as `floor`, except when somebody watches every operation (see `watch`); then it lies above every level.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import CodeType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from autograd_bn.core.lines import Line, caller_line
+
+if TYPE_CHECKING:
+    from autograd_bn.core.watch import Watch
 
 NESTED = 1 << 62
 """Stands for the level of a value that is not a plain array on one tape: the general path handles it."""
@@ -57,21 +60,21 @@ class Scope:
 class State:
     """An immutable snapshot of the surroundings of an operation."""
 
-    __slots__ = ("cut", "effects", "floor", "gate", "keep", "outer", "scope")
+    __slots__ = ("cut", "effects", "floor", "gate", "outer", "scope", "watch")
 
     def __init__(
         self,
         floor: int = 0,
         scope: Scope | None = None,
-        keep: bool = False,
+        watch: Watch | None = None,
         effects: bool = True,
         cut: Callable[[], object] | None = None,
         outer: State | None = None,
     ) -> None:
         self.floor = floor
-        self.gate = SLOW if keep else floor
+        self.gate = SLOW if watch is not None else floor
         self.scope = scope
-        self.keep = keep
+        self.watch = watch
         self.effects = effects
         self.cut = cut
         self.outer = outer
@@ -82,10 +85,14 @@ class State:
         state.floor = self.floor
         state.gate = self.gate
         state.scope = scope
-        state.keep = self.keep
+        state.watch = self.watch
         state.effects = self.effects
         state.cut = self.cut
         return state
+
+    def watched(self, watch: Watch | None) -> State:
+        """The same surroundings, seen by somebody else."""
+        return State(self.floor, self.scope, watch, self.effects, self.cut, self.outer)
 
 
 _STATE: ContextVar[State] = ContextVar("autograd_bn", default=State())  # noqa: B039 - a State is immutable
@@ -146,12 +153,16 @@ def open_scope(name: str, depth: int = 2) -> Token[State]:
 def user_line() -> Line:
     """Where the user called the innermost composite or module that runs now; else the nearest line outside the engine."""
     scope = current().scope
-    while scope is not None:
+    line = None if scope is None else located(Line(scope.code, scope.offset), scope.parent)
+    return caller_line(2) if line is None or line.inside else line
+
+
+def located(line: Line, scope: Scope | None) -> Line:
+    """A line of the user's program as it is; for one inside the package, where the innermost scope that the user opened was called."""
+    while line.inside and scope is not None:
         line = Line(scope.code, scope.offset)
-        if not line.inside:
-            return line
         scope = scope.parent
-    return caller_line(2)
+    return line
 
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -170,7 +181,7 @@ class _Decorating:
         line = caller_line(2)
         floor = 0 if self._on else fresh_level()
         cut = None if self._on else lambda: line
-        enter(State(floor, state.scope, state.keep, state.effects, cut, outer=state))
+        enter(State(floor, state.scope, state.watch, state.effects, cut, outer=state))
 
     def __exit__(self, *exception: object) -> None:
         outer = current().outer
@@ -203,32 +214,10 @@ def is_grad_enabled() -> bool:
 
 
 @contextmanager
-def record() -> Iterator[None]:
-    """Keep every value of the forward pass and the cotangent of every edge of the backward pass.
-
-    Plain runs keep only what the rules need. Inside this block each operation keeps its result and each edge the
-    gradient that flows along it, so that a drawing can show them.
-
-    Examples
-    --------
-    >>> import autograd_bn as ab
-    >>> x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
-    >>> with ab.record():
-    ...     y = (x * 3.0).sum()
-    ...     y.backward()
-    >>> ab.graph(y).nodes[1].cotangents[0]
-    array([3., 3.])
-    """
-    state = current()
-    with _with(State(state.floor, state.scope, True, state.effects, state.cut)):
-        yield
-
-
-@contextmanager
 def no_effects() -> Iterator[None]:
     """Leave running statistics and other assigned state as they are."""
     state = current()
-    with _with(State(state.floor, state.scope, state.keep, False, state.cut)):
+    with _with(State(state.floor, state.scope, state.watch, False, state.cut)):
         yield
 
 

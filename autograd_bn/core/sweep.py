@@ -55,7 +55,9 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
             _add(node, g, waiting, sums, ready)
         else:
             ready.append((node, g))
-    keep = current().keep
+    watch = current().watch
+    if watch is not None:
+        watch.seeded(seeds)
     found: dict[Node, Any] = {}
     while ready:
         node, g = ready.pop()
@@ -80,16 +82,14 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
             if tape:
                 saved = _taped(node, saved)
             try:
-                gradients = primitive.vjp(g, saved, parents, node.static)
+                gradients = primitive.vjp(g, saved, parents, node.static) if watch is None else watch.pull(node, g, saved)
             except Exception as error:
                 _annotate(error, node)
                 raise
         else:
-            gradients = (None,) * len(parents)
+            gradients = (None,) * len(parents) if watch is None else watch.pull(node, None, ())
         if free and primitive is not None:
             node.saved = None
-        if keep:
-            _keep(node, g, gradients)
         for parent, c in zip(parents, gradients):  # noqa: B905 - the constructors see to it
             if type(parent) is Node:
                 if c is not None:
@@ -98,13 +98,15 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
                     except AttributeError:
                         raise RuleError(f"the rule of {node.title} returned a {type(c).__name__}, not an array\n  operation at {node.line}") from None
                     if shape != parent.shape or (node.shape != parent.shape and primitive.pointwise):
-                        c = unbroadcast(c, node.shape, parent.shape) if primitive.pointwise else _fitted(c, parent, node)
+                        c = unbroadcast(c, node.shape, parent.shape) if primitive.pointwise else fitted(c, parent, node)
                     if c.dtype is not parent.dtype:
                         c = _cast(c, parent.dtype)
                 if parent in waiting:
                     _add(parent, c, waiting, sums, ready)
                 else:
                     ready.append((parent, c))
+    if watch is not None:
+        watch.found(found)
     return found
 
 
@@ -120,7 +122,7 @@ def _add(node: Node, c: Any, waiting: dict[Node, int], sums: dict[Node, Any], re
         ready.append((node, sums.pop(node, None)))
 
 
-def _fitted(c: Any, parent: Node, node: Node) -> Any:
+def fitted(c: Any, parent: Node, node: Node) -> Any:
     """A cotangent brought to its operand's shape, or to one that only needs repeating; an error if it cannot be."""
     primitive: Primitive = node.primitive  # type: ignore[assignment]
     shape = parent.shape
@@ -165,21 +167,6 @@ def _hooked(node: Node, g: Any) -> Any:
     return g
 
 
-def _keep(node: Node, g: Any, gradients: Any) -> None:
-    """What ``record()`` keeps: the whole cotangent of the result, and of each edge as it leaves the rule."""
-    extra = node.extras()
-    if g is not None and g.shape != node.shape:
-        g = raw.broadcast_to(g, shape=node.shape)
-    if not extra.retain:
-        extra.gradient = g if g is None or isinstance(g, Tensor) else Tensor(g)
-    kept = []
-    for parent, c in zip(node.parents, gradients, strict=True):
-        if c is not None and type(parent) is Node:
-            c = raw.broadcast_to(_fitted(c, parent, node), shape=parent.shape)
-        kept.append(c if type(parent) is Node else None)
-    extra.cotangents = kept
-
-
 def _freed(node: Node) -> GradientError:
     return GradientError(
         f"the graph was freed by an earlier backward(): the values saved by {node.title} are gone; "
@@ -188,6 +175,8 @@ def _freed(node: Node) -> GradientError:
 
 
 def _annotate(error: Exception, node: Node) -> None:
+    if str(node.line) in str(error):
+        return
     error.add_note(f"while differentiating {node.title}, shape {node.shape}, dtype {node.dtype}\n  operation at {node.line}")
 
 
@@ -209,7 +198,7 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
         seed = seed if isinstance(seed, Tensor) else Tensor(seed)
     else:
         seed = seed.value if isinstance(seed, Tensor) else seed
-        token = enter(State(fresh_level(), state.scope, state.keep, state.effects, state.cut))
+        token = enter(State(fresh_level(), state.scope, state.watch, state.effects, state.cut))
     try:
         found = sweep([(node, seed)], free=not (retain_graph or create_graph), tape=create_graph)
         published = []

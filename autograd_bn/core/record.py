@@ -1,0 +1,58 @@
+"""Keeping every value and cotangent of a run, for drawings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from autograd_bn.core.node import Node
+from autograd_bn.core.primitive import raw
+from autograd_bn.core.sweep import fitted
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.watch import Observer, observed
+
+
+class _Recorder(Observer):
+    """Puts the values and the cotangents into the nodes' extras."""
+
+    def recorded(self, node: Node, operands: Sequence[Any], out: Any, rule: Node | None) -> None:
+        node.extras().value = out
+        for parent, value in zip(node.parents, operands, strict=True):
+            if type(parent) is Node and parent.primitive is None:
+                parent.extras().value = value
+
+    def pulled(self, node: Node, g: Any, gradients: Sequence[Any]) -> None:
+        """The whole cotangent of the result, and of each edge as it leaves the rule."""
+        extra = node.extras()
+        if g is not None and g.shape != node.shape:
+            g = raw.broadcast_to(g, shape=node.shape)
+        if not extra.retain:
+            extra.gradient = g if g is None or isinstance(g, Tensor) else Tensor(g)
+        kept = []
+        for parent, c in zip(node.parents, gradients, strict=True):
+            if c is not None and type(parent) is Node:
+                c = raw.broadcast_to(fitted(c, parent, node), shape=parent.shape)
+            kept.append(c if type(parent) is Node else None)
+        extra.cotangents = kept
+
+
+@contextmanager
+def record() -> Iterator[None]:
+    """Keep every value of the forward pass and the cotangent of every edge of the backward pass.
+
+    Plain runs keep only what the rules need. Inside this block each operation keeps its result and each edge the
+    gradient that flows along it, so that a drawing can show them.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    >>> with ab.record():
+    ...     y = (x * 3.0).sum()
+    ...     y.backward()
+    >>> ab.graph(y).nodes[1].cotangents[0]
+    array([3., 3.])
+    """
+    with observed(_Recorder()):
+        yield
