@@ -34,7 +34,7 @@ from autograd_bn.ops.exponential import cos, exp, log, relu, sigmoid, sin, sqrt,
 from autograd_bn.ops.linalg import matmul
 from autograd_bn.ops.reduction import max, mean, min, sum
 from autograd_bn.ops.shape import astype, broadcast_to, concat, expand_dims, flatten, matrix_transpose, permute_dims, reshape, squeeze, stack
-from autograd_bn.transforms import grad, jvp, value_and_grad, vjp, vmap
+from autograd_bn.transforms import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
 if TYPE_CHECKING:
     from autograd_bn import data, drawing, nn, optim, train
@@ -119,8 +119,11 @@ __all__ = [
     "graph",
     "greater",
     "greater_equal",
+    "hessian",
+    "hvp",
     "is_grad_enabled",
     "isfinite",
+    "jacobian",
     "jvp",
     "less",
     "less_equal",
@@ -157,6 +160,7 @@ __all__ = [
     "sqrt",
     "squeeze",
     "stack",
+    "stop_gradient",
     "subtract",
     "sum",
     "tanh",
