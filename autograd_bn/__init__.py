@@ -13,6 +13,7 @@ from autograd_bn import ops as ops
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.effects import assign
 from autograd_bn.core.errors import (
+    AnomalyError,
     AutogradError,
     ConversionError,
     DrawingError,
@@ -38,6 +39,7 @@ from autograd_bn.transforms import grad, hessian, hvp, jacobian, jvp, stop_gradi
 
 if TYPE_CHECKING:
     from autograd_bn import data, drawing, nn, optim, train
+    from autograd_bn.core.anomaly import anomaly_mode
     from autograd_bn.core.graph import Graph, GraphNode, graph
     from autograd_bn.drawing import draw
     from autograd_bn.nn.functional import batch_norm
@@ -53,6 +55,7 @@ power = pow
 _LATER = {
     "Graph": "autograd_bn.core.graph",
     "GraphNode": "autograd_bn.core.graph",
+    "anomaly_mode": "autograd_bn.core.anomaly",
     "batch_norm": "autograd_bn.nn.functional",
     "draw": "autograd_bn.drawing",
     "graph": "autograd_bn.core.graph",
@@ -76,6 +79,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "AnomalyError",
     "AutogradError",
     "ConversionError",
     "DrawingError",
@@ -94,6 +98,7 @@ __all__ = [
     "add",
     "amax",
     "amin",
+    "anomaly_mode",
     "arange",
     "asarray",
     "assign",

@@ -131,7 +131,8 @@ def make({", ".join(f"partial{i}" for i in count)}):
     return vjp, ({"".join(f"lambda g, {', '.join(names)}, out: {product}, " for product in products)})
 """
     space: dict[str, Any] = {"Node": Node}
-    exec(source, space)  # noqa: S102 - the source is made of the names above
+    # Named as a file of the engine, so that an operation in a rule is not taken for the user's.
+    exec(compile(source, __file__ + ":rule", "exec"), space)  # noqa: S102 - the source is made of the names above
     make: Callable[..., Any] = space["make"]
     return make
 

@@ -31,6 +31,10 @@ class RuleError(AutogradError, RuntimeError):
     """A primitive's rule returned the wrong number of cotangents, or a wrong shape."""
 
 
+class AnomalyError(AutogradError, FloatingPointError):
+    """Inside ``anomaly_mode()``: the first NaN or infinity, with the operation that made it."""
+
+
 class OperationError(AutogradError, ValueError):
     """An operation that was called with arguments it cannot take."""
 

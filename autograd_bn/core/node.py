@@ -19,9 +19,9 @@ NO_STATIC: Mapping[str, Any] = {}
 
 
 class Extra:
-    """What only some nodes have: a name, a gradient, hooks, and what ``record()`` keeps."""
+    """What only some nodes have: a name, a gradient, hooks, what ``record()`` keeps, and ``anomaly_mode()``'s checksums of what is saved."""
 
-    __slots__ = ("cotangents", "gradient", "hooks", "name", "retain", "value")
+    __slots__ = ("checksums", "cotangents", "gradient", "hooks", "name", "retain", "value")
 
     def __init__(self, name: str | None = None, value: Any = None) -> None:
         self.name = name
@@ -30,6 +30,7 @@ class Extra:
         self.retain = False
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
         self.cotangents: list[Any] | None = None
+        self.checksums: list[int | None] = []
 
 
 class Node:
