@@ -28,12 +28,33 @@ from autograd_bn.core.record import record
 from autograd_bn.core.state import enable_grad, is_grad_enabled, no_effects, no_grad, scope
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.core.tree import register_container
-from autograd_bn.ops.arithmetic import abs, add, divide, maximum, minimum, multiply, negative, pow, sign, subtract, where
-from autograd_bn.ops.comparison import equal, greater, greater_equal, isfinite, less, less_equal, logical_not, not_equal
+from autograd_bn.ops.arithmetic import abs, add, divide, hypot, maximum, minimum, multiply, negative, positive, pow, reciprocal, sign, square, subtract, where
+from autograd_bn.ops.circular import acos, acosh, asin, asinh, atan, atan2, atanh, cosh, sinh, tan
+from autograd_bn.ops.comparison import (
+    bitwise_and,
+    bitwise_invert,
+    bitwise_or,
+    bitwise_xor,
+    equal,
+    greater,
+    greater_equal,
+    isfinite,
+    isinf,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    not_equal,
+)
 from autograd_bn.ops.creation import arange, eye, full, linspace, ones, ones_like, zeros, zeros_like
-from autograd_bn.ops.exponential import cos, exp, log, relu, sigmoid, sin, sqrt, tanh
+from autograd_bn.ops.error_function import erf
+from autograd_bn.ops.exponential import cos, exp, expm1, log, log1p, log2, log10, logaddexp, relu, sigmoid, sin, softplus, sqrt, tanh
 from autograd_bn.ops.linalg import matmul
 from autograd_bn.ops.reduction import max, mean, min, sum
+from autograd_bn.ops.rounding import ceil, clip, floor, floor_divide, remainder, round, trunc
 from autograd_bn.ops.shape import astype, broadcast_to, concat, expand_dims, flatten, matrix_transpose, permute_dims, reshape, squeeze, stack
 from autograd_bn.transforms import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
@@ -49,7 +70,17 @@ __version__ = "0.1.0"
 absolute = abs
 amax = max
 amin = min
+arccos = acos
+arccosh = acosh
+arcsin = asin
+arcsinh = asinh
+arctan = atan
+arctan2 = atan2
+arctanh = atanh
+bitwise_not = bitwise_invert
 concatenate = concat
+invert = bitwise_invert
+mod = remainder
 power = pow
 
 _LATER = {
@@ -95,30 +126,56 @@ __all__ = [
     "__version__",
     "abs",
     "absolute",
+    "acos",
+    "acosh",
     "add",
     "amax",
     "amin",
     "anomaly_mode",
     "arange",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
     "asarray",
+    "asin",
+    "asinh",
     "assign",
     "astype",
+    "atan",
+    "atan2",
+    "atanh",
     "batch_norm",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "broadcast_to",
+    "ceil",
+    "clip",
     "composite",
     "concat",
     "concatenate",
     "cos",
+    "cosh",
     "data",
     "divide",
     "draw",
     "drawing",
     "enable_grad",
     "equal",
+    "erf",
     "exp",
     "expand_dims",
+    "expm1",
     "eye",
     "flatten",
+    "floor",
+    "floor_divide",
     "full",
     "grad",
     "graph",
@@ -126,15 +183,26 @@ __all__ = [
     "greater_equal",
     "hessian",
     "hvp",
+    "hypot",
+    "invert",
     "is_grad_enabled",
     "isfinite",
+    "isinf",
+    "isnan",
     "jacobian",
     "jvp",
     "less",
     "less_equal",
     "linspace",
     "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logical_and",
     "logical_not",
+    "logical_or",
+    "logical_xor",
     "matmul",
     "matrix_transpose",
     "max",
@@ -142,6 +210,7 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mod",
     "multiply",
     "negative",
     "nn",
@@ -152,25 +221,34 @@ __all__ = [
     "ones_like",
     "optim",
     "permute_dims",
+    "positive",
     "pow",
     "power",
+    "reciprocal",
     "record",
     "register_container",
     "relu",
+    "remainder",
     "reshape",
+    "round",
     "scope",
     "sigmoid",
     "sign",
     "sin",
+    "sinh",
+    "softplus",
     "sqrt",
+    "square",
     "squeeze",
     "stack",
     "stop_gradient",
     "subtract",
     "sum",
+    "tan",
     "tanh",
     "tensor",
     "train",
+    "trunc",
     "value_and_grad",
     "vjp",
     "vmap",

@@ -33,7 +33,9 @@ def test_a_wheel_holds_every_module_and_nothing_else(wheel: list[str]) -> None:
 
 
 def test_importing_the_package_leaves_heavy_packages_alone() -> None:
-    code = "import sys, autograd_bn; print([m for m in ('graphviz', 'pygraphviz', 'matplotlib', 'tqdm', 'hypothesis', 'torch', 'argparse') if m in sys.modules])"
+    code = (
+        "import sys, autograd_bn; print([m for m in ('graphviz', 'pygraphviz', 'matplotlib', 'tqdm', 'hypothesis', 'torch', 'argparse') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
 
 

@@ -28,6 +28,7 @@ def elementwise(
     label: Any = None,
     code: str | None = None,
     domain: Domain | tuple[Domain, ...] = REAL,
+    example: Callable[..., Any] | None = None,
 ) -> Primitive:
     """A function applied element by element to broadcast operands.
 
@@ -69,6 +70,7 @@ def elementwise(
         pointwise=True,
         code=code,
         domains=domains,
+        example=example,
     )
     serve_ufunc(ufunc, primitive)
     return primitive
@@ -248,6 +250,66 @@ def reduction(
 
     needs = frozenset({"x": 0, "out": -1}[w] for w in wanted if w != "axis")
     primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batch, abstract=abstract, label=label, needs=(needs,), domains=(domain,), example=example)
+    return primitive
+
+
+def discrete(
+    name: str,
+    forward: Callable[..., Any],
+    *,
+    batch: Callable[..., Any],
+    shape: Callable[..., tuple[int, ...]],
+    label: Any = None,
+    example: Callable[..., Any] | None = None,
+) -> Primitive:
+    """A function to integers, booleans or steps, through which no gradient flows.
+
+    ``batch(x, **static)`` maps over axis 0; ``shape(x, **static)`` is the result's shape.
+    """
+
+    def abstract(operands: Sequence[Abstract], static: Static) -> Abstract:
+        (x,) = operands
+        small = np.ones((1,) * len(x.shape), x.dtype)
+        return Abstract(shape(x, **static), np.asarray(forward(small, **static)).dtype)
+
+    def batched(operands: Sequence[Any], flags: Sequence[bool], static: Static) -> Any:
+        return batch(operands[0], **static)
+
+    return Primitive(name, forward, batch=batched, abstract=abstract, label=label, example=example)
+
+
+def gathering(
+    name: str,
+    forward: Callable[..., Any],
+    *,
+    transpose: Callable[..., Any],
+    batch: Callable[..., Any],
+    label: Any = None,
+    example: Callable[..., Any] | None = None,
+) -> Primitive:
+    """A map that is linear in its first operand, at the places that its second operand, of integers, names.
+
+    ``transpose(g, x, places, **static)`` maps a cotangent back; of ``x`` only shape and dtype may be read.
+    ``batch(x, places, **static)`` maps over axis 0 of both.
+    """
+
+    def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Static) -> Sequence[Any]:
+        return (transpose(g, parents[0], saved[1], **static), None)
+
+    def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Static) -> Any:
+        return None if tangents[0] is None else primitive(tangents[0], operands[1], **static)
+
+    def abstract(operands: Sequence[Abstract], static: Static) -> Abstract:
+        out = forward(*(np.broadcast_to(np.zeros((), x.dtype), x.shape) for x in operands), **static)
+        return Abstract(out.shape, out.dtype)
+
+    def batched(operands: Sequence[Any], flags: Sequence[bool], static: Static) -> Any:
+        size = next(x.shape[0] for x, b in zip(operands, flags, strict=True) if b)
+        spread = [x if b else raw.broadcast_to(x, shape=(size, *x.shape)) for x, b in zip(operands, flags, strict=True)]
+        return batch(*spread, **static)
+
+    needs = (frozenset({1}), frozenset[int]())
+    primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, needs=needs, example=example)
     return primitive
 
 

@@ -15,7 +15,14 @@ from autograd_bn.core.primitive import Abstract, Primitive, broadcast_shapes, ra
 Subscripts = tuple[str, str, str]
 
 
-def contraction(name: str, forward: Callable[..., Any], subscripts: Callable[..., Subscripts], *, label: Any = None) -> Primitive:
+def _matrices(rng: Any) -> Any:
+    pairs = [((2, 3), (3, 4)), ((3,), (3, 2)), ((2, 3), (3,)), ((3,), (3,)), ((2, 1, 2, 3), (4, 3, 2))]
+    return [((rng.standard_normal(a), rng.standard_normal(b)), {}) for a, b in pairs]
+
+
+def contraction(
+    name: str, forward: Callable[..., Any], subscripts: Callable[..., Subscripts], *, label: Any = None, example: Callable[..., Any] = _matrices
+) -> Primitive:
     """A product of two operands, summed over some axes.
 
     ``subscripts(shape_x, shape_y, **static)`` names the axes of both operands and of the result, one letter an
@@ -66,10 +73,7 @@ def contraction(name: str, forward: Callable[..., Any], subscripts: Callable[...
         label=label,
         needs=(frozenset({1}), frozenset({0})),
         broadcasts=True,
-        example=lambda rng: [
-            ((rng.standard_normal(a), rng.standard_normal(b)), {})
-            for a, b in [((2, 3), (3, 4)), ((3,), (3, 2)), ((2, 3), (3,)), ((3,), (3,)), ((2, 1, 2, 3), (4, 3, 2))]
-        ],
+        example=example,
     )
     return primitive
 

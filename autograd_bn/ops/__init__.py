@@ -10,9 +10,9 @@ from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import DtypeError
 from autograd_bn.core.methods import Methods
 from autograd_bn.core.operators import binary_operator, reflected_operator
-from autograd_bn.core.primitive import registry
+from autograd_bn.core.primitive import Primitive, registry
 from autograd_bn.core.tensor import Tensor
-from autograd_bn.ops import arithmetic, comparison, creation, exponential, indexing, linalg, reduction, shape
+from autograd_bn.ops import arithmetic, circular, comparison, creation, error_function, exponential, indexing, linalg, reduction, rounding, shape
 from autograd_bn.ops.reduction import Axis
 
 OPERATORS = {
@@ -21,6 +21,11 @@ OPERATORS = {
     "mul": "mul",
     "truediv": "div",
     "pow": "pow",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
     "matmul": "matmul",
     "eq": "equal",
     "ne": "not_equal",
@@ -48,6 +53,10 @@ METHODS = {
     "cos": exponential.cos,
     "tanh": exponential.tanh,
     "abs": arithmetic.abs,
+    "clip": rounding.clip,
+    "round": rounding.round,
+    "__pos__": arithmetic.positive,
+    "__invert__": comparison.bitwise_invert,
     "__neg__": arithmetic.negative,
     "__abs__": arithmetic.abs,
     "__getitem__": indexing.getitem,
@@ -68,6 +77,13 @@ def method(function: Any) -> Any:
     return reduced
 
 
+def _reflected(primitive: Primitive) -> Any:
+    """The method for ``number ∘ tensor``, recorded where there is a derivative."""
+    if primitive.differentiable:
+        return reflected_operator(primitive)
+    return lambda self, other: NotImplemented if other is None or type(other) is str else apply(primitive, (other, self))
+
+
 def _transpose(self: Tensor) -> Tensor:
     """All axes in reverse order."""
     return shape.permute_dims(self, tuple(range(self.ndim))[::-1])
@@ -76,11 +92,17 @@ def _transpose(self: Tensor) -> Tensor:
 for _name, _primitive in OPERATORS.items():
     setattr(Methods, f"__{_name}__", binary_operator(registry[_primitive]))
     if _name not in ("eq", "ne", "lt", "le", "gt", "ge"):
-        setattr(Methods, f"__r{_name}__", reflected_operator(registry[_primitive]))
+        setattr(Methods, f"__r{_name}__", _reflected(registry[_primitive]))
 for _name, _function in METHODS.items():
     setattr(Methods, _name, method(_function))
 for _name, _function in {"T": _transpose, "mT": shape.matrix_transpose}.items():
     setattr(Methods, _name, property(_function))
+
+
+def _clip(x: Any, a_min: Any = None, a_max: Any = None, **bounds: Any) -> Tensor:
+    """NumPy's two spellings of the bounds."""
+    return rounding.clip(x, **{"min": a_min, "max": a_max, **bounds})
+
 
 _BY_NUMPY_NAME: dict[str, Any] = {
     "sum": reduction.sum,
@@ -97,6 +119,9 @@ _BY_NUMPY_NAME: dict[str, Any] = {
     "expand_dims": lambda x, axis: shape.expand_dims(x, axis=axis),
     "broadcast_to": shape.broadcast_to,
     "transpose": lambda x, axes=None: _transpose(x) if axes is None else shape.permute_dims(x, axes),
+    "clip": _clip,
+    "round": rounding.round,
+    "around": rounding.round,
     "zeros_like": creation.zeros_like,
     "ones_like": creation.ones_like,
     "shape": lambda x: x.shape,
@@ -123,4 +148,4 @@ def _array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], 
 
 Tensor.__array_function__ = _array_function  # type: ignore[attr-defined]
 
-__all__ = ["METHODS", "OPERATORS", "apply", "comparison", "linalg"]
+__all__ = ["METHODS", "OPERATORS", "apply", "circular", "comparison", "error_function", "linalg"]

@@ -242,3 +242,80 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
     tensor([1., 0.])
     """
     return apply(_where, (condition, x1, x2))
+
+
+square = unary(
+    "square",
+    np.square,
+    lambda g, x: g * 2 * x,
+    """The square of each element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.square(ab.tensor([1.0, -3.0]))
+    tensor([1., 9.])
+    """,
+    label="**2",
+    code="x * x",
+)
+
+reciprocal = unary(
+    "reciprocal",
+    lambda x: np.true_divide(1, x),
+    lambda g, out: -g * out * out,
+    """1/x of each element; dividing by zero gives inf, as in NumPy, and integers give floats.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.reciprocal(ab.tensor([2.0, 4.0]))
+    tensor([0.5 , 0.25])
+    """,
+    label="1/x",
+    code="1 / x",
+    domain=NONZERO,
+)
+
+serve_ufunc(np.reciprocal, reciprocal.primitive)
+
+positive = unary(
+    "positive",
+    np.positive,
+    1,
+    """Each element as it is, as ``+x``.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.positive(ab.tensor([1.0, -2.0]))
+    tensor([ 1., -2.])
+    """,
+    label="+x",
+    code="x",
+)
+
+
+def _direction(x: Any, out: Any) -> Any:
+    """X over its norm, and 0 where that is 0."""
+    nought = raw.equal(out, 0)
+    return raw.where(nought, 0.0, x / raw.where(nought, 1.0, out))
+
+
+hypot = binary(
+    "hypot",
+    np.hypot,
+    lambda x, out: _direction(x, out),
+    lambda y, out: _direction(y, out),
+    """√(x² + y²) of two elements, which does not overflow. The derivatives at (0, 0) are taken as 0.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.hypot(ab.tensor([3.0, 5.0]), ab.tensor([4.0, 12.0]))
+    tensor([ 5., 13.])
+    """,
+    label="√(x²+y²)",
+    code="hypot(x, y)",
+    domain=(POSITIVE, ANY),
+)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from autograd_bn.core.constructors import unary
+from autograd_bn.core.constructors import binary, composite, unary
 from autograd_bn.core.primitive import POSITIVE, Domain, raw
+from autograd_bn.core.tensor import Tensor
+
+_LN2 = math.log(2)
+_LN10 = math.log(10)
 
 exp = unary(
     "exp",
@@ -148,3 +153,102 @@ relu = unary(
     code="max(x, 0)",
     domain=Domain(-2.0, 2.0, avoid=(0.0,)),
 )
+
+log1p = unary(
+    "log1p",
+    np.log1p,
+    lambda g, x: g / (1 + x),
+    """log(1 + x) of each element, accurate for small ones; −inf at −1 and NaN below.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.log1p(ab.tensor([0.0, 1e-09]))
+    tensor([0.00000000e+00, 9.99999999e-10])
+    """,
+    code="log1p(x)",
+    domain=Domain(-0.8, 2.0),
+)
+
+expm1 = unary(
+    "expm1",
+    np.expm1,
+    lambda out: out + 1,
+    """eˣ − 1 of each element, accurate for small ones.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.expm1(ab.tensor([0.0, 1e-09]))
+    tensor([0.e+00, 1.e-09])
+    """,
+    code="expm1(x)",
+)
+
+log2 = unary(
+    "log2",
+    np.log2,
+    lambda g, x: g / (x * _LN2),
+    """The binary logarithm of each element; −inf at 0 and NaN below, as in NumPy.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.log2(ab.tensor([1.0, 8.0]))
+    tensor([0., 3.])
+    """,
+    code="log2(x)",
+    domain=POSITIVE,
+)
+
+log10 = unary(
+    "log10",
+    np.log10,
+    lambda g, x: g / (x * _LN10),
+    """The decimal logarithm of each element; −inf at 0 and NaN below, as in NumPy.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.log10(ab.tensor([1.0, 1000.0]))
+    tensor([0., 3.])
+    """,
+    code="log10(x)",
+    domain=POSITIVE,
+)
+
+
+def _softened(x: Any, out: Any) -> Any:
+    """E to the power of x − out, and 0 where both are −inf."""
+    return raw.exp(x - raw.where(raw.equal(out, -np.inf), 0, out))
+
+
+logaddexp = binary(
+    "logaddexp",
+    np.logaddexp,
+    lambda x, out: _softened(x, out),
+    lambda y, out: _softened(y, out),
+    """log(eˣ + eʸ) of two elements, which does not overflow. Where both are −inf, so is the result, and no gradient flows.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.logaddexp(ab.tensor([0.0, 1000.0]), 1000.0)
+    tensor([1000.        , 1000.69314718])
+    """,
+    label="log(eˣ+eʸ)",
+    code="logaddexp(x, y)",
+)
+
+
+@composite
+def softplus(x: Any, /) -> Tensor:
+    """log(1 + eˣ) of each element: a smooth relu, which neither overflows nor loses small results.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.softplus(ab.tensor([-1000.0, 0.0, 1000.0]))
+    tensor([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
+    """
+    return logaddexp(x, 0.0)

@@ -1,0 +1,146 @@
+"""Elementwise functions against PyTorch, and where they are delicate: far out, at kinks, at poles."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from tests.ops.torch_oracle import assert_same, torch_module
+from tests.oracles import assert_close, value
+
+UNARY = {
+    "log1p": (-0.9, 3),
+    "expm1": (-3, 3),
+    "log2": (0.1, 3),
+    "log10": (0.1, 3),
+    "square": (-3, 3),
+    "reciprocal": (0.2, 3),
+    "tan": (-1.3, 1.3),
+    "asin": (-0.9, 0.9),
+    "acos": (-0.9, 0.9),
+    "atan": (-3, 3),
+    "sinh": (-3, 3),
+    "cosh": (-3, 3),
+    "asinh": (-3, 3),
+    "acosh": (1.1, 3),
+    "atanh": (-0.9, 0.9),
+    "erf": (-3, 3),
+    "positive": (-3, 3),
+}
+BINARY = ["atan2", "hypot", "logaddexp", "remainder"]
+SHAPES = [((), ()), ((3, 1), (2,)), ((0, 2), (2,)), ((2, 3), ())]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", UNARY)
+def test_functions_of_one_operand_are_those_of_pytorch(name: str, dtype: str) -> None:
+    torch = torch_module()
+    x = np.random.default_rng(1).uniform(*UNARY[name], (3, 4)).astype(dtype)
+    assert_same(getattr(ab, name), getattr(torch, name), [x], 1e-11 if dtype == "float64" else 2e-5)
+
+
+@pytest.mark.parametrize("shapes", SHAPES)
+@pytest.mark.parametrize("name", BINARY)
+def test_functions_of_two_operands_are_those_of_pytorch(name: str, shapes: Any) -> None:
+    torch = torch_module()
+    rng = np.random.default_rng(2)
+    x, y = (np.asarray(rng.standard_normal(s) * 3) for s in shapes)
+    assert_same(getattr(ab, name), getattr(torch, name), [x, y], 1e-11)
+
+
+@pytest.mark.parametrize("name", ["floor", "ceil", "trunc", "round", "sign"])
+def test_steps_have_values_and_no_derivative(name: str) -> None:
+    x = np.array([-2.5, -1.5, -0.2, 0.0, 0.5, 1.5, 2.7])
+    leaf = ab.tensor(x, requires_grad=True)
+    out = getattr(ab, name)(leaf)
+    assert np.array_equal(value(out), getattr(np, name)(x)) and not out.requires_grad
+    with pytest.raises(ab.GradientError, match=name):
+        out.sum().backward()
+
+
+def test_python_operators_follow_pythons_conventions() -> None:
+    x = ab.tensor([-7.0, 7.0, 7.5], requires_grad=True)
+    assert (x % -2.0).tolist() == [-7 % -2, 7 % -2, 7.5 % -2]
+    assert (x // 2).tolist() == [-7 // 2, 7 // 2, 7.5 // 2]
+    assert (20 // x).tolist() == [20 // -7, 20 // 7, 20 // 7.5] and not (20 // x).requires_grad
+    (20.0 % x).sum().backward()
+    assert_close(x.grad, [-(20 // -7.0), -(20 // 7.0), -(20 // 7.5)])
+    mask = (x > 0) & (x < 7.2) | ~(x > 0) ^ True
+    assert mask.tolist() == [False, True, True]
+    assert (ab.asarray([6, 5]) & 3).tolist() == [2, 1] and (3 | ab.asarray([4])).tolist() == [7]
+    assert (+x).tolist() == x.tolist()
+    with pytest.raises(ab.DtypeError, match="bitwise_and"):
+        _ = x & 1
+
+
+def test_erf_is_that_of_the_c_library_within_five_units() -> None:
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.uniform(-6.5, 6.5, 20000), rng.uniform(-0.5, 0.5, 5000), [0.46875, -0.46875, 4.0, 1e-300, 0.0]])
+    expected = np.array([math.erf(v) for v in x])
+    assert np.max(np.abs(value(ab.erf(x)) - expected) / np.spacing(np.abs(expected))) <= 5
+    assert value(ab.erf(np.array([np.inf, -np.inf, -0.0, np.nan]))).tolist()[:2] == [1.0, -1.0]
+    assert np.signbit(value(ab.erf(np.array(-0.0)))) and np.isnan(value(ab.erf(np.nan)))
+    assert_close(ab.erf(x.astype("float32")), expected, 1e-7)
+    with pytest.raises(ab.DtypeError, match="real"):
+        ab.erf(np.array([1j]))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_softplus_and_logaddexp_are_stable_far_out(dtype: str) -> None:
+    x = ab.tensor(np.array([-1000.0, -50.0, 0.0, 50.0, 1000.0], dtype), requires_grad=True)
+    y = ab.softplus(x)
+    assert_close(y, [0.0, math.exp(-50), math.log(2), 50.0, 1000.0], 1e-6)
+    assert y.dtype == x.dtype and value(y)[1] > 0
+    y.sum().backward()
+    assert_close(x.grad, [0.0, math.exp(-50), 0.5, 1.0, 1.0], 1e-6)
+    assert_close(ab.vmap(ab.grad(ab.grad(ab.softplus)))(x.detach()), [0.0, math.exp(-50), 0.25, math.exp(-50), 0.0], 1e-6)
+
+
+def test_logaddexp_of_two_empty_probabilities_has_no_gradient_and_no_nan() -> None:
+    x, y = ab.tensor([-np.inf, -np.inf], requires_grad=True), ab.tensor([-np.inf, 0.0], requires_grad=True)
+    out = ab.logaddexp(x, y)
+    out.sum().backward()
+    assert out.tolist() == [-np.inf, 0.0] and x.grad.tolist() == [0.0, 0.0] and y.grad.tolist() == [0.0, 1.0]
+
+
+def test_hypot_has_derivative_nought_at_the_origin_at_every_order() -> None:
+    gradient = ab.grad(ab.hypot, argnums=(0, 1))
+    assert [g.item() for g in gradient(0.0, 0.0)] == [0.0, 0.0]
+    assert ab.grad(lambda x: gradient(x, 0.0)[0])(0.0).item() == 0.0
+    assert ab.hypot(3e200, ab.tensor(4e200)).item() == pytest.approx(5e200)
+
+
+def test_clip_gives_the_gradient_to_whoever_gave_the_value() -> None:
+    torch = torch_module()
+    x = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    assert_same(lambda t: ab.clip(t, -1.0, 1.0), lambda t: torch.clamp(t, -1.0, 1.0), [x])
+    assert_same(lambda t: ab.clip(t, min=-1.0), lambda t: torch.clamp(t, min=-1.0), [x])
+    assert_same(lambda t: ab.clip(t, max=0.5), lambda t: torch.clamp(t, max=0.5), [x.astype("float32")])
+    rng = np.random.default_rng(4)
+    assert_same(ab.clip, torch.clamp, [rng.standard_normal((3, 4)), -rng.random(4), rng.random((3, 1))])
+
+
+def test_clip_with_crossed_bounds_counts_the_upper_one_and_shares_no_gradient_twice() -> None:
+    x, low, high = (ab.tensor(v, requires_grad=True) for v in ([-3.0, 0.0, 3.0], [1.0] * 3, [-1.0] * 3))
+    out = ab.clip(x, low, high)
+    assert out.tolist() == [-1.0] * 3
+    out.sum().backward()
+    assert (value(x.grad).tolist(), value(low.grad).tolist(), value(high.grad).tolist()) == ([0.0] * 3, [0.0] * 3, [1.0] * 3)
+
+
+def test_clip_of_integers_stays_of_integers() -> None:
+    assert ab.clip(ab.arange(5), min=1).dtype == np.dtype(int)
+    assert ab.clip(ab.arange(5), 1, 3).tolist() == [1, 1, 2, 3, 3]
+
+
+def test_numpys_own_functions_are_recorded() -> None:
+    x = ab.tensor([0.2, 0.8], requires_grad=True)
+    for use in (np.arcsin, np.log1p, np.square, np.reciprocal, lambda t: np.arctan2(t, 2.0), lambda t: np.clip(t, 0.5, None), lambda t: np.clip(t, max=0.5)):
+        out = use(x)
+        assert isinstance(out, ab.Tensor) and out.requires_grad
+        assert_close(out, use(x.detach().numpy()), 1e-12)
+    assert np.isnan(x).tolist() == [False, False] and np.round(x).tolist() == [0.0, 1.0]
