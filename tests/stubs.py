@@ -9,7 +9,7 @@ import inspect
 from pathlib import Path
 
 import autograd_bn
-from autograd_bn.ops import METHODS, OPERATORS, method
+from autograd_bn.ops import METHODS, OPERATORS, SYMBOLS, method
 
 PATH = Path(autograd_bn.__file__).parent / "core" / "methods.pyi"
 
@@ -36,11 +36,11 @@ def text() -> str:
     """What the file must hold."""
     lines = [HEAD]
     for name in OPERATORS:
-        comparison = name in ("eq", "ne", "lt", "le", "gt", "ge")
         ignore = "  # type: ignore[override]" if name in ("eq", "ne") else ""
         lines.append(f"    def __{name}__(self, other: Any) -> Tensor: ...{ignore}\n")
-        if not comparison:
+        if name in SYMBOLS:
             lines.append(f"    def __r{name}__(self, other: Any) -> Tensor: ...\n")
+            lines.append(f"    def __i{name}__(self, other: Any) -> Tensor: ...\n")
     for name, function in METHODS.items():
         lines.append(f"    def {name}{_signature(method(function))}: ...\n")
     return "".join(lines)
@@ -55,7 +55,8 @@ def _signature(function: object) -> str:
         star = "*" if p.kind is p.VAR_POSITIONAL else ""
         annotation = str(p.annotation).replace("Axis", "Axis")
         words.append(f"{star}{p.name}: {annotation}" + ("" if p.default is p.empty else f" = {p.default!r}"))
-    return f"({', '.join(words)}) -> Tensor"
+    returned = inspect.signature(function).return_annotation  # type: ignore[arg-type]
+    return f"({', '.join(words)}) -> {'Tensor' if returned in ('Any', inspect.Signature.empty) else returned}"
 
 
 if __name__ == "__main__":

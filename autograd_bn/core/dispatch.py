@@ -16,6 +16,7 @@ from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant,
 from autograd_bn.core.primitive import Primitive, abstract_of
 from autograd_bn.core.state import NESTED, State, current, user_line
 from autograd_bn.core.tensor import Tensor, is_foreign
+from autograd_bn.core.views import track
 
 _getframe = sys._getframe
 _new = object.__new__
@@ -58,8 +59,12 @@ def apply(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, An
     except Exception as error:
         raise explained(primitive, values, static, error) from error
     if not mask or not primitive.differentiable or out.dtype.kind not in "fc":
-        return Tensor(out, unrecorded(primitive, parents, mask, out))
-    return _record(primitive, values, parents, mask, out, static, level, state)
+        result = Tensor(out, unrecorded(primitive, parents, mask, out))
+    else:
+        result = _record(primitive, values, parents, mask, out, static, level, state)
+    if primitive.aliases and type(operands[0]) is Tensor:
+        track(result, operands[0], primitive, static)
+    return result
 
 
 def _record(primitive: Primitive, values: list[Any], parents: list[Any], mask: int, out: Any, static: Mapping[str, Any], level: int, state: State) -> Tensor:
@@ -144,9 +149,11 @@ def _general(primitive: Primitive, operands: Sequence[Any], static: Mapping[str,
         stripped.append(x)
         parents.append(node)
     out = _evaluate(primitive, stripped, parents, static, state)
-    if isinstance(out, Tensor):
-        return out
-    return Tensor(out, unrecorded(primitive, parents, cut or any(type(p) is Node for p in parents), out))
+    if not isinstance(out, Tensor):
+        out = Tensor(out, unrecorded(primitive, parents, cut or any(type(p) is Node for p in parents), out))
+    if primitive.aliases and type(operands[0]) is Tensor:
+        track(out, operands[0], primitive, static)
+    return out
 
 
 def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[Any], static: Mapping[str, Any], state: State) -> Any:

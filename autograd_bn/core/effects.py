@@ -12,6 +12,7 @@ from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.node import Batch
 from autograd_bn.core.state import current
 from autograd_bn.core.tensor import Tensor, is_foreign
+from autograd_bn.core.views import origin, replay
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -49,6 +50,8 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
     if not target.is_leaf or isinstance(target.value, Tensor) or target.node.level > 0 or target.node.__class__ is Batch:
         where = f"; it was made by {target.node.title} at {target.node.line}" if hasattr(target.node, "title") else ""
         raise MutationError(f"assign to a tensor that is no leaf would contradict its history{where}\n  at {caller_line(2)}")
+    if origin(target)[0] is not target:
+        raise MutationError(f"assign to a view of shape {target.shape}: write view[...] = value, which its base sees too\n  at {caller_line(2)}")
     old = target.value
     if new.shape != old.shape:
         raise ShapeError(f"assign: the target has shape {old.shape}, the value {new.shape}; they must be equal\n  at {caller_line(2)}")
@@ -57,6 +60,7 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
             raise DtypeError(f"assign: a value of dtype {new.dtype} does not fit a target of dtype {old.dtype}; convert it first\n  at {caller_line(2)}")
         new = new.astype(old.dtype)
     target.value = new
+    replay(target)
 
 
 def concrete(x: Any, what: Callable[[], str], line: Callable[[], Line]) -> Any:

@@ -16,6 +16,7 @@ from autograd_bn.core.node import CONSTANT, NO_STATIC, Constant, Node
 from autograd_bn.core.primitive import Primitive
 from autograd_bn.core.state import NESTED, current
 from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.views import track
 
 _getframe = sys._getframe
 _new = object.__new__
@@ -194,6 +195,8 @@ def run_unary(primitive: Primitive, x: Tensor, static: Mapping[str, Any], depth:
     result = _new(Tensor)
     result.value = out
     result.node = node
+    if primitive.aliases:
+        track(result, x, primitive, static)
     return result
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, MutationError, ShapeError
+from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, ShapeError
 from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.methods import Methods
 from autograd_bn.core.node import CONSTANT, NO_STATIC, Batch, Constant, Dual, Extra, Node
 from autograd_bn.core.primitive import Traced
-from autograd_bn.core.state import NESTED, current
+from autograd_bn.core.state import NESTED
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,10 +27,13 @@ class Tensor(Methods, Traced):
     a tensor of the level below) and ``node`` its history; both are read-only by convention.
     """
 
-    __slots__ = ("__weakref__", "node", "value")
+    __slots__ = ("__weakref__", "base", "node", "path", "value", "views")
 
     value: Any
     node: Any
+    base: Tensor
+    path: Any
+    views: list[Any]
 
     def __init__(self, value: Any, node: Any = CONSTANT) -> None:
         self.value = value
@@ -274,37 +277,6 @@ class Tensor(Methods, Traced):
 
     def __hash__(self) -> int:
         return id(self)
-
-    def __setitem__(self, key: object, value: object) -> None:
-        raise MutationError(
-            f"item assignment on a tensor of shape {self.shape} is not recorded yet; build the result with ab.where, ab.concat or ab.stack instead"
-        )
-
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._updated("+=", self + other)
-
-    def __isub__(self, other: Any) -> Tensor:
-        return self._updated("-=", self - other)
-
-    def __imul__(self, other: Any) -> Tensor:
-        return self._updated("*=", self * other)
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._updated("/=", self / other)
-
-    def __ipow__(self, other: Any) -> Tensor:
-        return self._updated("**=", self**other)
-
-    def __imatmul__(self, other: Any) -> Tensor:
-        return self._updated("@=", self @ other)
-
-    def _updated(self, symbol: str, result: Tensor) -> Tensor:
-        if type(self.node) is Node and self.node.primitive is None and current().floor == 0:
-            raise MutationError(
-                f"{symbol} on a leaf of shape {self.shape} that requires a gradient would lose the leaf; "
-                "write y = x + … for a new tensor, or update a parameter with ab.assign(x, value)"
-            )
-        return result
 
     def __copy__(self) -> Tensor:
         return Tensor(self.value, self.node)

@@ -12,7 +12,7 @@ from autograd_bn.core.methods import Methods
 from autograd_bn.core.operators import binary_operator, reflected_operator
 from autograd_bn.core.primitive import Primitive, registry
 from autograd_bn.core.tensor import Tensor
-from autograd_bn.ops import arithmetic, circular, comparison, creation, error_function, exponential, indexing, linalg, reduction, rounding, shape
+from autograd_bn.ops import arithmetic, circular, comparison, creation, error_function, exponential, indexing, linalg, reduction, rounding, shape, writing
 from autograd_bn.ops.reduction import Axis
 
 OPERATORS = {
@@ -35,6 +35,9 @@ OPERATORS = {
     "ge": "greater_equal",
 }
 """Python's binary operators and their primitives."""
+
+SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "pow": "**", "matmul": "@", "floordiv": "//", "mod": "%", "and": "&", "or": "|", "xor": "^"}
+"""Those that have a reflected form and one in place."""
 
 METHODS = {
     "sum": reduction.sum,
@@ -60,6 +63,7 @@ METHODS = {
     "__neg__": arithmetic.negative,
     "__abs__": arithmetic.abs,
     "__getitem__": indexing.getitem,
+    "__setitem__": writing.setitem,
 }
 """Functions that are also methods."""
 
@@ -91,8 +95,9 @@ def _transpose(self: Tensor) -> Tensor:
 
 for _name, _primitive in OPERATORS.items():
     setattr(Methods, f"__{_name}__", binary_operator(registry[_primitive]))
-    if _name not in ("eq", "ne", "lt", "le", "gt", "ge"):
+    if _name in SYMBOLS:
         setattr(Methods, f"__r{_name}__", _reflected(registry[_primitive]))
+        setattr(Methods, f"__i{_name}__", writing.updating(getattr(Methods, f"__{_name}__"), f"{SYMBOLS[_name]}="))
 for _name, _function in METHODS.items():
     setattr(Methods, _name, method(_function))
 for _name, _function in {"T": _transpose, "mT": shape.matrix_transpose}.items():

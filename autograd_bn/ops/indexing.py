@@ -15,7 +15,8 @@ from autograd_bn.core.tensor import Tensor, plain
 _BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
 
 
-def _is_basic(index: Any) -> bool:
+def is_basic(index: Any) -> bool:
+    """Whether a key has only integers, slices, None and Ellipsis, so that NumPy gives a view."""
     if type(index) is tuple:
         return _BASIC.issuperset(map(type, index))
     return type(index) in _BASIC
@@ -23,7 +24,7 @@ def _is_basic(index: Any) -> bool:
 
 def _scatter_add(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     out = np.zeros(shape, g.dtype)
-    if _is_basic(index):
+    if is_basic(index):
         out[index] = g
     else:
         np.add.at(out, index, g)
@@ -87,14 +88,17 @@ def getitem(x: Tensor, key: Any) -> Tensor:
 
     Raises OperationError for a key that does not fit, naming the shape.
     """
-    if not _is_basic(key):
-        key = tuple(_plain_index(k) for k in key) if isinstance(key, tuple) else _plain_index(key)
+    if not is_basic(key):
+        key = plain_index(key)
     return run_unary(_getitem, x, {"index": key})
 
 
-def _plain_index(key: Any) -> Any:
+def plain_index(key: Any) -> Any:
+    """A key of plain numbers, slices and arrays of our own. Raises OperationError for what is no index."""
     if type(key) in _BASIC:
         return key
+    if isinstance(key, tuple):
+        return tuple(plain_index(k) for k in key)
     if isinstance(key, np.integer):
         return int(key)
     array = np.array(plain(key)) if isinstance(key, Tensor) else np.array(key)

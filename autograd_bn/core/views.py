@@ -1,0 +1,83 @@
+"""Which tensors share memory: a view knows its base and how it came from it, a base knows its views (weakly).
+
+A write replaces the base's value and replays its views, so an array that a rule has saved is never written into.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograd_bn.core.node import Constant
+from autograd_bn.core.state import State, current, enter, fresh_level, leave
+from autograd_bn.core.tensor import Tensor
+
+if TYPE_CHECKING:
+    from autograd_bn.core.primitive import Primitive
+
+Path = tuple[tuple["Primitive", Mapping[str, Any]], ...]
+"""The operations that lead from a base to its view."""
+
+
+def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[str, Any]) -> None:
+    """Remember that an operation's result shares memory with its operand, if it does."""
+    out, value = view.value, source.value
+    while type(out) is Tensor:
+        out = out.value
+    while type(value) is Tensor:
+        value = value.value
+    memory = out.base
+    if memory is None or (memory is not value and memory is not value.base):
+        return
+    base, path = origin(source)
+    view.base = base
+    view.path = (*path, (primitive, static))
+    try:
+        views = base.views
+    except AttributeError:
+        base.views = [weakref.ref(view)]
+        return
+    views.append(weakref.ref(view))
+    if len(views) >= 32 and not len(views) & (len(views) - 1):
+        views[:] = [reference for reference in views if reference() is not None]
+
+
+def origin(x: Tensor) -> tuple[Tensor, Path]:
+    """The tensor that owns the memory, and the way from it to ``x``."""
+    try:
+        return x.base, x.path
+    except AttributeError:
+        return x, ()
+
+
+def views_of(base: Tensor) -> Iterator[Tensor]:
+    """The living views of a base."""
+    for reference in list(getattr(base, "views", ())):
+        view = reference()
+        if view is not None:
+            yield view
+
+
+def along(path: Path, x: Any) -> Any:
+    """Follow a path from a value of the base's shape; of an array, the result is a view where the path's is."""
+    for primitive, static in path:
+        x = primitive.forward(x, **static) if type(x) is np.ndarray else primitive(x, **static)
+    return x
+
+
+def replay(base: Tensor) -> None:
+    """Bring the views of a base whose value was replaced up to date; what was cut from the graph stays cut."""
+    for view in views_of(base):
+        cut = type(view.node) is Constant and view.node.reason is not None
+        state = current()
+        token = enter(State(fresh_level() if cut else 0, state.scope, effects=state.effects, cut=state.cut))
+        try:
+            fresh = along(view.path, base)
+        finally:
+            leave(token)
+        view.value = fresh.value
+        if not cut:
+            view.node = fresh.node

@@ -1,0 +1,252 @@
+"""Writes in place: right values and gradients, through views, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import autograd_bn as ab
+from autograd_bn.core.errors import DtypeError, MutationError, OperationError, ShapeError
+from tests.oracles import assert_close
+
+A = np.array([[1.0, -2.0, 0.5], [3.0, 0.25, -1.5]])
+
+
+def slope(function: Callable[[Any], Any], a: np.ndarray[Any, Any], make: Callable[[Any], Any] = np.array) -> np.ndarray[Any, Any]:
+    """Central differences of a function that runs on plain arrays."""
+    out = np.zeros_like(a)
+    for i in np.ndindex(a.shape):
+        for sign in (1, -1):
+            moved = a.copy()
+            moved[i] += sign * 1e-5
+            out[i] += sign * float(function(make(moved)))
+    return out / 2e-5
+
+
+def agrees(program: Callable[[Any, Any], Any], a: np.ndarray[Any, Any] = A) -> None:
+    """A program of in-place steps has NumPy's value, and in every mode the gradient of NumPy's run."""
+
+    def plain(x: Any) -> Any:
+        return program(x * 1.0, np)
+
+    def ours(x: Any) -> Any:
+        return program(x * 1.0, ab)
+
+    expected = slope(plain, a)
+    x = ab.tensor(a, requires_grad=True)
+    y = ours(x)
+    assert_close(y.detach(), plain(a), 1e-12)
+    y.backward()
+    assert_close(x.grad, expected, 1e-6)
+    assert_close(ab.grad(ours)(a), expected, 1e-6)
+    direction = np.linspace(-1, 1, a.size).reshape(a.shape)
+    assert_close(ab.jvp(ours, (a,), (direction,))[1], (expected * direction).sum(), 1e-6)
+    assert_close(ab.vmap(ours)(np.stack([a, 2 * a])), np.array([plain(a), plain(2 * a)]), 1e-12)
+    twice = ab.grad(lambda x: (ab.grad(ours)(x) ** 2).sum())(a)
+    assert_close(twice, slope(lambda x: (ab.grad(ours)(x) ** 2).sum().item(), a), 1e-4)
+
+
+def overwritten(y: Any, xp: Any) -> Any:
+    y[0] = y[1] * y[1]
+    return (y**3).sum()
+
+
+def through_a_view(y: Any, xp: Any) -> Any:
+    v = y[:, 1:]
+    v *= y[:, :2]
+    y[1, 0] = v[0, 1] * 2.0
+    return (y**2).sum() + (v**3).sum()
+
+
+def through_a_transpose(y: Any, xp: Any) -> Any:
+    t = y.T
+    t[0] = t[1] * t[2]
+    t += 1.0
+    return (y**3).sum()
+
+
+def through_a_reshape(y: Any, xp: Any) -> Any:
+    flat = y.reshape((6,))
+    flat[1:3] = flat[3:5] ** 2
+    y[1] *= y[0]
+    return (flat**3).sum()
+
+
+def view_of_a_view(y: Any, xp: Any) -> Any:
+    v = y[1:]
+    w = v[0, ::2]
+    w -= y[0, :2]
+    v[0, 1] = w[0]
+    return (y**3).sum() + w[1] ** 2
+
+
+def by_integers(y: Any, xp: Any) -> Any:
+    y[[0, 0, 1], [1, 1, 2]] = y[0] * 2.0
+    return (y**2).sum()
+
+
+def by_a_mask(y: Any, xp: Any) -> Any:
+    y[np.array([[True, False, True], [False, True, False]])] = y[1, 1] ** 2
+    return (y**3).sum()
+
+
+def filled(y: Any, xp: Any) -> Any:
+    out = xp.zeros((4,))
+    for i in range(3):
+        out[i + 1] = out[i] * y[0, i] + y[1, i]
+    return (out**2).sum()
+
+
+def rows(y: Any, xp: Any) -> Any:
+    for row in y:
+        row *= row[0]
+    return (y**2).sum()
+
+
+def broadcast_in(y: Any, xp: Any) -> Any:
+    y[:, :2] = y[:, 2:]
+    y += y[0]
+    return (y**3).sum()
+
+
+def earlier_values(y: Any, xp: Any) -> Any:
+    before = y * y
+    y *= 3.0
+    return (before * y).sum()
+
+
+PROGRAMS = [
+    overwritten, through_a_view, through_a_transpose, through_a_reshape, view_of_a_view, by_integers,
+    by_a_mask, filled, rows, broadcast_in, earlier_values,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_of_writes_has_numpys_value_and_its_derivative(program: Callable[[Any, Any], Any]) -> None:
+    agrees(program)
+
+
+KEYS: list[Any] = [
+    0, (slice(None), 1), slice(1, None), (0, 2), (slice(None), slice(None, None, -1)), Ellipsis, [1, 0], ([0, 0], [1, 1]), (slice(None), [2, 0, 2]),
+]  # fmt: skip
+VIEWS: list[Callable[[Any], Any]] = [
+    lambda y: y, lambda y: y.T, lambda y: y[:, ::-1], lambda y: y.reshape((3, 2)), lambda y: y.T[1:], lambda y: y[1], lambda y: y.reshape((6,))[::2],
+]  # fmt: skip
+VALUES: list[Callable[[Any, Any], Any]] = [
+    lambda target, y: target * target, lambda target, y: y.sum() * 0.5, lambda target, y: 2.0, lambda target, y: y[0, 1] * target + 1.0,
+]  # fmt: skip
+
+step = st.tuples(*(st.integers(0, len(choices) - 1) for choices in (VIEWS, KEYS, VALUES)), st.booleans())
+steps = st.lists(step, min_size=1, max_size=5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps)
+def test_random_writes_through_random_views_agree_with_numpy(program: list[tuple[int, int, int, bool]]) -> None:
+    def run(y: Any, held: bool) -> Any:
+        y = y * 1.0
+        kept = [view(y) for view in VIEWS] if held else None
+        for view, key, value, in_place in program:
+            target = kept[view] if kept is not None else VIEWS[view](y)
+            try:
+                region = target[KEYS[key]]
+                new = VALUES[value](region, y) * 0.25
+                if in_place and isinstance(KEYS[key], slice):
+                    region *= new
+                else:
+                    target[KEYS[key]] = new
+            except (IndexError, OperationError):
+                continue
+        return (y**2).sum() + sum((view**3).sum() for view in kept or [])
+
+    for held in (False, True):
+        expected = slope(lambda x, held=held: run(x, held), A)
+        x = ab.tensor(A, requires_grad=True)
+        y = run(x, held)
+        assert_close(y.detach(), run(A, held), 1e-10)
+        y.backward()
+        assert_close(x.grad, expected, 1e-5)
+
+
+def test_a_graph_that_was_recorded_before_a_write_keeps_its_values() -> None:
+    x = ab.tensor([2.0, 3.0], requires_grad=True)
+    y = x * 1.0
+    z = (y * y).sum()
+    y[0] = 100.0
+    z.backward()
+    assert_close(x.grad, [4.0, 6.0])
+
+
+def test_writes_that_would_contradict_the_record_are_refused() -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2.0
+    for write in (lambda: x.__setitem__(0, 1.0), lambda: x[1:].__setitem__(0, 1.0), lambda: x[:1].__iadd__(1.0)):
+        with pytest.raises(MutationError, match="leaf"):
+            write()
+    with ab.no_grad(), pytest.raises(MutationError, match=r"no_grad\(\).*(\n.*)*made by mul"):
+        y[0] = 1.0
+    with pytest.raises(MutationError, match="broadcast"):
+        ab.broadcast_to(y, (3, 2))[0] = 1.0
+    assert x.tolist() == [1.0, 2.0] and y.tolist() == [2.0, 4.0]
+
+    def inside(a: Any) -> Any:
+        a[0] = 1.0
+        return a.sum()
+
+    with pytest.raises(MutationError, match="leaf"):
+        ab.grad(inside)(np.ones(2))
+
+
+def test_a_write_that_fails_changes_nothing() -> None:
+    y = ab.tensor([1.0, 2.0], requires_grad=True) * 1.0
+    view = y[1:]
+    for key, value, kind in ((5, 1.0, OperationError), (slice(None), np.ones(3), OperationError), (0, 1j, DtypeError)):
+        with pytest.raises(kind):
+            y[key] = value
+    with pytest.raises(ShapeError, match="does not fit in place"):
+        view += np.ones((3, 1))
+    whole = ab.tensor([1, 2])
+    with pytest.raises(DtypeError, match=r"\*=.*int64.*float64"):
+        whole *= 0.5
+    assert y.tolist() == [1.0, 2.0] and view.tolist() == [2.0] and whole.tolist() == [1, 2]
+
+
+def test_a_parameter_written_without_recording_reaches_its_views() -> None:
+    w = ab.tensor([1.0, 2.0], requires_grad=True)
+    first = w[:1]
+    with ab.no_grad():
+        w -= 0.5
+        w[1] = 7.0
+    assert w.is_leaf and w.requires_grad and w.tolist() == [0.5, 7.0] and first.tolist() == [0.5]
+    ab.assign(w, [3.0, 4.0])
+    assert first.tolist() == [3.0]
+    (first * first).sum().backward()
+    assert_close(w.grad, [6.0, 0.0])
+
+
+def test_a_view_that_was_cut_follows_the_values_but_stays_cut() -> None:
+    y = ab.tensor([1.0, 2.0], requires_grad=True) * 1.0
+    with ab.no_grad():
+        view = y[:1]
+    y[0] = 5.0
+    assert view.tolist() == [5.0] and not view.requires_grad
+
+
+def test_users_arrays_are_never_written() -> None:
+    a = np.zeros(3)
+    t = ab.asarray(a)
+    t[0] = 1.0
+    t += 1.0
+    assert a.tolist() == [0.0, 0.0, 0.0] and t.tolist() == [2.0, 1.0, 1.0]
+
+
+def test_dead_views_are_forgotten() -> None:
+    y = ab.tensor(np.zeros(4))
+    for _ in range(1000):
+        y[1:]
+    assert len(y.views) < 100
