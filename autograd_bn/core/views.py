@@ -32,12 +32,15 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
     memory = out.base
     if memory is None or (memory is not value and memory is not value.base):
         return
-    base, path = origin(source)
+    base = getattr(source, "base", None)
+    if base is None:
+        base = source
+        view.path = ((primitive, static),)
+    else:
+        view.path = (*source.path, (primitive, static))
     view.base = base
-    view.path = (*path, (primitive, static))
-    try:
-        views = base.views
-    except AttributeError:
+    views = getattr(base, "views", None)
+    if views is None:
         base.views = [weakref.ref(view)]
         return
     views.append(weakref.ref(view))
@@ -47,10 +50,8 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
 
 def origin(x: Tensor) -> tuple[Tensor, Path]:
     """The tensor that owns the memory, and the way from it to ``x``."""
-    try:
-        return x.base, x.path
-    except AttributeError:
-        return x, ()
+    base = getattr(x, "base", None)
+    return (x, ()) if base is None else (base, x.path)
 
 
 def views_of(base: Tensor) -> Iterator[Tensor]:
