@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from autograd_bn import data, drawing, nn, optim, train
     from autograd_bn.core.anomaly import anomaly_mode
     from autograd_bn.core.graph import Graph, GraphNode, graph
+    from autograd_bn.core.profile import Profile, ProfileRow, profile
     from autograd_bn.drawing import draw
     from autograd_bn.nn.functional import batch_norm
 
@@ -86,10 +87,13 @@ power = pow
 _LATER = {
     "Graph": "autograd_bn.core.graph",
     "GraphNode": "autograd_bn.core.graph",
+    "Profile": "autograd_bn.core.profile",
+    "ProfileRow": "autograd_bn.core.profile",
     "anomaly_mode": "autograd_bn.core.anomaly",
     "batch_norm": "autograd_bn.nn.functional",
     "draw": "autograd_bn.drawing",
     "graph": "autograd_bn.core.graph",
+    "profile": "autograd_bn.core.profile",
 }
 _PACKAGES = ("data", "drawing", "nn", "optim", "train")
 
@@ -120,6 +124,8 @@ __all__ = [
     "GraphNode",
     "MutationError",
     "OperationError",
+    "Profile",
+    "ProfileRow",
     "RuleError",
     "ShapeError",
     "Tensor",
@@ -225,6 +231,7 @@ __all__ = [
     "pow",
     "power",
     "reciprocal",
+    "profile",
     "record",
     "register_container",
     "relu",
