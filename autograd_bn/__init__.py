@@ -56,7 +56,7 @@ from autograd_bn.ops.linalg import matmul
 from autograd_bn.ops.reduction import max, mean, min, sum
 from autograd_bn.ops.rounding import ceil, clip, floor, floor_divide, remainder, round, trunc
 from autograd_bn.ops.shape import astype, broadcast_to, concat, expand_dims, flatten, matrix_transpose, permute_dims, reshape, squeeze, stack
-from autograd_bn.transforms import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
+from autograd_bn.transforms import checkpoint, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
 if TYPE_CHECKING:
     from autograd_bn import data, drawing, nn, optim, train
@@ -162,6 +162,7 @@ __all__ = [
     "bitwise_xor",
     "broadcast_to",
     "ceil",
+    "checkpoint",
     "clip",
     "composite",
     "concat",
@@ -187,10 +188,10 @@ __all__ = [
     "graph",
     "greater",
     "greater_equal",
-    "hessian",
-    "hvp",
     "hypot",
     "invert",
+    "hessian",
+    "hvp",
     "is_grad_enabled",
     "isfinite",
     "isinf",

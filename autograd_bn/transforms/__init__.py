@@ -3,7 +3,8 @@
 from autograd_bn.transforms.forward import jvp
 from autograd_bn.transforms.mapping import vmap
 from autograd_bn.transforms.matrices import hessian, hvp, jacobian
+from autograd_bn.transforms.recomputation import checkpoint
 from autograd_bn.transforms.reverse import grad, value_and_grad, vjp
 from autograd_bn.transforms.stopping import stop_gradient
 
-__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp", "vmap"]
+__all__ = ["checkpoint", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp", "vmap"]
