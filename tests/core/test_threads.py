@@ -1,0 +1,148 @@
+"""Threads share nothing: gradients are right whatever the others do, in whatever mode."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.core.state import current
+
+THREADS, EACH = 8, 400
+MODES: list[Callable[[], AbstractContextManager[Any]]] = [
+    nullcontext,
+    nullcontext,
+    nullcontext,
+    nullcontext,
+    ab.no_grad,
+    ab.profile,
+    ab.record,
+    ab.anomaly_mode,
+]
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads that give way to each other as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def together(work: Callable[[int], None], threads: int = THREADS) -> None:
+    """Run at the same time in several threads; the first error of any of them is raised."""
+    errors: list[BaseException] = []
+    gate = threading.Barrier(threads)
+
+    def run(number: int) -> None:
+        try:
+            gate.wait()
+            work(number)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    running = [threading.Thread(target=run, args=(i,)) for i in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def function(x: Any) -> Any:
+    return ab.sin(x) * x**3 + ab.exp(x * 0.5)
+
+
+def second(a: float) -> float:
+    """The second derivative of `function`, by hand."""
+    return -math.sin(a) * a**3 + 6 * math.cos(a) * a**2 + 6 * math.sin(a) * a + 0.25 * math.exp(a / 2)
+
+
+def test_nested_gradients_in_many_threads_are_all_right(switching: None) -> None:
+    done = [0] * THREADS
+
+    def work(number: int) -> None:
+        nested = ab.grad(ab.grad(function))
+        for i in range(EACH):
+            a = 0.1 + (number * EACH + i) / (THREADS * EACH)
+            with MODES[(number + i) % len(MODES)]():
+                found = nested(a).item()
+            assert abs(found - second(a)) <= 1e-12 * abs(second(a)), (number, i)
+            done[number] += 1
+
+    together(work)
+    assert done == [EACH] * THREADS
+
+
+def test_tapes_of_threads_are_apart_though_they_read_the_same_leaves(switching: None) -> None:
+    shared = ab.tensor([0.5, 1.5], requires_grad=True)
+
+    def work(number: int) -> None:
+        for i in range(50):
+            own = ab.tensor([float(number), float(i)], requires_grad=True)
+            if (number + i) % 3 == 0:
+                with ab.no_grad():
+                    assert not (own * shared).requires_grad
+                assert (own * shared).requires_grad
+            else:
+                ((own * 2.0) * shared.detach()).sum().backward()
+                assert own.grad is not None and own.grad.tolist() == [1.0, 3.0]
+            _, pullback = ab.vjp(lambda x: (x * own.detach()).sum(), shared)
+            assert pullback(1.0)[0].tolist() == [float(number), float(i)]
+
+    together(work)
+    assert shared.grad is None
+
+
+def test_a_mode_of_one_thread_is_not_that_of_another() -> None:
+    entered, left = threading.Barrier(2), threading.Barrier(2)
+
+    def work(number: int) -> None:
+        before = current()
+        if number == 0:
+            with ab.no_grad(), ab.record(), ab.scope("one"):
+                entered.wait()
+                left.wait()
+        else:
+            entered.wait()
+            assert current() is before
+            assert ab.is_grad_enabled() and before.watch is None and before.scope is None
+            left.wait()
+        assert current() is before
+
+    together(work, 2)
+
+
+def test_the_report_of_each_thread_is_its_own(switching: None) -> None:
+    def work(number: int) -> None:
+        for _ in range(20):
+            with ab.profile() as report:
+                for _ in range(number + 1):
+                    ab.grad(function)(0.5)
+            assert {row.count for row in report.rows if row.operation in ("sin", "exp")} == {number + 1}
+
+    together(work)
+
+
+def test_a_recording_of_one_thread_leaves_the_graphs_of_others_alone(switching: None) -> None:
+    def work(number: int) -> None:
+        for _ in range(20):
+            x = ab.tensor(np.ones(2) * number, requires_grad=True)
+            with ab.record() if number % 2 else nullcontext():
+                y = (x * 3.0).sum()
+                y.backward()
+            kept = [node.value is not None for node in ab.graph(y).nodes]
+            assert all(kept) if number % 2 else not any(kept)
+
+    together(work)
