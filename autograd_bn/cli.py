@@ -77,7 +77,7 @@ def _parser() -> _Parser:
     demo.set_defaults(run=_demo)
 
     figure = commands.add_parser("figure", help="draw batch norm's graph")
-    figure.add_argument("--out", type=Path, default=Path("figure.svg"), metavar="FILE", help=".svg .png .pdf .dot or .html (default: %(default)s)")
+    figure.add_argument("--out", type=Path, default=Path("figure.svg"), metavar="FILE", help=".svg, .png, .pdf or .dot (default: %(default)s)")
     figure.set_defaults(run=_figure)
 
     doctor = commands.add_parser("doctor", help="say which versions, layout engines and extras are found")

@@ -9,8 +9,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from autograd_bn.core.dispatch import serve_ufunc
-from autograd_bn.core.errors import DtypeError, RuleError, ShapeError
+from autograd_bn.core.errors import DtypeError, OperationError, RuleError, ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.operators import Binary, Unary, binary_function, unary_function
 from autograd_bn.core.primitive import REAL, Abstract, Domain, Primitive, broadcast_shapes, raw
@@ -72,7 +71,6 @@ def elementwise(
         domains=domains,
         example=example,
     )
-    serve_ufunc(ufunc, primitive)
     return primitive
 
 
@@ -104,6 +102,9 @@ def _parameters(partial: Callable[..., Any]) -> tuple[str, ...]:
 def _needs(partial: Partial, names: tuple[str, ...]) -> frozenset[int]:
     if not callable(partial):
         return frozenset()
+    for p in _parameters(partial):
+        if p not in (*names, "out", "g"):
+            raise OperationError(f"a partial asks for {p!r}; it may name the operands {', '.join(names)}, the result out, and g, the cotangent")
     return frozenset(-1 if p == "out" else names.index(p) for p in _parameters(partial) if p != "g")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from autograd_bn.core.errors import ShapeError
+from autograd_bn.core.errors import OperationError, ShapeError
 
 if TYPE_CHECKING:
     from autograd_bn.core.graph import GraphNode
@@ -68,6 +68,8 @@ class Primitive:
         Scalar code for fusion, if there is any.
     domains
         An operand's Domain each (the last serves the rest).
+
+    One that is made with ``register=False`` is known to nobody but its nodes, and its name need not be its own.
     """
 
     __slots__ = (
@@ -109,6 +111,7 @@ class Primitive:
         code: str | None = None,
         domains: tuple[Domain, ...] = (REAL,),
         example: Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]] | None = None,
+        register: bool = True,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -128,8 +131,8 @@ class Primitive:
         self.differentiable = vjp is not None
         self._kept: dict[tuple[int, int], tuple[bool, ...]] = {}
         self.keeps = self.kept(1, 1)
-        if name in registry:
-            raise ValueError(f"a primitive named {name!r} exists already")
+        if name in _own:
+            raise OperationError(f"a primitive named {name!r} belongs to autograd_bn; give yours another name")
         registry[name] = self
         setattr(raw, name, self)
 
@@ -156,7 +159,15 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
 
+    def __copy__(self) -> Primitive:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Primitive:
+        return self
+
     def __reduce__(self) -> str | tuple[Any, ...]:
+        if registry.get(self.name) is not self:
+            raise TypeError(f"{self!r} is a function of its own, in no registry: it cannot be pickled")
         return (registry.__getitem__, (self.name,))
 
 
@@ -167,7 +178,14 @@ class Traced:
 
 
 registry: dict[str, Primitive] = {}
-"""Every primitive by name."""
+"""Every primitive by name. A user's may be defined again, as a notebook's cell is run again."""
+
+_own: set[str] = set()
+
+
+def close_registry() -> None:
+    """Keep the names that are there for this package."""
+    _own.update(registry)
 
 
 class _Raw(SimpleNamespace):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from types import CodeType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 from autograd_bn.core.lines import Line, caller_line
@@ -151,10 +151,15 @@ def open_scope(name: str, depth: int = 2) -> Token[State]:
 
 
 def user_line() -> Line:
-    """Where the user called the innermost composite or module that runs now; else the nearest line outside the engine."""
-    scope = current().scope
-    line = None if scope is None else located(Line(scope.code, scope.offset), scope.parent)
-    return caller_line(2) if line is None or line.inside else line
+    """The nearest line that is not this package's own."""
+    frame: FrameType | None = sys._getframe(1)
+    nearest = caller_line(2)
+    while frame is not None:
+        line = Line(frame.f_code, frame.f_lasti)
+        if not line.inside:
+            return line
+        frame = frame.f_back
+    return nearest
 
 
 def located(line: Line, scope: Scope | None) -> Line:
@@ -215,7 +220,17 @@ def is_grad_enabled() -> bool:
 
 @contextmanager
 def no_effects() -> Iterator[None]:
-    """Leave running statistics and other assigned state as they are."""
+    """Leave running statistics and other assigned state as they are.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> count = ab.tensor(0.0)
+    >>> with ab.no_effects():
+    ...     ab.assign(count, 1.0)
+    >>> count
+    tensor(0.)
+    """
     state = current()
     with _with(State(state.floor, state.scope, state.watch, False, state.cut)):
         yield

@@ -184,9 +184,9 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
     """``Tensor.backward``: see there."""
     node = output.node
     if type(node) is not Node:
-        raise GradientError(
-            f"backward(): nothing to differentiate, the tensor does not require a gradient{why_constant(node)}; make a leaf with requires_grad=True"
-        )
+        why = why_constant(node)
+        remedy = "move what must be differentiated out of there" if why else "make a leaf with requires_grad=True"
+        raise GradientError(f"backward(): nothing to differentiate, the tensor does not require a gradient{why}\n  remedy: {remedy}")
     if node.level != 0 or node.fast == NESTED:
         raise GradientError("backward() belongs to the outer tape; inside ab.grad, ab.vjp or ab.jvp return the value and let the transform differentiate it")
     state = current()

@@ -406,7 +406,13 @@ def is_foreign(data: Any) -> bool:
 def _untracked(data: Any) -> Any:
     if isinstance(data, Tensor):
         return plain(data)
-    if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
+    if isinstance(data, (list, tuple)) and any(isinstance(x, (Tensor, list, tuple)) for x in data):
+        for x in data:
+            if isinstance(x, Tensor) and x.node.level >= 0:
+                raise ConversionError(
+                    f"a tensor made of a list in which one of shape {x.shape} requires a gradient would drop it; join them with ab.stack or ab.concat, "
+                    "or detach() them first"
+                )
         return [_untracked(x) for x in data]
     return data
 

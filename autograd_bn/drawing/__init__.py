@@ -69,6 +69,8 @@ def draw(
     """
     from autograd_bn.drawing.picture import checked
 
+    if direction not in ("LR", "TB", "RL", "BT"):
+        raise DrawingError(f"no direction is named {direction!r}; there are 'LR', 'TB', 'RL' and 'BT'")
     if file is not None:
         checked(file)
     graph = y if isinstance(y, Graph) else recorded_graph(y)

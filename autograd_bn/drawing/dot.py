@@ -41,7 +41,7 @@ _SHADES = ("#f6f8fa", "#eef1f4")
 
 def default_drawing(graph: Graph, *, values: bool | None, gradients: bool | None, direction: str, timeout: float | None) -> Drawing:
     """Every node with its label, name and shape; scopes as nested clusters; what was recorded, and red arrows for gradients."""
-    recorded = any(node.value is not None or node.cotangents is not None for node in graph.nodes)
+    recorded = any(node.kind == "operation" and (node.value is not None or node.cotangents is not None) for node in graph.nodes)
     return _Painter(graph, recorded if values is None else values, recorded if gradients is None else gradients, direction, timeout).paint()
 
 

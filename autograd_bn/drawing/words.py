@@ -72,4 +72,4 @@ def _number(x: Any) -> str:
         return str(bool(x))
     if isinstance(x, np.integer):
         return str(int(x))
-    return f"{x:.3g}".replace("-", "−")
+    return f"{x + 0.0:.3g}".replace("-", "−")  # + 0 makes −0 plain 0

@@ -46,6 +46,8 @@ class Module:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102 - as in object
         # Here rather than in __init__, so that a subclass need not call it.
+        if (args or kwargs) and cls.__init__ is object.__init__:
+            raise TypeError(f"{cls.__name__}() takes no arguments")
         module = object.__new__(cls)
         module.__dict__.update(training=True, _parameters={}, _buffers={}, _label=cls.__name__)
         return module

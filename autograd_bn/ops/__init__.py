@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bn.core.dispatch import apply
+from autograd_bn.core.dispatch import apply, serve_ufunc
 from autograd_bn.core.errors import DtypeError
 from autograd_bn.core.methods import Methods
 from autograd_bn.core.operators import binary_operator, reflected_operator
-from autograd_bn.core.primitive import Primitive, registry
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.primitive import Primitive, close_registry, registry
+from autograd_bn.core.tensor import Tensor, plain
+from autograd_bn.core.tree import flatten
 from autograd_bn.ops import arithmetic, circular, comparison, creation, error_function, exponential, indexing, linalg, reduction, rounding, shape, writing
 from autograd_bn.ops.reduction import Axis
 
@@ -140,6 +141,10 @@ def _array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], 
     ours = _BY_NUMPY_NAME.get(func.__name__)
     name = f"{func.__module__}.{func.__name__}".replace("numpy", "np")
     if ours is None:
+        leaves, structure = flatten((args, kwargs))
+        if not any(isinstance(x, Tensor) and x.node.level >= 0 for x in leaves):
+            args, kwargs = structure.unflatten(plain(x) for x in leaves)
+            return func(*args, **kwargs)
         raise DtypeError(f"{name} has no recorded counterpart for tensors; use the functions of autograd_bn, or .detach().numpy() for the values alone")
     if func.__name__ in ("sum", "mean", "max", "amax", "min", "amin") and len(args) == 2:
         kwargs["axis"] = args[1]
@@ -152,5 +157,8 @@ def _array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], 
 
 
 Tensor.__array_function__ = _array_function  # type: ignore[attr-defined]
+for _primitive_of in registry.values():
+    serve_ufunc(_primitive_of.forward, _primitive_of)
+close_registry()
 
 __all__ = ["METHODS", "OPERATORS", "apply", "circular", "comparison", "error_function", "linalg"]

@@ -38,7 +38,6 @@ def _product(x: Any, y: Any) -> Any:
 
 _matmul = contraction("matmul", _product, _subscripts, label="@")
 serve_ufunc(np.matmul, _matmul)
-serve_ufunc(np.matmul, _matmul)
 
 
 def matmul(x1: Any, x2: Any, /) -> Tensor:
