@@ -98,6 +98,7 @@ def test_a_recorded_backward_pass_and_transforms_name_the_rule_too(name: str) ->
         message = caught(run)
         assert f"the derivative of {operation}" in message.splitlines()[0]
         assert f"test_anomaly.py:{function.__code__.co_firstlineno} in" in message
+        assert "<string>" not in message and "constructors" not in message
 
 
 def test_a_tangent_is_named() -> None:
@@ -136,6 +137,11 @@ def test_the_result_of_an_operation_outside_the_block_is_told_from_a_leaf() -> N
     with np.errstate(invalid="ignore"):
         y = ab.sqrt(leaf([-1.0]))
     assert ", the result of sqrt at " in caught(lambda: y * 2.0)
+
+
+def test_a_backward_pass_of_a_forward_pass_outside_the_block_is_looked_at_too() -> None:
+    y = ab.sqrt(leaf([0.0, 4.0])).sum()
+    assert caught(lambda: y.backward()).startswith("the derivative of sqrt made 1 inf: the first that is not finite\n  cotangent: float64[2] from 1 to 1\n")
 
 
 def test_what_does_not_reach_a_result_is_no_anomaly() -> None:

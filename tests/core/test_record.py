@@ -1,0 +1,51 @@
+"""record: every value and the cotangent of every edge are kept, beside whatever else keeps gradients."""
+
+from __future__ import annotations
+
+import autograd_bn as ab
+from autograd_bn.core.tensor import Tensor
+
+
+def leaf(data: object) -> Tensor:
+    return ab.tensor(data, requires_grad=True)
+
+
+def test_values_and_whole_cotangents_are_kept() -> None:
+    x = leaf([1.0, 2.0])
+    with ab.record():
+        y = (x * 3.0 + 1.0).sum()
+        y.backward()
+    values = [node.value for node in ab.graph(y).nodes if node.value is not None]
+    assert [v.tolist() for v in values] == [[1.0, 2.0], [3.0, 6.0], [4.0, 7.0], 11.0]
+    kept = [node.cotangents for node in ab.graph(y).nodes if node.cotangents]
+    assert [[None if c is None else c.tolist() for c in one] for one in kept] == [[[3.0, 3.0]], [[1.0, 1.0]], [[1.0, 1.0]]]
+
+
+def test_nothing_is_kept_outside() -> None:
+    x = leaf([1.0, 2.0])
+    with ab.record():
+        pass
+    y = (x * 3.0).sum()
+    y.backward()
+    assert all(node.value is None and node.cotangents is None for node in ab.graph(y).nodes)
+
+
+def test_an_edge_without_a_cotangent_is_known_to_have_none() -> None:
+    x = leaf([1.0, 2.0])
+    with ab.record():
+        steps = x * 1.0
+        y = (x + ab.where(steps, x, 0.0)).sum()
+        y.backward()
+    assert x.grad is not None and x.grad.tolist() == [2.0, 2.0]
+    for node in ab.graph(y).nodes:
+        assert not node.operands or node.cotangents is not None, node
+
+
+def test_a_retained_gradient_is_counted_once() -> None:
+    x = leaf([1.0, 2.0])
+    with ab.record():
+        y = x * 3.0
+        y.retain_grad()
+        (y * 2.0).sum().backward()
+    assert y.grad is not None and y.grad.tolist() == [2.0, 2.0]
+    assert x.grad is not None and x.grad.tolist() == [6.0, 6.0]
