@@ -334,7 +334,9 @@ def _stores(code: CodeType) -> dict[int, str]:
         name = instruction.opname
         if name.startswith("STORE_") and name not in ("STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE"):
             argument = instruction.argval
-            found.update(dict.fromkeys(range(before, instruction.offset, 2), str(argument[0] if isinstance(argument, tuple) else argument)))
+            variable = str(argument[0] if isinstance(argument, tuple) else argument)
+            if variable.isidentifier():  # others are a rewriting tool's
+                found.update(dict.fromkeys(range(before, instruction.offset, 2), variable))
         before = instruction.offset
     return found
 
