@@ -34,7 +34,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md")) + [page for page in [ROOT / "README.md"] if page.exists()]
 AWAITED: set[str] = set()
 """Public functions that have no example yet."""
-EXPECTED_PAGES = {"index", "getting-started", "engine", "batch-norm", "drawing", "transforms", "networks", "errors", "primitives", "performance"}
+EXPECTED_PAGES = {"index", "getting-started", "engine", "batch-norm", "drawing", "transforms", "networks", "errors", "primitives", "performance", "in-place"}
 WITHOUT_CODE = {"index", "performance"}
 PUBLIC = ["", "nn", "nn.functional", "nn.init", "optim", "data", "train", "drawing", "transforms"]
 
