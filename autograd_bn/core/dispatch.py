@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from autograd_bn.core.primitive import Primitive, abstract_of
 from autograd_bn.core.state import NESTED, State, current, user_line
 from autograd_bn.core.tensor import Tensor, is_foreign
 from autograd_bn.core.views import track
+from autograd_bn.core.watch import UNSEEN, begin
 
 _getframe = sys._getframe
 _new = object.__new__
@@ -179,16 +179,16 @@ def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[A
         if primitive.jvp is None or out.dtype.kind not in "fc":
             return out
         tangents = [x.node.tangent if h else None for x, h in zip(operands, here, strict=True)]
-        start = perf_counter()
+        start = UNSEEN if watch is None else begin()
         tangent = primitive.jvp(tangents, lower, out, static)
         if watch is not None and tangent is not None:
-            watch.saw("tangent", primitive, (*lower, *tangents), tangent, origins, perf_counter() - start, state.scope)
+            watch.saw("tangent", primitive, (*lower, *tangents), tangent, origins, start, state.scope)
         return out if tangent is None else Tensor(out, Dual(level, _unwrapped(tangent)))
     size = next(x.node.size for x, h in zip(operands, here, strict=True) if h)
-    start = perf_counter()
+    start = UNSEEN if watch is None else begin()
     out = _unwrapped(primitive.batch(lower, here, static))
     if watch is not None:
-        watch.saw("forward", primitive, lower, out, origins, perf_counter() - start, state.scope)
+        watch.saw("forward", primitive, lower, out, origins, start, state.scope)
     return Tensor(out, Batch(level, size))
 
 
@@ -200,13 +200,14 @@ def _lower(primitive: Primitive, lower: Sequence[Any], origins: Sequence[Any], s
 
 def _run(primitive: Primitive, operands: Sequence[Any], origins: Sequence[Any], static: Mapping[str, Any], state: State) -> Any:
     """The forward on plain arrays."""
-    start = perf_counter()
+    watch = state.watch
+    start = UNSEEN if watch is None else begin()
     try:
         out = primitive.forward(*operands, **static)
     except Exception as error:
         raise explained(primitive, operands, static, error) from error
-    if state.watch is not None:
-        state.watch.saw("forward", primitive, operands, out, origins, perf_counter() - start, state.scope)
+    if watch is not None:
+        watch.saw("forward", primitive, operands, out, origins, start, state.scope)
     return out
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from time import perf_counter
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -20,6 +21,26 @@ from autograd_bn.core.state import Scope, current, enter, leave, located
 if TYPE_CHECKING:
     from autograd_bn.core.node import Node
 
+Start = tuple[float, float]
+"""When something began, and how many seconds had been told of by then."""
+UNSEEN: Start = (0.0, 0.0)
+_told: ContextVar[float] = ContextVar("autograd_bn_told", default=0.0)
+
+
+def begin() -> Start:
+    """The start of something that will be told of."""
+    return perf_counter(), _told.get()
+
+
+def _elapsed(start: Start) -> float:
+    """The seconds since then, without those of other operations and rules that ran inside and were told of themselves."""
+    began, told = start
+    now = _told.get()
+    seconds = max(perf_counter() - began - (now - told), 0.0)
+    _told.set(now + seconds)
+    return seconds
+
+
 Phase = Literal["forward", "tangent", "backward"]
 
 
@@ -29,6 +50,7 @@ class Event(NamedTuple):
     Backward, ``operands`` are the cotangent and what was saved, and ``results`` the cotangents of the operands.
     ``origins`` are the nodes of the operands, forward. ``rule`` is the node that was being differentiated,
     also where its rule was itself recorded and so ran as operations of their own. The place is the forward operation's.
+    ``seconds`` leave out what was told of meanwhile, such as the operations of a user's own rule.
     """
 
     phase: Phase
@@ -79,7 +101,7 @@ class Watch:
         self.observers = observers
         self.rule = rule
 
-    def saw(self, phase: Phase, primitive: Primitive, operands: Sequence[Any], out: Any, origins: Sequence[Any], seconds: float, scope: Scope | None) -> None:
+    def saw(self, phase: Phase, primitive: Primitive, operands: Sequence[Any], out: Any, origins: Sequence[Any], start: Start, scope: Scope | None) -> None:
         """Tell of a result, unless it is a tensor: what made it has been told of then."""
         if isinstance(out, Traced):
             return
@@ -89,7 +111,7 @@ class Watch:
             code, offset = frame.f_code, frame.f_lasti
         else:
             phase, code, offset, scope = "backward", rule.code, rule.offset, rule.scope
-        event = Event(phase, primitive, operands, (out,), origins, seconds, code, offset, scope, rule)
+        event = Event(phase, primitive, operands, (out,), origins, _elapsed(start), code, offset, scope, rule)
         for observer in self.observers:
             observer.ran(event)
 
@@ -112,15 +134,15 @@ class Watch:
                 observer.reached(node, g)
             primitive: Primitive = node.primitive  # type: ignore[assignment]
             assert primitive.vjp is not None
+            saved = tuple(saved)  # what a checkpoint computes again is told of as operations of its own
             token = enter(state.watched(Watch(self.observers, node)))
-            start = perf_counter()
+            start = begin()
             try:
                 gradients = primitive.vjp(g, saved, node.parents, node.static)
             finally:
-                seconds = perf_counter() - start
                 leave(token)
             if not any(isinstance(c, Traced) for c in gradients):
-                event = Event("backward", primitive, (g, *saved), gradients, (), seconds, node.code, node.offset, node.scope, node)
+                event = Event("backward", primitive, (g, *saved), gradients, (), _elapsed(start), node.code, node.offset, node.scope, node)
                 for observer in self.observers:
                     observer.ran(event)
         token = enter(state.watched(None))  # what an observer does itself is not seen

@@ -195,3 +195,37 @@ def test_a_long_run_does_not_make_the_report_grow() -> None:
             network(ab.stack([x, x]).astype("float32")).sum().backward()
             sizes.append((len(report._profiler.rows), len(report._profiler.kept)))
     assert sizes[1] == sizes[-1]
+
+
+def test_what_a_checkpoint_computes_again_is_told_of_as_operations_where_they_are_written() -> None:
+    def function(x: Any) -> Any:
+        return ab.exp(ab.sin(x))
+
+    with ab.profile() as report:
+        ab.checkpoint(function)(leaf(3)).sum().backward()
+    assert {key: n for key, n in counts(report).items() if key[0] in ("exp", "sin")} == {
+        ("exp", "forward"): 2,
+        ("sin", "forward"): 2,
+        ("exp", "backward"): 1,
+        ("sin", "backward"): 1,
+    }
+    assert only(report, "sin", "forward").line.function.endswith("function")
+
+
+def test_the_time_of_operations_inside_a_users_rule_is_counted_once() -> None:
+    @ab.custom_vjp
+    def function(x: Any) -> Any:
+        return ab.exp(x)
+
+    def slow(x: Any, g: Any) -> Any:
+        out = g
+        for _ in range(30):
+            out = ab.exp(out * 1e-3)
+        return (out,)
+
+    function.defvjp(lambda x: (ab.exp(x), x), slow)
+    x = leaf(300, 300)
+    with ab.profile() as report:
+        function(x).sum().backward()
+    assert counts(report)[("exp", "backward")] >= 30
+    assert sum(row.seconds for row in report.rows) < report.seconds
