@@ -50,16 +50,21 @@ from autograd_bn.ops.comparison import (
     not_equal,
 )
 from autograd_bn.ops.creation import arange, eye, full, linspace, ones, ones_like, zeros, zeros_like
+from autograd_bn.ops.diagonals import diag, diagonal, trace, tril, triu
 from autograd_bn.ops.error_function import erf
 from autograd_bn.ops.exponential import cos, exp, expm1, log, log1p, log2, log10, logaddexp, relu, sigmoid, sin, softplus, sqrt, tanh
 from autograd_bn.ops.linalg import matmul
-from autograd_bn.ops.reduction import max, mean, min, sum
+from autograd_bn.ops.rearranging import flip, meshgrid, moveaxis, pad, repeat, roll, split, swapaxes, tile, unstack
+from autograd_bn.ops.reduction import all, any, argmax, argmin, count_nonzero, logsumexp, max, mean, min, sum
 from autograd_bn.ops.rounding import ceil, clip, floor, floor_divide, remainder, round, trunc
+from autograd_bn.ops.scans import cumulative_prod, cumulative_sum, diff
 from autograd_bn.ops.shape import astype, broadcast_to, concat, expand_dims, flatten, matrix_transpose, permute_dims, reshape, squeeze, stack
+from autograd_bn.ops.sorting import argsort, sort, take, take_along_axis
+from autograd_bn.ops.statistics import log_softmax, median, prod, softmax, std, var
 from autograd_bn.transforms import checkpoint, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
 if TYPE_CHECKING:
-    from autograd_bn import data, drawing, nn, optim, train
+    from autograd_bn import data, drawing, linalg, nn, optim, train
     from autograd_bn.core.anomaly import anomaly_mode
     from autograd_bn.core.graph import Graph, GraphNode, graph
     from autograd_bn.core.profile import Profile, ProfileRow, profile
@@ -80,6 +85,8 @@ arctan2 = atan2
 arctanh = atanh
 bitwise_not = bitwise_invert
 concatenate = concat
+cumprod = cumulative_prod
+cumsum = cumulative_sum
 invert = bitwise_invert
 mod = remainder
 power = pow
@@ -95,7 +102,7 @@ _LATER = {
     "graph": "autograd_bn.core.graph",
     "profile": "autograd_bn.core.profile",
 }
-_PACKAGES = ("data", "drawing", "nn", "optim", "train")
+_PACKAGES = ("data", "drawing", "linalg", "nn", "optim", "train")
 
 
 def __getattr__(name: str) -> Any:
@@ -135,9 +142,11 @@ __all__ = [
     "acos",
     "acosh",
     "add",
+    "all",
     "amax",
     "amin",
     "anomaly_mode",
+    "any",
     "arange",
     "arccos",
     "arccosh",
@@ -146,6 +155,9 @@ __all__ = [
     "arctan",
     "arctan2",
     "arctanh",
+    "argmax",
+    "argmin",
+    "argsort",
     "asarray",
     "asin",
     "asinh",
@@ -169,7 +181,15 @@ __all__ = [
     "concatenate",
     "cos",
     "cosh",
+    "count_nonzero",
+    "cumprod",
+    "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
     "data",
+    "diag",
+    "diagonal",
+    "diff",
     "divide",
     "draw",
     "drawing",
@@ -181,6 +201,7 @@ __all__ = [
     "expm1",
     "eye",
     "flatten",
+    "flip",
     "floor",
     "floor_divide",
     "full",
@@ -188,10 +209,10 @@ __all__ = [
     "graph",
     "greater",
     "greater_equal",
-    "hypot",
-    "invert",
     "hessian",
     "hvp",
+    "hypot",
+    "invert",
     "is_grad_enabled",
     "isfinite",
     "isinf",
@@ -200,24 +221,30 @@ __all__ = [
     "jvp",
     "less",
     "less_equal",
+    "linalg",
     "linspace",
     "log",
     "log10",
     "log1p",
     "log2",
+    "log_softmax",
     "logaddexp",
     "logical_and",
     "logical_not",
     "logical_or",
     "logical_xor",
+    "logsumexp",
     "matmul",
     "matrix_transpose",
     "max",
     "maximum",
     "mean",
+    "median",
+    "meshgrid",
     "min",
     "minimum",
     "mod",
+    "moveaxis",
     "multiply",
     "negative",
     "nn",
@@ -227,37 +254,54 @@ __all__ = [
     "ones",
     "ones_like",
     "optim",
+    "pad",
     "permute_dims",
     "positive",
     "pow",
     "power",
-    "reciprocal",
+    "prod",
     "profile",
+    "reciprocal",
     "record",
     "register_container",
     "relu",
     "remainder",
+    "repeat",
     "reshape",
+    "roll",
     "round",
     "scope",
     "sigmoid",
     "sign",
     "sin",
     "sinh",
+    "softmax",
     "softplus",
+    "sort",
+    "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
+    "std",
     "stop_gradient",
     "subtract",
     "sum",
+    "swapaxes",
+    "take",
+    "take_along_axis",
     "tan",
     "tanh",
     "tensor",
+    "tile",
+    "trace",
     "train",
+    "tril",
+    "triu",
     "trunc",
+    "unstack",
     "value_and_grad",
+    "var",
     "vjp",
     "vmap",
     "where",

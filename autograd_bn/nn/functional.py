@@ -14,10 +14,11 @@ from autograd_bn.core.node import Batch
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.arithmetic import where
-from autograd_bn.ops.exponential import exp, log, relu, sigmoid, sqrt, tanh
+from autograd_bn.ops.exponential import exp, log, relu, sigmoid, softplus, sqrt, tanh
 from autograd_bn.ops.indexing import getitem
+from autograd_bn.ops.statistics import log_softmax, softmax
 
-__all__ = ["batch_norm", "cross_entropy", "linear", "mse_loss", "relu", "sigmoid", "tanh"]
+__all__ = ["batch_norm", "cross_entropy", "linear", "log_softmax", "mse_loss", "relu", "sigmoid", "softmax", "softplus", "tanh"]
 
 Values: TypeAlias = Tensor | npt.ArrayLike
 

@@ -13,7 +13,25 @@ from autograd_bn.core.operators import binary_operator, reflected_operator
 from autograd_bn.core.primitive import Primitive, close_registry, registry
 from autograd_bn.core.tensor import Tensor, plain
 from autograd_bn.core.tree import flatten
-from autograd_bn.ops import arithmetic, circular, comparison, creation, error_function, exponential, indexing, linalg, reduction, rounding, shape, writing
+from autograd_bn.ops import (
+    arithmetic,
+    circular,
+    comparison,
+    creation,
+    diagonals,
+    error_function,
+    exponential,
+    indexing,
+    linalg,
+    rearranging,
+    reduction,
+    rounding,
+    scans,
+    shape,
+    sorting,
+    statistics,
+    writing,
+)
 from autograd_bn.ops.reduction import Axis
 
 OPERATORS = {
@@ -45,6 +63,21 @@ METHODS = {
     "mean": reduction.mean,
     "max": reduction.max,
     "min": reduction.min,
+    "prod": statistics.prod,
+    "var": statistics.var,
+    "std": statistics.std,
+    "any": reduction.any,
+    "all": reduction.all,
+    "argmax": reduction.argmax,
+    "argmin": reduction.argmin,
+    "argsort": sorting.argsort,
+    "take": sorting.take,
+    "cumsum": scans.cumulative_sum,
+    "cumprod": scans.cumulative_prod,
+    "repeat": rearranging.repeat,
+    "swapaxes": rearranging.swapaxes,
+    "diagonal": diagonals.diagonal,
+    "trace": diagonals.trace,
     "reshape": shape.reshape,
     "flatten": shape.flatten,
     "permute_dims": shape.permute_dims,
@@ -71,11 +104,19 @@ METHODS = {
 
 def method(function: Any) -> Any:
     """NumPy's methods take the axis by position; otherwise the function itself serves."""
-    if "axis" not in (function.__kwdefaults__ or ()):
+    keywords = getattr(function, "__wrapped__", function).__kwdefaults__ or ()
+    if "axis" not in keywords or "keepdims" not in keywords:
         return function
 
-    def reduced(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return function(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+    if "correction" in keywords:
+
+        def reduced(self: Tensor, axis: Axis = None, keepdims: bool = False, *, correction: float = 0.0) -> Tensor:
+            return function(self, axis=axis, keepdims=keepdims, correction=correction)  # type: ignore[no-any-return]
+
+    else:
+
+        def reduced(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:  # type: ignore[misc]
+            return function(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
     reduced.__name__, reduced.__doc__ = function.__name__, function.__doc__
     reduced.__qualname__ = f"Tensor.{function.__name__}"
@@ -110,13 +151,69 @@ def _clip(x: Any, a_min: Any = None, a_max: Any = None, **bounds: Any) -> Tensor
     return rounding.clip(x, **{"min": a_min, "max": a_max, **bounds})
 
 
-_BY_NUMPY_NAME: dict[str, Any] = {
+def _spread(function: Any) -> Any:
+    """NumPy's variance and deviation, which have two spellings of the correction."""
+    return lambda x, axis=None, *, ddof=0, correction=None, keepdims=False: function(
+        x, axis=axis, keepdims=keepdims, correction=ddof if correction is None else correction
+    )
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A002 - NumPy's name
+    """NumPy's norm, of vectors: of matrices it has another meaning unless it is the root of the sum of squares."""
+    if ord is not None and (x.ndim != 1 if axis is None else np.size(axis) != 1):
+        raise TypeError(f"the norm of order {ord} of matrices")
+    return statistics.vector_norm(x, axis=axis, keepdims=keepdims, ord=2 if ord is None else ord)
+
+
+_REDUCTIONS: dict[str, Any] = {
     "sum": reduction.sum,
     "mean": reduction.mean,
     "max": reduction.max,
     "amax": reduction.max,
     "min": reduction.min,
     "amin": reduction.min,
+    "prod": statistics.prod,
+    "var": _spread(statistics.var),
+    "std": _spread(statistics.std),
+    "median": statistics.median,
+    "any": reduction.any,
+    "all": reduction.all,
+    "argmax": reduction.argmax,
+    "argmin": reduction.argmin,
+    "count_nonzero": reduction.count_nonzero,
+}
+"""NumPy takes the axis of these by position."""
+
+_BY_NUMPY_NAME: dict[str, Any] = {
+    **_REDUCTIONS,
+    "linalg.norm": _norm,
+    "linalg.vector_norm": statistics.vector_norm,
+    "linalg.diagonal": lambda x, offset=0: diagonals.diagonal(x, offset, -2, -1),
+    "linalg.trace": lambda x, offset=0: diagonals.trace(x, offset, -2, -1),
+    "cumsum": scans.cumulative_sum,
+    "cumprod": scans.cumulative_prod,
+    "cumulative_sum": scans.cumulative_sum,
+    "cumulative_prod": scans.cumulative_prod,
+    "diff": lambda x, n=1, axis=-1, **ends: scans.diff(x, n=n, axis=axis, **ends),
+    "sort": sorting.sort,
+    "argsort": sorting.argsort,
+    "take": sorting.take,
+    "take_along_axis": sorting.take_along_axis,
+    "pad": rearranging.pad,
+    "flip": rearranging.flip,
+    "roll": rearranging.roll,
+    "repeat": rearranging.repeat,
+    "tile": rearranging.tile,
+    "moveaxis": rearranging.moveaxis,
+    "swapaxes": rearranging.swapaxes,
+    "unstack": rearranging.unstack,
+    "split": rearranging.split,
+    "meshgrid": rearranging.meshgrid,
+    "diag": diagonals.diag,
+    "diagonal": diagonals.diagonal,
+    "trace": diagonals.trace,
+    "tril": lambda x, k=0: diagonals.tril(x, k=k),
+    "triu": lambda x, k=0: diagonals.triu(x, k=k),
     "reshape": shape.reshape,
     "concatenate": lambda arrays, axis=0: shape.concat(arrays, axis=axis),
     "stack": lambda arrays, axis=0: shape.stack(arrays, axis=axis),
@@ -138,7 +235,8 @@ _BY_NUMPY_NAME: dict[str, Any] = {
 
 def _array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """NumPy's functions on tensors: ours of the same name, else a clear refusal."""
-    ours = _BY_NUMPY_NAME.get(func.__name__)
+    inner = func.__module__.removeprefix("numpy").lstrip(".")
+    ours = _BY_NUMPY_NAME.get(f"{inner}.{func.__name__}" if inner else func.__name__)
     name = f"{func.__module__}.{func.__name__}".replace("numpy", "np")
     if ours is None:
         leaves, structure = flatten((args, kwargs))
@@ -146,7 +244,7 @@ def _array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], 
             args, kwargs = structure.unflatten(plain(x) for x in leaves)
             return func(*args, **kwargs)
         raise DtypeError(f"{name} has no recorded counterpart for tensors; use the functions of autograd_bn, or .detach().numpy() for the values alone")
-    if func.__name__ in ("sum", "mean", "max", "amax", "min", "amin") and len(args) == 2:
+    if func.__name__ in _REDUCTIONS and len(args) == 2:
         kwargs["axis"] = args[1]
         args = args[:1]
     kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue}

@@ -296,7 +296,7 @@ positive = unary(
 )
 
 
-def _direction(x: Any, out: Any) -> Any:
+def direction(x: Any, out: Any) -> Any:
     """X over its norm, and 0 where that is 0."""
     nought = raw.equal(out, 0)
     return raw.where(nought, 0.0, x / raw.where(nought, 1.0, out))
@@ -305,8 +305,8 @@ def _direction(x: Any, out: Any) -> Any:
 hypot = binary(
     "hypot",
     np.hypot,
-    lambda x, out: _direction(x, out),
-    lambda y, out: _direction(y, out),
+    lambda x, out: direction(x, out),
+    lambda y, out: direction(y, out),
     """√(x² + y²) of two elements, which does not overflow. The derivatives at (0, 0) are taken as 0.
 
     Examples

@@ -218,7 +218,7 @@ log10 = unary(
 )
 
 
-def _softened(x: Any, out: Any) -> Any:
+def softened(x: Any, out: Any) -> Any:
     """E to the power of x − out, and 0 where both are −inf."""
     return raw.exp(x - raw.where(raw.equal(out, -np.inf), 0, out))
 
@@ -226,8 +226,8 @@ def _softened(x: Any, out: Any) -> Any:
 logaddexp = binary(
     "logaddexp",
     np.logaddexp,
-    lambda x, out: _softened(x, out),
-    lambda y, out: _softened(y, out),
+    lambda x, out: softened(x, out),
+    lambda y, out: softened(y, out),
     """log(eˣ + eʸ) of two elements, which does not overflow. Where both are −inf, so is the result, and no gradient flows.
 
     Examples

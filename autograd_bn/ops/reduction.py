@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import linear, normalized_axes, reduced_shape, reduction
+from autograd_bn.core.constructors import discrete, kept_shape, linear, normalized_axes, reduced_shape, reduction
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.operators import run_unary
-from autograd_bn.core.primitive import Primitive, raw
+from autograd_bn.core.primitive import Primitive, raw, registry
 from autograd_bn.core.structural import add_along, averaged, spread, sum_p
 from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.ops.arithmetic import direction
+from autograd_bn.ops.exponential import softened
 
 Axis = int | Sequence[int] | None
 
@@ -145,3 +147,141 @@ def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # n
     tensor([1., 3.])
     """
     return _reduced(_min, x, axis, keepdims, "compare")
+
+
+def _logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """The largest is taken out first, so that nothing overflows; nothing to sum gives −inf."""
+    if x.dtype.kind in "biu":
+        x = x.astype(np.float64)
+    peak = np.max(x.real, axis=axis, keepdims=True, initial=-np.inf)
+    peak = np.where(np.isfinite(peak), peak, 0)
+    with np.errstate(divide="ignore"):
+        out = np.log(np.sum(np.exp(x - peak), axis=axis, keepdims=True)) + peak
+    return out if keepdims else out.reshape(reduced_shape(x.shape, axis, False))[()]
+
+
+_logsumexp_p = reduction("logsumexp", _logsumexp, lambda x, out: softened(x, out), label="log Σ eˣ", example=_examples)
+
+
+def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Log Σ eˣ over axes, which neither overflows nor loses small results. Where all are −inf, no gradient flows.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.logsumexp(ab.tensor([1000.0, 1000.0]))
+    tensor(1000.69314718)
+    """
+    return _reduced(_logsumexp_p, x, axis, keepdims, "")
+
+
+def _norm(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    if x.dtype.kind in "biu":
+        x = x.astype(np.float64)
+    return np.sqrt(add_along(np.square(np.abs(x) if x.dtype.kind == "c" else x), axis, keepdims))
+
+
+norm_p = reduction("vector_norm", _norm, lambda x, out: direction(x, out), label="‖x‖", example=_examples)
+
+
+def _counting(name: str, function: Any, label: str) -> Primitive:
+    return discrete(
+        name,
+        lambda x, axis, keepdims: np.asarray(function(x, axis=axis, keepdims=keepdims))[()],
+        batch=lambda x, axis, keepdims: registry[name](x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
+        shape=lambda x, axis, keepdims: reduced_shape(x.shape, axis, keepdims),
+        label=label,
+        example=_examples,
+    )
+
+
+def _placing(name: str, function: Any) -> Primitive:
+    return discrete(
+        name,
+        lambda x, axis: function(x, axis=axis),
+        batch=lambda x, axis: registry[name](x, axis=axis + 1),
+        shape=lambda x, axis: reduced_shape(x.shape, (axis,), False),
+        example=lambda rng: [((rng.standard_normal((2, 3)),), {"axis": 1}), ((np.array([[1.0, 2.0, 2.0], [2.0, 1.0, 2.0]]),), {"axis": 0})],
+    )
+
+
+_any, _all = _counting("any", np.any, "∃"), _counting("all", np.all, "∀")
+_count = _counting("count_nonzero", np.count_nonzero, "#≠0")
+_argmax, _argmin = _placing("argmax", np.argmax), _placing("argmin", np.argmin)
+
+
+def any(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+    """Whether some element along axes is true; what is not 0 counts as true.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.any(ab.tensor([[False, True], [False, False]]), axis=1)
+    tensor([ True, False])
+    """
+    return _reduced(_any, x, axis, keepdims, "")
+
+
+def all(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+    """Whether every element along axes is true; what is not 0 counts as true.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.all(ab.tensor([[True, True], [True, False]]), axis=1)
+    tensor([ True, False])
+    """
+    return _reduced(_all, x, axis, keepdims, "")
+
+
+def count_nonzero(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many elements along axes are not 0.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.count_nonzero(ab.tensor([[1.0, 0.0], [2.0, 3.0]]), axis=1)
+    tensor([1, 2])
+    """
+    return _reduced(_count, x, axis, keepdims, "")
+
+
+def _placed(primitive: Primitive, x: Any, axis: int | None, keepdims: bool) -> Tensor:
+    x = asarray(x)
+    shape = x.shape
+    if axis is None:
+        x, place = x.reshape(-1 if x.size else 0), 0
+    else:
+        (place,) = normalized_axes(axis, len(shape))
+    if not x.shape[place]:
+        raise OperationError(f"{primitive.name} over axis {axis} of shape {shape}: there is nothing to compare")
+    out = run_unary(primitive, x, {"axis": place})
+    return out.reshape(kept_shape(shape, normalized_axes(axis, len(shape)))) if keepdims else out
+
+
+def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The place of the largest element along an axis, or among all; the first of those that tie, and of NaNs.
+
+    Raises OperationError where there is nothing to compare, ShapeError if the axis does not exist.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.argmax(ab.tensor([[1.0, 5.0], [3.0, 3.0]]), axis=1)
+    tensor([1, 0])
+    """
+    return _placed(_argmax, x, axis, keepdims)
+
+
+def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The place of the smallest element along an axis, or among all; the first of those that tie, and of NaNs.
+
+    Raises OperationError where there is nothing to compare, ShapeError if the axis does not exist.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.argmin(ab.tensor([[1.0, 5.0], [3.0, 3.0]]), axis=1)
+    tensor([0, 0])
+    """
+    return _placed(_argmin, x, axis, keepdims)

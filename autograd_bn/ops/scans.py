@@ -1,0 +1,113 @@
+"""Running sums, products and differences along an axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autograd_bn.core.constructors import composite, linear, normalized_axes
+from autograd_bn.core.dispatch import apply
+from autograd_bn.core.errors import OperationError
+from autograd_bn.core.primitive import raw
+from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.ops.creation import ones, zeros
+from autograd_bn.ops.indexing import getitem
+from autograd_bn.ops.rearranging import moveaxis
+from autograd_bn.ops.shape import astype, concat, stack
+from autograd_bn.ops.statistics import accumulated_dtype
+
+
+def _running(x: Any, axis: int, reverse: bool) -> Any:
+    return np.flip(np.cumsum(np.flip(x, axis), axis), axis) if reverse else np.cumsum(x, axis)
+
+
+_cumsum = linear(
+    "cumsum",
+    _running,
+    transpose=lambda g, x, axis, reverse: raw.cumsum(g, axis=axis, reverse=not reverse),
+    batch=lambda x, axis, reverse: raw.cumsum(x, axis=axis + 1, reverse=reverse),
+    label=lambda node: "Σ…",
+    example=lambda rng: [((rng.standard_normal((2, 3)),), {"axis": 1, "reverse": False}), ((rng.standard_normal(4),), {"axis": 0, "reverse": True})],
+)
+
+
+def _prepared(x: Any, axis: int | None, dtype: npt.DTypeLike | None) -> tuple[Tensor, int]:
+    x = asarray(x)
+    x = astype(x, accumulated_dtype(x.dtype) if dtype is None else dtype)
+    if axis is None:
+        x, axis = x.reshape((x.size,)), 0
+    return x, normalized_axes(axis, x.ndim)[0]
+
+
+def _column(shape: tuple[int, ...], along: int) -> tuple[int, ...]:
+    return (*shape[:along], 1, *shape[along + 1 :])
+
+
+def cumulative_sum(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike | None = None, include_initial: bool = False) -> Tensor:
+    """The sums of the elements up to each place along an axis, or of all elements in a row.
+
+    ``include_initial`` puts a 0 before them.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.cumulative_sum(ab.tensor([1.0, 2.0, 3.0]))
+    tensor([1., 3., 6.])
+    """
+    x, along = _prepared(x, axis, dtype)
+    out = apply(_cumsum, (x,), {"axis": along, "reverse": False})
+    return concat([zeros(_column(x.shape, along), dtype=x.dtype), out], axis=along) if include_initial else out
+
+
+def _products(x: Tensor) -> Tensor:
+    """Along the last axis: of pairs first, whose running products give those of every other place."""
+    n = x.shape[-1]
+    if n < 2:
+        return x
+    h = n // 2
+    odd = _products(getitem(x, (Ellipsis, slice(0, 2 * h, 2))) * getitem(x, (Ellipsis, slice(1, 2 * h, 2))))
+    later = getitem(x, (Ellipsis, slice(2, n, 2)))
+    even = concat([getitem(x, (Ellipsis, slice(0, 1))), getitem(odd, (Ellipsis, slice(0, later.shape[-1]))) * later], axis=-1)
+    out = stack([getitem(even, (Ellipsis, slice(0, h))), odd], axis=-1).reshape((*x.shape[:-1], 2 * h))
+    return concat([out, getitem(even, (Ellipsis, slice(h, h + 1)))], axis=-1) if n % 2 else out
+
+
+@composite
+def cumulative_prod(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike | None = None, include_initial: bool = False) -> Tensor:
+    """The products of the elements up to each place along an axis, or of all elements in a row.
+
+    ``include_initial`` puts a 1 before them. Nothing is divided, so that the gradient is right where there are zeros.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.cumulative_prod(ab.tensor([1.0, 2.0, 3.0]))
+    tensor([1., 2., 6.])
+    """
+    x, along = _prepared(x, axis, dtype)
+    out = moveaxis(_products(moveaxis(x, along, -1)), -1, along)
+    return concat([ones(_column(x.shape, along), dtype=x.dtype), out], axis=along) if include_initial else out
+
+
+@composite
+def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
+    """The differences between neighbours along an axis, taken ``n`` times; ``prepend`` and ``append`` are joined to x first.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.diff(ab.tensor([1.0, 4.0, 9.0]))
+    tensor([3., 5.])
+    """
+    x = asarray(x)
+    if n < 0:
+        raise OperationError(f"diff: n must not be negative, got {n}")
+    (along,) = normalized_axes(axis, x.ndim)
+    parts = [part for part in (prepend, x, append) if part is not None]
+    x = concat(parts, axis=along) if len(parts) > 1 else x
+    for _ in range(n):
+        head, tail = ((slice(None),) * along + (part,) for part in (slice(0, -1), slice(1, None)))
+        x = getitem(x, tail) - getitem(x, head)
+    return asarray(x)

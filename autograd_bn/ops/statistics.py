@@ -1,0 +1,219 @@
+"""Reductions that are made of other operations: product, variance, median, norms, softmax."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autograd_bn.core.constructors import composite, kept_shape, normalized_axes, reduced_shape
+from autograd_bn.core.errors import DtypeError, OperationError
+from autograd_bn.core.structural import averaged
+from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.ops.arithmetic import abs as absolute
+from autograd_bn.ops.arithmetic import pow as power
+from autograd_bn.ops.arithmetic import where
+from autograd_bn.ops.comparison import equal, isnan, not_equal
+from autograd_bn.ops.exponential import exp, log
+from autograd_bn.ops.indexing import getitem
+from autograd_bn.ops.reduction import Axis, _reduced, norm_p
+from autograd_bn.ops.reduction import max as largest
+from autograd_bn.ops.reduction import mean as average
+from autograd_bn.ops.reduction import min as smallest
+from autograd_bn.ops.reduction import sum as total
+from autograd_bn.ops.shape import astype, permute_dims
+from autograd_bn.ops.sorting import sort
+
+
+def _joined(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The axes to reduce as one, the last."""
+    rest = tuple(i for i in range(x.ndim) if i not in axes)
+    if (*rest, *axes) != tuple(range(x.ndim)):
+        x = permute_dims(x, (*rest, *axes))
+    count = math.prod(x.shape[len(rest) :])
+    return x if len(axes) == 1 else x.reshape((*x.shape[: len(rest)], count))
+
+
+def accumulated_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype that sums and products of small integers are held in."""
+    if dtype.kind == "u":
+        return np.result_type(dtype, np.uint)
+    return np.result_type(dtype, np.int_) if dtype.kind in "bi" else dtype
+
+
+@composite
+def prod(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, keepdims: bool = False) -> Tensor:
+    """The product over one axis, some axes, or all.
+
+    Halves are multiplied until one element is left, so that the gradient is the product of the other elements at every
+    order, zeros among them or not.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> x = ab.tensor([2.0, 0.0, 5.0], requires_grad=True)
+    >>> ab.prod(x).backward()
+    >>> x.grad
+    tensor([ 0., 10.,  0.])
+    """
+    x = asarray(x)
+    axes = normalized_axes(axis, x.ndim)
+    left = _joined(astype(x, accumulated_dtype(x.dtype) if dtype is None else dtype), axes)
+    odd = None
+    n = left.shape[-1] if axes else 1
+    while n > 1:
+        h = n // 2
+        if n % 2:
+            last = getitem(left, (Ellipsis, n - 1))
+            odd = last if odd is None else odd * last
+        left = getitem(left, (Ellipsis, slice(0, h))) * getitem(left, (Ellipsis, slice(h, 2 * h)))
+        n = h
+    if axes:
+        left = getitem(left, (Ellipsis, 0)) if n else total(left, axis=-1) + 1  # 1, and still recorded
+    out: Tensor = left if odd is None else left * odd
+    return out.reshape(kept_shape(x.shape, axes)) if keepdims else out
+
+
+def _freedom(name: str, x: Tensor, axes: tuple[int, ...], correction: float) -> float:
+    if x.dtype.kind == "c":
+        raise DtypeError(f"{name} of complex numbers ({x.dtype}{list(x.shape)}) is not defined here; take it of ab.abs(x)")
+    count = averaged(x.shape, axes)
+    if count <= correction and x.size:
+        raise OperationError(f"{name} over axes {axes} of shape {x.shape}: {count} elements with a correction of {correction} leave no degree of freedom")
+    return count - correction
+
+
+@composite
+def var(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The variance over axes: the squared distances from the mean, summed and divided by N − correction.
+
+    A correction of 1 gives the unbiased variance of a sample.
+
+    Raises OperationError where N − correction is not positive.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.var(ab.tensor([1.0, 2.0, 3.0])), ab.var(ab.tensor([1.0, 2.0, 3.0]), correction=1)
+    (tensor(0.66666667), tensor(1.))
+    """
+    x = asarray(x)
+    axes = normalized_axes(axis, x.ndim)
+    freedom = _freedom("var", x, axes, correction)
+    mean = average(x, axis=axes, keepdims=True)
+    sq = (x - mean) ** 2
+    return average(sq, axis=axes, keepdims=keepdims) if not correction else total(sq, axis=axes, keepdims=keepdims) / freedom
+
+
+@composite
+def std(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The standard deviation over axes: the root of the variance. Where all elements are equal its derivative is taken as 0.
+
+    Raises OperationError where N − correction is not positive.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.std(ab.tensor([1.0, 2.0, 3.0]), correction=1)
+    tensor(1.)
+    """
+    x = asarray(x)
+    axes = normalized_axes(axis, x.ndim)
+    freedom = _freedom("std", x, axes, correction)
+    mean = average(x, axis=axes, keepdims=True)
+    return _reduced(norm_p, x - mean, axes, keepdims, "") / math.sqrt(freedom)
+
+
+@composite
+def median(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The middle element along axes once they are sorted, or the mean of the two in the middle; NaN where there is one.
+
+    Of elements that tie, the gradient goes to the one that comes to stand in the middle when sorting keeps their order.
+
+    Raises OperationError where there is nothing to sort.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.median(ab.tensor([5.0, 1.0, 2.0, 3.0]))
+    tensor(2.5)
+    """
+    x = asarray(x)
+    axes = normalized_axes(axis, x.ndim)
+    row = sort(_joined(x, axes) if axes else x.reshape(1))
+    n = row.shape[-1]
+    if n == 0:
+        raise OperationError(f"median over axes {axes} of shape {x.shape}: there is nothing to sort")
+    out = average(getitem(row, (Ellipsis, slice((n - 1) // 2, n // 2 + 1))), axis=-1)
+    if out.dtype.kind == "f":
+        last = getitem(row, (Ellipsis, n - 1))
+        out = where(isnan(last), last, out)
+    return out.reshape(kept_shape(x.shape, axes)) if keepdims else out.reshape(reduced_shape(x.shape, axes, False))
+
+
+@composite
+def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:  # noqa: A002 - the array API's name
+    """The norm (Σ|x|ᵖ)^(1/p) of the elements along axes, p being ``ord``; inf and −inf give the extremes, 0 a count.
+
+    At 0 its derivative is taken as 0.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.linalg.vector_norm(ab.tensor([3.0, -4.0])), ab.linalg.vector_norm(ab.tensor([3.0, -4.0]), ord=1)
+    (tensor(5.), tensor(7.))
+    """
+    x = asarray(x)
+    if x.dtype.kind in "biu":
+        x = astype(x, np.float64)
+    if ord == 2:
+        return _reduced(norm_p, x, axis, keepdims, "")
+    size = absolute(x)
+    if ord == math.inf:
+        return largest(size, axis=axis, keepdims=keepdims)
+    if ord == -math.inf:
+        return smallest(size, axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return total(astype(not_equal(size, 0), size.dtype), axis=axis, keepdims=keepdims)
+    if ord == 1:
+        return total(size, axis=axis, keepdims=keepdims)
+    nought = equal(size, 0)
+    powers = where(nought, 0.0 if ord > 0 else math.inf, power(where(nought, 1.0, size), ord))
+    summed = total(powers, axis=axis, keepdims=keepdims)
+    gone = equal(summed, 0 if ord > 0 else math.inf)
+    return where(gone, 0.0, power(where(gone, 1.0, summed), 1 / ord))
+
+
+@composite
+def softmax(x: Any, /, axis: Axis = -1) -> Tensor:
+    """eˣ divided by its sum along axes, the last unless told: positive numbers that add up to 1.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.softmax(ab.tensor([1000.0, 1000.0]))
+    tensor([0.5, 0.5])
+    """
+    x = asarray(x)
+    peak = largest(x.detach(), axis=axis, keepdims=True) if x.size else 0
+    e = exp(x - peak)
+    out: Tensor = e / total(e, axis=axis, keepdims=True)
+    return out
+
+
+@composite
+def log_softmax(x: Any, /, axis: Axis = -1) -> Tensor:
+    """The logarithm of `softmax`, computed as z − log Σ eᶻ with z = x − max x, so that small ones are not lost.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.log_softmax(ab.tensor([0.0, -1000.0]))
+    tensor([    0., -1000.])
+    """
+    x = asarray(x)
+    peak = largest(x.detach(), axis=axis, keepdims=True) if x.size else 0
+    z: Tensor = x - peak
+    return z - log(total(exp(z), axis=axis, keepdims=True))
