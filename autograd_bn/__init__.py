@@ -61,7 +61,7 @@ from autograd_bn.ops.scans import cumulative_prod, cumulative_sum, diff
 from autograd_bn.ops.shape import astype, broadcast_to, concat, expand_dims, flatten, matrix_transpose, permute_dims, reshape, squeeze, stack
 from autograd_bn.ops.sorting import argsort, sort, take, take_along_axis
 from autograd_bn.ops.statistics import log_softmax, median, prod, softmax, std, var
-from autograd_bn.transforms import checkpoint, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
+from autograd_bn.transforms import checkpoint, custom_jvp, custom_vjp, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
 if TYPE_CHECKING:
     from autograd_bn import data, drawing, linalg, nn, optim, train
@@ -186,6 +186,8 @@ __all__ = [
     "cumsum",
     "cumulative_prod",
     "cumulative_sum",
+    "custom_jvp",
+    "custom_vjp",
     "data",
     "diag",
     "diagonal",

@@ -131,6 +131,8 @@ class Primitive:
         self.differentiable = vjp is not None
         self._kept: dict[tuple[int, int], tuple[bool, ...]] = {}
         self.keeps = self.kept(1, 1)
+        if not register:
+            return
         if name in _own:
             raise OperationError(f"a primitive named {name!r} belongs to autograd_bn; give yours another name")
         registry[name] = self

@@ -107,6 +107,11 @@ class _Promise:
     def __len__(self) -> int:
         return len(self._kept())
 
+    @property
+    def residuals(self) -> Any:
+        """Those of a rule of the user's, if the node has one."""
+        return getattr(self._kept(), "residuals", None)
+
 
 class _Segment:
     """One call of a checkpointed function: how to run it again, and what it saved when it was. It refers to no node of its own."""

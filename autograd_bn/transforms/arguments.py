@@ -1,0 +1,112 @@
+"""The arguments of a function with a rule of its own: which are tensors, and how a call is put together again."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.errors import OperationError, RuleError, ShapeError
+from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.tree import Structure, flatten
+
+
+class Arguments:
+    """One call's arguments: the tensors in them in order, the rest as it is."""
+
+    def __init__(self, function: Callable[..., Any], name: str, static: Sequence[int], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        if kwargs:
+            bound = inspect.signature(function).bind(*args, **kwargs)
+            bound.apply_defaults()
+            if bound.kwargs:
+                raise OperationError(f"{name} has a rule of its own, so it takes positional arguments only, got {', '.join(bound.kwargs)}")
+            args = bound.args
+        count = len(args)
+        for i in static:
+            if not -count <= i < count:
+                raise OperationError(f"{name}: nondiff_argnums names argument {i} of a call with {count}")
+        self.name = name
+        self.static = {i % count: args[i] for i in static}
+        self.count = count
+        self.structures: list[Structure] = []
+        self._others: list[list[Any]] = []
+        self.tensors: list[Tensor] = []
+        for i, arg in enumerate(args):
+            if i in self.static:
+                continue
+            leaves, structure = flatten(arg)
+            self.structures.append(structure)
+            self._others.append([None if _numeric(x) else x for x in leaves])
+            self.tensors += [asarray(x) for x in leaves if _numeric(x)]
+
+    def nested(self, xs: Sequence[Any]) -> list[Any]:
+        """The differentiable arguments, with other tensors."""
+        given = iter(xs)
+        return [s.unflatten(next(given) if x is None else x for x in others) for s, others in zip(self.structures, self._others, strict=True)]
+
+    def all(self, xs: Sequence[Any]) -> list[Any]:
+        """Every argument, with other tensors."""
+        given = iter(self.nested(xs))
+        return [self.static[i] if i in self.static else next(given) for i in range(self.count)]
+
+    def leading(self) -> list[Any]:
+        """The arguments that are not differentiated, which rules get first."""
+        return [self.static[i] for i in sorted(self.static)]
+
+    def cotangents(self, returned: Any, xs: Sequence[Tensor], rule: str) -> list[Tensor | None]:
+        """What a rule returned, an entry a tensor. Raises RuleError where it does not fit."""
+        if not isinstance(returned, (tuple, list)):
+            raise RuleError(f"{rule} must return a tuple of cotangents, one an argument, got {type(returned).__name__}")
+        if len(returned) != len(self.structures):
+            raise RuleError(f"{rule} returned {len(returned)} cotangents for {len(self.structures)} arguments")
+        given = iter(xs)
+        found: list[Tensor | None] = []
+        for i, (part, structure, others) in enumerate(zip(returned, self.structures, self._others, strict=True)):
+            leaves = [None] * len(others) if part is None else fitting(part, structure, f"{rule}: the cotangent of argument {i}", "the argument")
+            for c, other in zip(leaves, others, strict=True):
+                if other is None:
+                    x = next(given)
+                    found.append(None if c is None or x.dtype.kind not in "fc" else like(c, x, f"{rule}: a cotangent of argument {i}", "the operand"))
+        return found
+
+
+def _numeric(x: Any) -> bool:
+    return isinstance(x, (Tensor, np.ndarray, np.generic, int, float, complex))
+
+
+def fitting(tree: Any, structure: Structure, what: str, whose: str) -> list[Any]:
+    """The leaves of a tree, or a RuleError where it is not nested as it should be."""
+    leaves, found = flatten(tree)
+    if found != structure:
+        raise RuleError(f"{what} is not nested as {whose}: {len(leaves)} tensors in {_kind(found)} for {_count(structure)} in {_kind(structure)}")
+    return leaves
+
+
+def like(value: Any, x: Tensor, what: str, whose: str) -> Tensor:
+    """A value that a rule returned, or a RuleError where its shape or dtype is not that of what it belongs to."""
+    if type(value) in (int, float) and not x.shape:
+        return Tensor(np.asarray(value, x.dtype))
+    try:
+        y = asarray(value)
+    except (ShapeError, TypeError, ValueError) as error:
+        raise RuleError(f"{what} is no tensor but a {type(value).__name__}") from error
+    if y.shape != x.shape:
+        raise RuleError(f"{what} has shape {y.shape}, {whose} {x.shape}; they must be equal")
+    if y.dtype != x.dtype:
+        raise RuleError(f"{what} has dtype {y.dtype}, {whose} {x.dtype}, of shape {x.shape}; they must be equal")
+    return y
+
+
+def _kind(structure: Structure) -> str:
+    return "no container" if structure.kind is None else f"a {structure.kind.__name__}"
+
+
+def _count(structure: Structure) -> int:
+    return 1 if structure.kind is None else sum(_leaves(structure))
+
+
+def _leaves(structure: Structure) -> Iterator[int]:
+    for child in structure.children:
+        yield _count(child)

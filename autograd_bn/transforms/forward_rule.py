@@ -1,0 +1,155 @@
+"""custom_jvp: a function with a pushforward of the user's, which is transposed for reverse mode."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.errors import GradientError, RuleError
+from autograd_bn.core.lines import caller_line
+from autograd_bn.core.node import Node
+from autograd_bn.core.state import fresh_level
+from autograd_bn.core.sweep import sweep
+from autograd_bn.core.tensor import Tensor, asarray, leaf, owned
+from autograd_bn.core.tree import Structure, flatten
+from autograd_bn.transforms.arguments import Arguments, fitting, like
+from autograd_bn.transforms.calls import Results, call, gathered, opened
+
+Tangent = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], Structure, list[Tensor]]]
+
+
+class CustomJVP:
+    """What `custom_jvp` gives: the function, which wants its rule by ``defjvp``."""
+
+    def __init__(self, function: Callable[..., Any], nondiff_argnums: Sequence[int]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._static = tuple(nondiff_argnums)
+        self._rule: Callable[..., Any] | None = None
+        self._name = getattr(function, "__name__", type(function).__name__)
+
+    def defjvp(self, jvp: Callable[..., Any]) -> Callable[..., Any]:
+        """Set the rule; gives it back, so that it serves as a decorator.
+
+        Parameters
+        ----------
+        jvp
+            Takes the ``nondiff_argnums``, the tuple of arguments and the tuple of their tangents; returns the value and its tangent, which must
+            be linear in the tangents.
+        """
+        self._rule = jvp
+        return jvp
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The value of the function."""
+        rule = self._rule
+        if rule is None:
+            raise GradientError(f"custom_jvp: {self._name} has no rule yet; give it one by {self._name}.defjvp(jvp)\n  at {caller_line(2)}")
+        arguments = Arguments(self._function, self._name, self._static, args, kwargs)
+        what = f"the jvp rule of {self._name}"
+
+        def run(xs: list[Tensor]) -> Results:
+            leaves, structure = flatten(self._function(*arguments.all(xs)))
+            return [asarray(y) for y in leaves], structure
+
+        def tangent(xs: list[Tensor], ts: list[Tensor]) -> tuple[list[Tensor], Structure, list[Tensor]]:
+            returned = rule(*arguments.leading(), tuple(arguments.nested(xs)), tuple(arguments.nested(ts)))
+            if not isinstance(returned, tuple) or len(returned) != 2:
+                got = f"{len(returned)} values" if isinstance(returned, tuple) else f"a {type(returned).__name__}"
+                raise RuleError(f"{what} must return a pair: the value and its tangent; got {got}")
+            leaves, structure = flatten(returned[0])
+            outs = [asarray(y) for y in leaves]
+            found = fitting(returned[1], structure, f"{what}: the tangent", "the value")
+            return outs, structure, [like(t, y, f"{what}: a tangent", "its value") if y.dtype.kind in "fc" else y for t, y in zip(found, outs, strict=True)]
+
+        outs, structure = call(_Pushed(self._name, run, tangent), arguments.tensors)
+        return structure.unflatten(outs)
+
+
+class _Pushed:
+    """`calls.Rules` of a pushforward."""
+
+    def __init__(self, name: str, run: Callable[[list[Tensor]], Results], tangent: Tangent) -> None:
+        self.name = name
+        self.run = run
+        self.push = tangent
+
+    def remember(self, xs: list[Tensor]) -> tuple[list[Tensor], Structure, Any]:
+        return *self.run(xs), ()
+
+    def pull(self, kept: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
+        """The transpose: the pushforward is recorded at the operands, from tangents of zero, and swept."""
+        level = fresh_level()
+        zeros = [np.zeros(x.shape, x.dtype) for x in xs]
+        ts = [leaf(z, level) if z.dtype.kind == "f" else Tensor(z) for z in zeros]
+        _, _, tangents = self.push(xs, ts)
+        roots = [(t.node, owned(g)) for t, g in zip(tangents, gs, strict=True) if type(t.node) is Node and t.node.level == level]
+        self._check_linear([node for node, _ in roots])
+        found = sweep(roots, free=True)
+        return [_wrapped(found.get(t.node)) for t in ts]
+
+    def _check_linear(self, roots: list[Node]) -> None:
+        """Refuse a rule that multiplies tangents with each other, or bends them: an operation then saved what depends on them."""
+        seen = set(roots)
+        stack = list(seen)
+        while stack:
+            node = stack.pop()
+            if node.saved is not None and any(x is not None and type(p) is Node for x, p in zip(node.saved, (*node.parents, node), strict=False)):
+                raise RuleError(f"the jvp rule of {self.name} is not linear in the tangents, so it has no transpose: see {node.title}\n  at {node.line}")
+            for parent in node.parents:
+                if type(parent) is Node and parent not in seen:
+                    seen.add(parent)
+                    if parent.primitive is not None:
+                        stack.append(parent)
+
+    def mapped(self, flags: Sequence[bool], size: int) -> _Pushed:
+        def run(xs: list[Tensor]) -> Results:
+            level = fresh_level()
+            outs, structure = self.run(opened(xs, flags, level, size))
+            return [gathered(y, level, size) for y in outs], structure
+
+        def tangent(xs: list[Tensor], ts: list[Tensor]) -> tuple[list[Tensor], Structure, list[Tensor]]:
+            level = fresh_level()
+            outs, structure, found = self.push(opened(xs, flags, level, size), opened(ts, flags, level, size))
+            return [gathered(y, level, size) for y in outs], structure, [gathered(t, level, size) for t in found]
+
+        return _Pushed(self.name, run, tangent)
+
+
+def _wrapped(g: Any) -> Tensor | None:
+    return g if g is None or isinstance(g, Tensor) else Tensor(g)
+
+
+def custom_jvp(function: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> CustomJVP:
+    """A function whose derivative is a rule of yours, set by ``defjvp(jvp)``, in both modes.
+
+    Reverse mode transposes the rule, so its tangent must be linear in the tangents that it is given. The rule holds at every level, under
+    ``vmap`` too; higher orders differentiate it. A drawing shows one node with the function's name.
+
+    Parameters
+    ----------
+    function
+        Takes and returns tensors, in nested containers. It must not close over tensors that are differentiated.
+    nondiff_argnums
+        The positions of arguments that are no tensors to differentiate by, such as functions and settings. Strings and the like need not be named.
+
+    Raises RuleError where the rule returns what does not fit in number, shape or dtype, or what is not linear, and GradientError where a
+    differentiated tensor is closed over.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> @ab.custom_jvp
+    ... def log1pexp(x):
+    ...     return ab.log(1.0 + ab.exp(x))
+    >>> @log1pexp.defjvp
+    ... def rule(primals, tangents):
+    ...     (x,), (t,) = primals, tangents
+    ...     return log1pexp(x), t * ab.sigmoid(x)
+    >>> ab.grad(log1pexp)(0.0), ab.jvp(log1pexp, (0.0,), (2.0,))[1]
+    (tensor(0.5), tensor(1.))
+    """
+    return CustomJVP(function, nondiff_argnums)
