@@ -51,6 +51,7 @@ from autograd_bn.ops.comparison import (
 )
 from autograd_bn.ops.creation import arange, eye, full, linspace, ones, ones_like, zeros, zeros_like
 from autograd_bn.ops.diagonals import diag, diagonal, trace, tril, triu
+from autograd_bn.ops.einsum import einsum, outer, tensordot, vecdot
 from autograd_bn.ops.error_function import erf
 from autograd_bn.ops.exponential import cos, exp, expm1, log, log1p, log2, log10, logaddexp, relu, sigmoid, sin, softplus, sqrt, tanh
 from autograd_bn.ops.linalg import matmul
@@ -195,6 +196,7 @@ __all__ = [
     "divide",
     "draw",
     "drawing",
+    "einsum",
     "enable_grad",
     "equal",
     "erf",
@@ -256,6 +258,7 @@ __all__ = [
     "ones",
     "ones_like",
     "optim",
+    "outer",
     "pad",
     "permute_dims",
     "positive",
@@ -295,6 +298,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "tensordot",
     "tile",
     "trace",
     "train",
@@ -304,6 +308,7 @@ __all__ = [
     "unstack",
     "value_and_grad",
     "var",
+    "vecdot",
     "vjp",
     "vmap",
     "where",

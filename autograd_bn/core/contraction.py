@@ -61,7 +61,7 @@ def contraction(
         x, y = operands
         shapes = [tuple(v.shape[1:] if b else v.shape) for v, b in zip(operands, batched, strict=True)]
         left, right, result = subscripts(*shapes, **static)
-        return contract(_plan("Z" * batched[0] + left, "Z" * batched[1] + right, "Z" + result), x, y)
+        return contract(planned("Z" * batched[0] + left, "Z" * batched[1] + right, "Z" + result), x, y)
 
     primitive = Primitive(
         name,
@@ -100,11 +100,12 @@ class Plan(NamedTuple):
 @functools.lru_cache(maxsize=4096)
 def _adjoints(rule: Callable[..., Subscripts], x: tuple[int, ...], y: tuple[int, ...], static: tuple[tuple[str, Any], ...]) -> tuple[Plan, Plan]:
     left, right, result = rule(x, y, **dict(static))
-    return _plan(result, right, left), _plan(left, result, right)
+    return planned(result, right, left), planned(left, result, right)
 
 
 @functools.lru_cache(maxsize=4096)
-def _plan(left: str, right: str, result: str) -> Plan:
+def planned(left: str, right: str, result: str) -> Plan:
+    """How to contract operands whose axes have these letters."""
     lone_x = tuple(i for i, letter in enumerate(left) if letter not in right + result)
     lone_y = tuple(i for i, letter in enumerate(right) if letter not in left + result)
     left = "".join(i for i in left if i in right + result)
