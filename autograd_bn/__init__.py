@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from autograd_bn.core.profile import Profile, ProfileRow, profile
     from autograd_bn.drawing import draw
     from autograd_bn.nn.functional import batch_norm
+    from autograd_bn.nn.stateless import functional_call
 
 __version__ = "0.1.0"
 
@@ -100,6 +101,7 @@ _LATER = {
     "anomaly_mode": "autograd_bn.core.anomaly",
     "batch_norm": "autograd_bn.nn.functional",
     "draw": "autograd_bn.drawing",
+    "functional_call": "autograd_bn.nn.stateless",
     "graph": "autograd_bn.core.graph",
     "profile": "autograd_bn.core.profile",
 }
@@ -209,6 +211,7 @@ __all__ = [
     "floor",
     "floor_divide",
     "full",
+    "functional_call",
     "grad",
     "graph",
     "greater",

@@ -58,6 +58,15 @@ class Structure(NamedTuple):
             return tuple(leaves)
         return next(iter(leaves)) if self is LEAF else self._take(iter(leaves))
 
+    def leaf_count(self) -> int:
+        """The number of leaves."""
+        return 1 if self.kind is None else sum([child.leaf_count() for child in self.children])
+
+    def describe(self) -> str:
+        """What it is, for a message."""
+        count = self.leaf_count()
+        return "no container" if self.kind is None else f"a {self.kind.__name__} of {count} tensor{'' if count == 1 else 's'}"
+
     def _take(self, leaves: Iterator[Any]) -> Any:
         children = [next(leaves) if child is LEAF else child._take(leaves) for child in self.children]
         kind = self.kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ def fitting(tree: Any, structure: Structure, what: str, whose: str) -> list[Any]
     """The leaves of a tree, or a RuleError where it is not nested as it should be."""
     leaves, found = flatten(tree)
     if found != structure:
-        raise RuleError(f"{what} is not nested as {whose}: {len(leaves)} tensors in {_kind(found)} for {_count(structure)} in {_kind(structure)}")
+        raise RuleError(f"{what} is not nested as {whose}: it is {found.describe()} for {structure.describe()}")
     return leaves
 
 
@@ -97,16 +97,3 @@ def like(value: Any, x: Tensor, what: str, whose: str) -> Tensor:
     if y.dtype != x.dtype:
         raise RuleError(f"{what} has dtype {y.dtype}, {whose} {x.dtype}, of shape {x.shape}; they must be equal")
     return y
-
-
-def _kind(structure: Structure) -> str:
-    return "no container" if structure.kind is None else f"a {structure.kind.__name__}"
-
-
-def _count(structure: Structure) -> int:
-    return 1 if structure.kind is None else sum(_leaves(structure))
-
-
-def _leaves(structure: Structure) -> Iterator[int]:
-    for child in structure.children:
-        yield _count(child)

@@ -11,7 +11,7 @@ from autograd_bn.core.node import CONSTANT, Batch
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import fresh_level
 from autograd_bn.core.tensor import Tensor, asarray, owned
-from autograd_bn.core.tree import flatten
+from autograd_bn.core.tree import Structure, flatten
 
 
 def _moved(x: Any, source: int, target: int) -> Any:
@@ -21,7 +21,23 @@ def _moved(x: Any, source: int, target: int) -> Any:
     return x if order == list(range(rank)) else raw.permute_dims(x, axes=tuple(order))
 
 
-def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callable[..., Any]:
+def _axes(spec: Any, structure: Structure, what: str) -> list[int | None]:
+    """The axis of each leaf, of a specification that is an axis (or None) for everything, or nested as the value is from the top."""
+    if spec is None or (isinstance(spec, int) and not isinstance(spec, bool)):
+        return [spec] * structure.leaf_count()
+    kind = structure.kind
+    parts: list[Any] | None = None
+    if isinstance(spec, dict):
+        if kind is dict and set(spec) == set(structure.rest):
+            parts = [spec[key] for key in structure.rest]
+    elif isinstance(spec, (list, tuple)) and kind is not None and issubclass(kind, (list, tuple)) and len(spec) == len(structure.children):
+        parts = list(spec)
+    if parts is None:
+        raise OperationError(f"vmap: {what} is {spec!r}, which is neither an axis nor nested as the value is: {structure.describe()}")
+    return [axis for part, child in zip(parts, structure.children, strict=True) for axis in _axes(part, child, what)]
+
+
+def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
     """A function that maps over an axis of its arguments, with one array operation for all examples.
 
     Parameters
@@ -30,10 +46,12 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> C
         Takes one example of each argument; returns a tensor, or tensors in nested containers.
     in_axes
         The axis to map over, for all arguments or one an argument; None for an argument that all examples share.
+        In the place of an axis there may be containers of axes, nested as the argument is from the top: ``({"w": None, "x": 0},)``.
     out_axes
-        Where the axis of examples goes in the results.
+        Where the axis of examples goes, in all results or, nested, in each; None for a result that is the same for all examples.
 
-    Raises OperationError where nothing is mapped, ShapeError where the mapped axes differ in length.
+    Raises OperationError where nothing is mapped, axes are not nested as the value, or a result for ``out_axes`` None depends on the
+    example; ShapeError where the mapped axes differ in length.
 
     Examples
     --------
@@ -50,30 +68,36 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> C
         level = fresh_level()
         size: int | None = None
         opened = []
-        for arg, axis in zip(args, axes, strict=True):
+        for arg, spec in zip(args, axes, strict=True):
             leaves, structure = flatten(arg)
-            if axis is None:
-                opened.append(arg)
-                continue
             inner = []
-            for x in map(asarray, leaves):
+            for leaf, axis in zip(leaves, _axes(spec, structure, "in_axes"), strict=True):
+                if axis is None:
+                    inner.append(leaf)
+                    continue
+                x = asarray(leaf)
                 if not -x.ndim <= axis < x.ndim:
                     raise ShapeError(f"vmap over axis {axis} of an argument of shape {x.shape}")
                 if size not in (None, x.shape[axis]):
                     raise ShapeError(f"vmap over axes of different lengths: {size} and {x.shape[axis]}")
                 size = x.shape[axis]
                 inner.append(Tensor(_moved(owned(x), axis, 0), Batch(level, size)))
-            opened.append(structure.unflatten(inner))
+            opened.append(arg if spec is None else structure.unflatten(inner))
         if size is None:
             raise OperationError("vmap: no argument is mapped; give at least one an axis")
         leaves, structure = flatten(function(*opened))
         out = []
-        for y in map(asarray, leaves):
+        for y, axis in zip(map(asarray, leaves), _axes(out_axes, structure, "out_axes"), strict=True):
+            if axis is None:
+                if y.node.level == level:
+                    raise OperationError(f"vmap: out_axes is None for a result of shape {y.shape} that depends on the example; give it an axis")
+                out.append(y)
+                continue
             value = y.value if y.node.level == level else raw.broadcast_to(y if y.node.level >= 0 else y.value, shape=(size, *y.shape))
             rank = len(value.shape)
-            if not -rank <= out_axes < rank:
-                raise ShapeError(f"vmap: out_axes={out_axes} is no axis of a result of shape {value.shape}")
-            value = _moved(value, 0, out_axes)
+            if not -rank <= axis < rank:
+                raise ShapeError(f"vmap: out_axes={axis} is no axis of a result of shape {value.shape}")
+            value = _moved(value, 0, axis)
             out.append(value if isinstance(value, Tensor) else Tensor(value, CONSTANT))
         return structure.unflatten(out)
 

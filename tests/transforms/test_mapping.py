@@ -132,6 +132,56 @@ def test_indexing_each_example(index: Any) -> None:
     assert_close(each, np.stack([value(ab.grad(lambda x: (x[index] ** 2).sum())(row)) for row in wide]), 1e-12)
 
 
+def test_axes_nested_as_the_arguments_are() -> None:
+    p = {"w": RNG.standard_normal(3), "x": A[:, :, 0], "deep": [A[:, 0, 0], (RNG.standard_normal((2, 4)), 5.0)]}
+
+    def f(p: Any, y: Any) -> Any:
+        return (p["w"] * p["x"]).sum() + p["deep"][0] * p["deep"][1][0].sum() * p["deep"][1][1] + y[0]
+
+    axes = ({"x": 0, "w": None, "deep": (0, [1, None])}, None)
+    mapped = ab.vmap(f, in_axes=axes)(p, (2.0, "text"))
+    expected = [(p["w"] * A[i, :, 0]).sum() + A[i, 0, 0] * p["deep"][1][0][:, i].sum() * 5.0 + 2.0 for i in range(4)]
+    assert_close(mapped, expected, 1e-12)
+    each = ab.vmap(ab.grad(f), in_axes=axes, out_axes={"w": 0, "x": 1, "deep": -1})(p, (2.0,))
+    assert_close(each["w"], A[:, :, 0], 1e-12)
+    assert each["x"].shape == (3, 4) and each["deep"][1][0].shape == (2, 4) and each["deep"][1][1].shape == (4,)
+
+
+def test_an_axis_a_result_and_none_for_what_all_examples_share() -> None:
+    out = ab.vmap(lambda x, w: {"a": (x, x.sum()), "b": w * 2.0}, in_axes=(0, None), out_axes={"b": None, "a": (-1, 0)})(A, 3.0)
+    assert out["a"][0].shape == (3, 2, 4) and out["a"][1].shape == (4,) and out["b"].item() == 6.0
+    w = ab.tensor(3.0, requires_grad=True)
+    ab.vmap(lambda x: (x, w * 2.0), out_axes=(0, None))(A)[1].backward()
+    assert_close(w.grad, 2.0)
+    with pytest.raises(OperationError, match="depends on the example"):
+        ab.vmap(lambda x: x, out_axes=None)(A)
+
+
+@pytest.mark.parametrize("axes", [({"w": 0},), ({"w": 0, "x": 0, "z": 0},), ((0, 0),), ("0",), (True,)])
+def test_axes_that_are_not_nested_as_the_argument_are_refused(axes: Any) -> None:
+    with pytest.raises(OperationError, match=r"in_axes is .*a dict of 2 tensors"):
+        ab.vmap(lambda p: p["w"], in_axes=axes)({"w": np.ones(2), "x": np.ones(2)})
+    with pytest.raises(OperationError, match=r"out_axes is .*no container"):
+        ab.vmap(lambda x: x, out_axes=axes[0])(np.ones(2))
+
+
+def test_statistics_of_batch_norm_are_refused_unless_suppressed() -> None:
+    bn = ab.nn.BatchNorm1d(2, dtype=np.float64)
+    x = RNG.standard_normal((3, 5, 2))
+    with pytest.raises(OperationError, match="one value an example"):
+        ab.vmap(bn)(x)
+    assert bn.num_batches_tracked is not None and bn.num_batches_tracked.item() == 0
+    with ab.no_effects():
+        mapped = ab.vmap(bn)(x)
+        looped = np.stack([value(bn(row)) for row in x])
+    assert_close(mapped, looped, 1e-12)
+    assert bn.num_batches_tracked.item() == 0
+    ab.vmap(lambda s: (bn(x[0]) * s).sum())(np.ones(4))
+    assert bn.num_batches_tracked.item() == 1
+    bn.eval()
+    assert_close(ab.vmap(bn)(x), np.stack([value(bn(row)) for row in x]), 1e-12)
+
+
 def test_what_cannot_be_mapped_is_refused() -> None:
     with pytest.raises(ShapeError, match="different lengths: 2 and 3"):
         ab.vmap(lambda x, y: x)(np.ones(2), np.ones(3))

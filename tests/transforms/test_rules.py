@@ -296,7 +296,7 @@ def _with_bwd(bwd: Any) -> Any:
         (lambda r, g: (g.sum(), g), r"the bwd rule of f: a cotangent of argument 0 has shape \(\), the operand \(4,\)"),
         (lambda r, g: (g, g[:2]), r"a cotangent of argument 1 has shape \(2,\), the operand \(4,\)"),
         (lambda r, g: (g.astype("float32"), g), r"a cotangent of argument 0 has dtype float32, the operand float64"),
-        (lambda r, g: ((g, g), g), r"the cotangent of argument 0 is not nested as the argument: 2 tensors in a tuple for 1 in no container"),
+        (lambda r, g: ((g, g), g), r"the cotangent of argument 0 is not nested as the argument: it is a tuple of 2 tensors for no container"),
         (lambda r, g: ("g", g), r"is no tensor but a str"),
     ],
 )
@@ -328,7 +328,7 @@ def test_a_forward_of_a_reverse_rule_that_returns_no_pair() -> None:
         (lambda p, t: t[0], r"the jvp rule of f must return a pair: the value and its tangent; got a Tensor"),
         (lambda p, t: (p[0], t[0].sum()), r"a tangent has shape \(\), its value \(4,\)"),
         (lambda p, t: (p[0], t[0].astype("float32")), r"a tangent has dtype float32, its value float64"),
-        (lambda p, t: (p[0], [t[0]]), r"the tangent is not nested as the value: 1 tensors in a list for 1 in no container"),
+        (lambda p, t: (p[0], [t[0]]), r"the tangent is not nested as the value: it is a list of 1 tensor for no container"),
     ],
 )
 def test_a_pushforward_that_returns_what_does_not_fit(rule: Any, message: str) -> None:
