@@ -92,7 +92,7 @@ class State:
 
     def watched(self, watch: Watch | None) -> State:
         """The same surroundings, seen by somebody else."""
-        return State(self.floor, self.scope, watch, self.effects, self.cut, self.outer)
+        return State(self.floor, self.scope, watch, self.effects, self.cut)
 
 
 _STATE: ContextVar[State] = ContextVar("autograd_bn", default=State())  # noqa: B039 - a State is immutable
@@ -249,7 +249,7 @@ def scope(name: str) -> Iterator[None]:
     >>> ab.graph(y).nodes[-1].scope
     square
     """
-    token = open_scope(name, 4)  # the user's frame lies above this one and contextlib's
+    token = open_scope(name, 3)  # the user's frame lies above this one and contextlib's
     try:
         yield
     finally:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import autograd_bn as ab
 from autograd_bn.core.tensor import Tensor
 
@@ -49,3 +52,23 @@ def test_a_retained_gradient_is_counted_once() -> None:
         (y * 2.0).sum().backward()
     assert y.grad is not None and y.grad.tolist() == [2.0, 2.0]
     assert x.grad is not None and x.grad.tolist() == [6.0, 6.0]
+
+
+def test_blocks_and_transforms_work_inside_scopes() -> None:
+    x = leaf([1.0, 2.0])
+    with ab.scope("outer"), ab.record(), ab.scope("inner"), ab.profile() as report:
+        y = (x * 3.0).sum()
+        assert ab.grad(lambda v: (v * v).sum())(x).tolist() == [2.0, 4.0]
+        y.backward()
+    assert all(repr(node.scope) == "outer/inner" for node in ab.graph(y).nodes if node.operands)
+    assert {row.scope for row in report.rows} == {"outer/inner"}
+
+
+def test_a_scope_is_on_the_line_that_opens_it_at_the_top_of_a_program_too() -> None:
+    source = "import autograd_bn as ab\nwith ab.scope('top'):\n    y = ab.tensor(1.0, requires_grad=True) * 2.0\n"
+    program = (
+        f"exec(compile({source!r}, 'program.py', 'exec'))\nscope = y.node.scope\nassert repr(scope) == 'top'\n"
+        "from autograd_bn.core.lines import Line\nline = Line(scope.code, scope.offset)\nassert (line.file, line.number) == ('program.py', 2), line\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", source], check=True)
