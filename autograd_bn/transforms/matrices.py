@@ -171,7 +171,7 @@ def hvp(function: Callable[..., Any], x: Any, v: Any) -> Any:
     x, v
         Tensors, arrays or numbers, or nested containers of them, of equal structure and shapes; real floating.
 
-    Returns ``H @ v`` with the structure of ``x``, at about twice the cost of the gradient.
+    Returns ``H @ v`` with the structure of ``x``.
 
     Raises ShapeError where ``v`` does not have the shapes of ``x``, GradientError where the value is no scalar.
 
