@@ -5,12 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from autograd_bn.ops import diagonals
+from autograd_bn.ops.decompositions import cholesky, det, eigh, eigvalsh, inv, slogdet, solve, svd, svdvals
 from autograd_bn.ops.einsum import outer, tensordot, vecdot
 from autograd_bn.ops.linalg import matmul
 from autograd_bn.ops.shape import matrix_transpose
 from autograd_bn.ops.statistics import vector_norm
 
-__all__ = ["diagonal", "matmul", "matrix_transpose", "outer", "tensordot", "trace", "vecdot", "vector_norm"]
+__all__ = [
+    "cholesky",
+    "det",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "matmul",
+    "matrix_transpose",
+    "outer",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "tensordot",
+    "trace",
+    "vecdot",
+    "vector_norm",
+]
 
 
 def diagonal(x: Any, /, *, offset: int = 0) -> Any:

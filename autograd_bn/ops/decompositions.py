@@ -1,0 +1,470 @@
+"""Inverses, determinants and factors of real matrices on the last two axes.
+
+The rules are those of M. Giles, Collected matrix derivative results for forward and reverse mode algorithmic
+differentiation (2008); I. Murray, Differentiation of the Cholesky decomposition (arXiv 1602.07527); J. Townsend,
+Differentiating the singular value decomposition (2016). They are written in raw operations, so that they have
+derivatives themselves. A primitive has one result: eigenvectors and singular vectors are rows under their values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_bn.core.constructors import composite, discrete
+from autograd_bn.core.dispatch import apply
+from autograd_bn.core.errors import ConversionError, GradientError, OperationError, ShapeError
+from autograd_bn.core.node import Node
+from autograd_bn.core.primitive import Abstract, Primitive, broadcast_shapes, raw
+from autograd_bn.core.tensor import Tensor, asarray, plain
+from autograd_bn.ops.indexing import getitem
+from autograd_bn.ops.shape import broadcast_to, matrix_transpose
+
+
+def _matrices(
+    name: str, forward: Callable[..., Any], pull: Callable[..., Any], push: Callable[..., Any], *, label: str, example: Callable[..., Any]
+) -> Primitive:
+    """A function of the matrices on the last two axes: ``pull(g, x, out)`` is its VJP, ``push(t, x, out)`` its JVP."""
+
+    def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Mapping[str, Any]) -> Sequence[Any]:
+        return (pull(g, *saved),)
+
+    def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Mapping[str, Any]) -> Any:
+        return push(tangents[0], operands[0], out)
+
+    def abstract(operands: Sequence[Abstract], static: Mapping[str, Any]) -> Abstract:
+        (x,) = operands
+        out = forward(np.zeros((0, *x.shape[-2:]), x.dtype))
+        return Abstract((*x.shape[:-2], *out.shape[1:]), out.dtype)
+
+    def batch(operands: Sequence[Any], batched: Sequence[bool], static: Mapping[str, Any]) -> Any:
+        return primitive(operands[0])
+
+    primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batch, abstract=abstract, label=label, needs=(frozenset({0, -1}),), example=example)
+    return primitive
+
+
+def _flipped(x: Any) -> Any:
+    rank = len(x.shape)
+    return raw.permute_dims(x, axes=(*range(rank - 2), rank - 1, rank - 2))
+
+
+def _numbers(x: Any, real: bool = False) -> Any:
+    if x.dtype.kind == "b" or (real and x.dtype.kind == "c"):
+        raise TypeError(f"it takes {'real' if real else ''} numbers, got dtype {x.dtype}")
+    return x
+
+
+def _symmetric(x: Any) -> Any:
+    return (x + _flipped(x)) / 2
+
+
+def _regular(function: Callable[..., Any], *operands: Any) -> Any:
+    try:
+        return function(*operands)
+    except np.linalg.LinAlgError as error:
+        raise OperationError(f"{error} (shapes {' and '.join(str(x.shape) for x in operands)})") from None
+
+
+def _spaced(rng: Any, rows: int = 3, columns: int = 3) -> Any:
+    """Matrices whose eigenvalues and singular values are positive and far apart."""
+    return np.stack([np.eye(rows, columns) * (np.arange(columns) * 1.5 + 2) + 0.2 * rng.standard_normal((rows, columns)) for _ in range(2)])
+
+
+def _example(rng: Any) -> Any:
+    return [((_spaced(rng),), {})]
+
+
+_inv = _matrices(
+    "inv",
+    lambda x: _regular(np.linalg.inv, _numbers(x)),
+    lambda g, x, out: -(_flipped(out) @ g @ _flipped(out)),
+    lambda t, x, out: -(out @ t @ out),
+    label="x⁻¹",
+    example=_example,
+)
+
+
+def _wide(x: Any) -> Any:
+    return raw.reshape(x, shape=(*x.shape, 1, 1))
+
+
+def _inner(x: Any, y: Any) -> Any:
+    rank = len(x.shape)
+    return raw.sum(x * y, axis=(rank - 2, rank - 1), keepdims=False)
+
+
+_det = _matrices(
+    "det",
+    lambda x: np.linalg.det(_numbers(x)),
+    lambda g, x, out: _wide(g * out) * _flipped(raw.inv(x)),
+    lambda t, x, out: out * _inner(_flipped(raw.inv(x)), t),
+    label="det",
+    example=_example,
+)
+
+_logabsdet = _matrices(
+    "logabsdet",
+    lambda x: np.linalg.slogdet(_numbers(x, real=True))[1],
+    lambda g, x, out: _wide(g) * _flipped(raw.inv(x)),
+    lambda t, x, out: _inner(_flipped(raw.inv(x)), t),
+    label="log|det|",
+    example=_example,
+)
+
+_signdet = discrete(
+    "signdet",
+    lambda x: np.linalg.slogdet(_numbers(x, real=True))[0],
+    batch=lambda x: raw.signdet(x),
+    shape=lambda x: x.shape[:-2],
+    label="sign det",
+    example=_example,
+)
+
+
+def _solve_rules() -> Primitive:
+    def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Mapping[str, Any]) -> Sequence[Any]:
+        x, _, out = saved
+        back = raw.solve(_flipped(x), g)
+        return (-(back @ _flipped(out)) if type(parents[0]) is Node else None, back)
+
+    def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Mapping[str, Any]) -> Any:
+        t, u = tangents
+        right = u if t is None else -(t @ out) if u is None else u - t @ out
+        return raw.solve(operands[0], right)
+
+    def abstract(operands: Sequence[Abstract], static: Mapping[str, Any]) -> Abstract:
+        x, y = operands
+        return Abstract(y.shape, forward(np.zeros((0, 1, 1), x.dtype), np.zeros((0, 1, 1), y.dtype)).dtype)
+
+    def batch(operands: Sequence[Any], batched: Sequence[bool], static: Mapping[str, Any]) -> Any:
+        size = next(x.shape[0] for x, b in zip(operands, batched, strict=True) if b)
+        return raw.solve(*(x if b else raw.broadcast_to(x, shape=(size, *x.shape)) for x, b in zip(operands, batched, strict=True)))
+
+    def forward(x: Any, y: Any) -> Any:
+        return _regular(np.linalg.solve, _numbers(x), _numbers(y))
+
+    return Primitive(
+        "solve",
+        forward,
+        vjp=vjp,
+        jvp=jvp,
+        batch=batch,
+        abstract=abstract,
+        label="x⁻¹y",
+        needs=(frozenset({0, -1}), frozenset({0})),
+        example=lambda rng: [((_spaced(rng), rng.standard_normal((2, 3, 2))), {})],
+    )
+
+
+_solve = _solve_rules()
+
+
+def _lower(x: Any, diagonal: float) -> Any:
+    """The lower triangle, its diagonal times a number."""
+    n = x.shape[-1]
+    return x * (np.tri(n, n, -1) + diagonal * np.eye(n)).astype(x.dtype)
+
+
+def _cholesky_pull(g: Any, x: Any, out: Any) -> Any:
+    inner = _lower(_flipped(out) @ _lower(g, 1.0), 0.5)
+    return _symmetric(raw.solve(_flipped(out), _flipped(raw.solve(_flipped(out), _flipped(inner)))))
+
+
+_cholesky = _matrices(
+    "cholesky",
+    lambda x: _regular(np.linalg.cholesky, _symmetric(_numbers(x, real=True))),
+    _cholesky_pull,
+    lambda t, x, out: out @ _lower(raw.solve(out, _flipped(raw.solve(out, _symmetric(t)))), 0.5),
+    label="cholesky",
+    example=_example,
+)
+
+
+def _rows(x: Any, start: int, stop: int) -> Any:
+    return raw.getitem(x, index=(Ellipsis, slice(start, stop), slice(None)))
+
+
+def _stacked(*parts: Any) -> Any:
+    return raw.concat(*parts, axis=len(parts[0].shape) - 2, sizes=tuple(x.shape[-2] for x in parts))
+
+
+def _concrete(x: Any) -> Any:
+    """The array of a value, or None where vmap has many."""
+    try:
+        return plain(x)
+    except ConversionError:
+        return None
+
+
+def _reciprocal(x: Any, scale: Any, unused: bool, what: str) -> Any:
+    """1/x, refused where x vanishes beside ``scale`` unless nothing depends on it."""
+    value, size = _concrete(x), _concrete(scale)
+    if value is None or size is None:
+        return 1 / x
+    gone = np.abs(value) <= np.finfo(value.dtype).eps * value.shape[-1] * np.max(np.abs(size), axis=(-2, -1), initial=0, keepdims=True)
+    if not gone.any():
+        return 1 / x
+    if not unused:
+        raise GradientError(f"{what}: such vectors have no derivative; take that of the values alone, or make the matrix generic")
+    return raw.where(gone, 0.0, 1 / raw.where(gone, 1.0, x))
+
+
+def _gaps(w: Any, unused: bool, what: str) -> Any:
+    """1/(wⱼ − wᵢ), and 0 on the diagonal, from a row of values."""
+    same = np.eye(w.shape[-1], dtype=bool)
+    gaps = raw.where(same, raw.astype(raw.equal(w, w), dtype=w.dtype), w - _flipped(w))
+    return raw.where(same, 0.0, _reciprocal(gaps, w, unused, what))
+
+
+def _vanishes(*values: Any) -> bool:
+    found = [_concrete(x) for x in values]
+    return all(x is not None and not x.any() for x in found)
+
+
+def _eye(x: Any) -> Any:
+    return np.eye(x.shape[-1], dtype=x.dtype)
+
+
+def _eigh_forward(x: Any) -> Any:
+    w, v = np.linalg.eigh(_symmetric(_numbers(x, real=True)))
+    return np.concatenate([w[..., None, :], v], -2)
+
+
+_EQUAL = "two eigenvalues are equal"
+
+
+def _eigh_pull(g: Any, x: Any, out: Any) -> Any:
+    n = x.shape[-1]
+    w, v, gw, gv = _rows(out, 0, 1), _rows(out, 1, n + 1), _rows(g, 0, 1), _rows(g, 1, n + 1)
+    inner = _eye(x) * gw + _gaps(w, _vanishes(gv), _EQUAL) * (_flipped(v) @ gv)
+    return _symmetric(v @ inner @ _flipped(v))
+
+
+def _eigh_push(t: Any, x: Any, out: Any) -> Any:
+    n = x.shape[-1]
+    w, v = _rows(out, 0, 1), _rows(out, 1, n + 1)
+    inner = _flipped(v) @ _symmetric(t) @ v
+    dw = raw.sum(_eye(x) * inner, axis=(len(x.shape) - 2,), keepdims=True)
+    return _stacked(dw, v @ (_gaps(w, False, _EQUAL) * inner))
+
+
+_eigh = _matrices("eigh", _eigh_forward, _eigh_pull, _eigh_push, label="eigh", example=_example)
+
+
+def _svd_forward(x: Any) -> Any:
+    u, s, vh = np.linalg.svd(_numbers(x, real=True), full_matrices=False)
+    return np.concatenate([u, s[..., None, :], np.swapaxes(vh, -1, -2)], -2)
+
+
+_ALIKE, _NOUGHT = "two singular values are equal", "a singular value is 0"
+
+
+def _svd_parts(out: Any, m: int, n: int) -> tuple[Any, Any, Any]:
+    return _rows(out, 0, m), _rows(out, m, m + 1), _rows(out, m + 1, m + 1 + n)
+
+
+def _svd_pull(g: Any, x: Any, out: Any) -> Any:
+    m, n = x.shape[-2:]
+    (u, s, v), (gu, gs, gv) = _svd_parts(out, m, n), _svd_parts(g, m, n)
+    unused = _vanishes(gu, gv)
+    gaps = _gaps(s * s, unused, _ALIKE)
+    j, k = _flipped(u) @ gu, _flipped(v) @ gv
+    inner = np.eye(s.shape[-1], dtype=x.dtype) * gs + gaps * (j - _flipped(j)) * s + _flipped(s) * (gaps * (k - _flipped(k)))
+    total = u @ inner @ _flipped(v)
+    if m > n:
+        total = total + ((gu - u @ j) * _reciprocal(s, s, unused, _NOUGHT)) @ _flipped(v)
+    if n > m:
+        total = total + u @ _flipped((gv - v @ k) * _reciprocal(s, s, unused, _NOUGHT))
+    return total
+
+
+def _svd_push(t: Any, x: Any, out: Any) -> Any:
+    m, n = x.shape[-2:]
+    u, s, v = _svd_parts(out, m, n)
+    gaps = _gaps(s * s, False, _ALIKE)
+    p = _flipped(u) @ t @ v
+    ds = raw.sum(np.eye(s.shape[-1], dtype=x.dtype) * p, axis=(len(x.shape) - 2,), keepdims=True)
+    du = u @ (gaps * (p * s + _flipped(p * s)))
+    dv = v @ (gaps * (_flipped(s) * p + _flipped(_flipped(s) * p)))
+    if m > n:
+        du = du + (t @ v - u @ p) * _reciprocal(s, s, False, _NOUGHT)
+    if n > m:
+        dv = dv + (_flipped(t) @ u - v @ _flipped(p)) * _reciprocal(s, s, False, _NOUGHT)
+    return _stacked(du, ds, dv)
+
+
+_svd = _matrices(
+    "svd", _svd_forward, _svd_pull, _svd_push, label="svd", example=lambda rng: [((_spaced(rng, *shape),), {}) for shape in ((3, 3), (4, 3), (3, 4))]
+)
+
+
+def _checked(name: str, x: Any, square: bool = True) -> Tensor:
+    x = asarray(x)
+    if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
+        raise ShapeError(f"{name} takes {'square ' if square else ''}matrices on the last two axes, got shape {x.shape}")
+    return asarray(x)
+
+
+def inv(x: Any, /) -> Tensor:
+    """The inverses of square matrices. Raises OperationError for a singular one.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.linalg.inv(ab.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5 , 0.  ],
+            [0.  , 0.25]])
+    """
+    return apply(_inv, (_checked("inv", x),))
+
+
+def det(x: Any, /) -> Tensor:
+    """The determinants of square matrices. The derivative at a singular one is refused with OperationError.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.linalg.det(ab.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor(8.)
+    """
+    return apply(_det, (_checked("det", x),))
+
+
+class SlogdetResult(NamedTuple):
+    """The sign of a determinant, and the logarithm of its size."""
+
+    sign: Tensor
+    logabsdet: Tensor
+
+
+def slogdet(x: Any, /) -> SlogdetResult:
+    """The signs of determinants, and the logarithms of their sizes, which do not overflow.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.linalg.slogdet(ab.tensor([[-1.0, 0.0], [0.0, 1.0]]))
+    SlogdetResult(sign=tensor(-1.), logabsdet=tensor(0.))
+    """
+    x = _checked("slogdet", x)
+    return SlogdetResult(apply(_signdet, (x,)), apply(_logabsdet, (x,)))
+
+
+@composite
+def solve(x1: Any, x2: Any, /) -> Tensor:
+    """The y of x1 @ y = x2; x2 is a vector or has matrices on its last two axes, and other axes are broadcast.
+
+    Raises OperationError for a singular matrix, ShapeError for shapes that do not fit.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.linalg.solve(ab.tensor([[2.0, 0.0], [0.0, 4.0]]), ab.tensor([1.0, 1.0]))
+    tensor([0.5 , 0.25])
+    """
+    x, y = _checked("solve", x1), asarray(x2)
+    vector = y.ndim == 1
+    if vector:
+        y = y.reshape((-1, 1))
+    if y.ndim < 2 or y.shape[-2] != x.shape[-1]:
+        raise ShapeError(f"solve of shapes {x.shape} and {np.shape(x2)}: {x.shape[-1]} equations need as many rows on the right")
+    lead = broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    out = apply(_solve, (broadcast_to(x, (*lead, *x.shape[-2:])), broadcast_to(y, (*lead, *y.shape[-2:]))))
+    return out.reshape(out.shape[:-1]) if vector else out
+
+
+def cholesky(x: Any, /, *, upper: bool = False) -> Tensor:
+    """The triangular L with L @ L.mT = x, of symmetric positive definite matrices; ``upper`` gives L.mT.
+
+    Of an unsymmetric matrix the symmetric part is taken. Raises OperationError where that is not positive definite.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.linalg.cholesky(ab.tensor([[4.0, 0.0], [0.0, 9.0]]))
+    tensor([[2., 0.],
+            [0., 3.]])
+    """
+    out = apply(_cholesky, (_checked("cholesky", x),))
+    return matrix_transpose(out) if upper else out
+
+
+class EighResult(NamedTuple):
+    """Eigenvalues in ascending order, and the eigenvectors as columns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+@composite
+def eigh(x: Any, /) -> EighResult:
+    """The eigenvalues and eigenvectors of symmetric matrices; of an unsymmetric one the symmetric part is taken.
+
+    The sign of a vector is arbitrary: only functions that do not depend on it have a meaningful gradient. Where
+    eigenvalues are equal, a gradient through the vectors is refused with GradientError.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.linalg.eigh(ab.tensor([[3.0, 0.0], [0.0, 1.0]])).eigenvalues
+    tensor([1., 3.])
+    """
+    out = apply(_eigh, (_checked("eigh", x),))
+    return EighResult(getitem(out, (Ellipsis, 0, slice(None))), getitem(out, (Ellipsis, slice(1, None), slice(None))))
+
+
+def eigvalsh(x: Any, /) -> Tensor:
+    """The eigenvalues of symmetric matrices in ascending order (see `eigh`).
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.linalg.eigvalsh(ab.tensor([[3.0, 0.0], [0.0, 1.0]]))
+    tensor([1., 3.])
+    """
+    return eigh(x).eigenvalues
+
+
+class SVDResult(NamedTuple):
+    """Left vectors as columns, values in descending order, right vectors as rows."""
+
+    U: Tensor
+    S: Tensor
+    Vh: Tensor
+
+
+@composite
+def svd(x: Any, /, *, full_matrices: bool = False) -> SVDResult:
+    """The singular vectors and values of matrices: x = U @ diag(S) @ Vh, reduced.
+
+    The vectors' signs are arbitrary: only functions that do not depend on them have a meaningful gradient. Where values
+    are equal, a gradient through the vectors is refused with GradientError; so are full matrices.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.linalg.svd(ab.tensor([[3.0, 0.0], [0.0, 1.0]])).S
+    tensor([3., 1.])
+    """
+    x = _checked("svd", x, square=False)
+    m, n = x.shape[-2:]
+    if full_matrices and m != n:
+        raise OperationError(f"svd of shape {x.shape} with full_matrices=True: the vectors beyond the {min(m, n)} values are not determined; leave it out")
+    out = apply(_svd, (x,))
+    u, s, v = (getitem(out, (Ellipsis, rows, slice(None))) for rows in (slice(0, m), m, slice(m + 1, None)))
+    return SVDResult(u, s, matrix_transpose(v))
+
+
+def svdvals(x: Any, /) -> Tensor:
+    """The singular values of matrices in descending order (see `svd`).
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.linalg.svdvals(ab.tensor([[3.0, 0.0], [0.0, 1.0]]))
+    tensor([3., 1.])
+    """
+    return svd(x).S

@@ -1,0 +1,102 @@
+"""Linear algebra against NumPy (values) and PyTorch (gradients); refused where there is no derivative."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from tests.ops.torch_oracle import assert_same, torch_module
+from tests.oracles import assert_close, value
+
+RNG = np.random.default_rng(0)
+SQUARE = [RNG.standard_normal(shape) + 3 * np.eye(shape[-1]) for shape in ((3, 3), (2, 1, 4, 4))]
+DEFINITE = [x @ np.swapaxes(x, -1, -2) for x in SQUARE]
+
+
+def symmetric(x: Any) -> Any:
+    return (x + x.mT) / 2
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("x", SQUARE)
+@pytest.mark.parametrize("name", ["inv", "det", "slogdet", "svdvals"])
+def test_functions_of_square_matrices_are_those_of_pytorch(name: str, x: Any, dtype: str) -> None:
+    torch = torch_module()
+    assert_same(getattr(ab.linalg, name), getattr(torch.linalg, name), [x.astype(dtype)], 1e-9 if dtype == "float64" else 1e-4)
+
+
+@pytest.mark.parametrize("x", DEFINITE)
+@pytest.mark.parametrize("name", ["cholesky", "eigvalsh"])
+def test_functions_of_symmetric_matrices_are_those_of_pytorch(name: str, x: Any) -> None:
+    torch = torch_module()
+    assert_same(getattr(ab.linalg, name), lambda t: getattr(torch.linalg, name)(symmetric(t)), [x], 1e-9)
+
+
+@pytest.mark.parametrize("x", DEFINITE)
+def test_eigenvectors_have_pytorchs_gradients_but_for_their_sign(x: Any) -> None:
+    torch = torch_module()
+
+    def use(w: Any, v: Any) -> Any:  # every eigenvector's projector, cubed with its value
+        return ((v * w[..., None, :]) @ v.mT)[..., 0, 1] * (v[..., 0, :] ** 2).sum(-1) + (v[..., 1, 0] ** 2) * w[..., -1]
+
+    assert_same(lambda t: use(*ab.linalg.eigh(t)), lambda t: use(*torch.linalg.eigh(symmetric(t))), [x], 1e-8)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 5), (2, 3, 2)])
+def test_singular_vectors_have_pytorchs_gradients_but_for_their_sign(shape: Any) -> None:
+    torch = torch_module()
+    x = np.random.default_rng(1).standard_normal(shape)
+
+    def use(u: Any, s: Any, vh: Any) -> Any:
+        return (u[..., 0, :] * vh[..., :, 1]) * s**2 + u[..., 1, :] ** 2
+
+    assert_same(lambda t: use(*ab.linalg.svd(t)), lambda t: use(*torch.linalg.svd(t, full_matrices=False)), [x], 1e-8)
+    u, s, vh = ab.linalg.svd(x)
+    assert_close((u * s[..., None, :]) @ vh, x, 1e-12)
+
+
+@pytest.mark.parametrize("shapes", [((3, 3), (3,)), ((3, 3), (3, 2)), ((2, 1, 3, 3), (4, 3, 1))])
+def test_solve_is_that_of_pytorch(shapes: Any) -> None:
+    torch = torch_module()
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal(shapes[0]) + 3 * np.eye(3), rng.standard_normal(shapes[1])
+    assert_same(ab.linalg.solve, torch.linalg.solve, [x, y], 1e-10)
+
+
+def test_equal_eigenvalues_have_gradients_and_their_vectors_are_refused() -> None:
+    assert_close(ab.grad(lambda x: ab.linalg.eigvalsh(x).sum())(np.eye(3)), np.eye(3), 1e-12)
+    assert_close(ab.grad(lambda x: ab.linalg.svdvals(x).sum())(2 * np.eye(3)), np.eye(3), 1e-12)
+    with pytest.raises(ab.GradientError, match="eigenvalues are equal"):
+        ab.grad(lambda x: (ab.linalg.eigh(x).eigenvectors ** 3).sum())(np.eye(3))
+    with pytest.raises(ab.GradientError, match="singular values are equal"):
+        ab.grad(lambda x: (ab.linalg.svd(x).U ** 3).sum())(np.eye(3))
+    with pytest.raises(ab.GradientError, match="singular value is 0"):
+        ab.grad(lambda x: (ab.linalg.svd(x).U ** 3).sum())(np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: ab.linalg.inv(np.ones((2, 2))), ab.OperationError, "Singular"),
+        (lambda: ab.grad(ab.linalg.det)(np.ones((2, 2))), ab.OperationError, "Singular"),
+        (lambda: ab.linalg.cholesky(-np.eye(2)), ab.OperationError, "positive definite"),
+        (lambda: ab.linalg.inv(np.ones((2, 3))), ab.ShapeError, "square"),
+        (lambda: ab.linalg.solve(np.eye(3), np.ones((2, 2))), ab.ShapeError, "3 equations"),
+        (lambda: ab.linalg.eigh(1j * np.eye(2)), ab.DtypeError, "real"),
+        (lambda: ab.linalg.svd(np.ones((3, 2)), full_matrices=True), ab.OperationError, "not determined"),
+    ],
+)
+def test_what_has_no_answer_is_refused_with_the_reason(call: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_numpys_own_functions_are_recorded() -> None:
+    x = ab.tensor(DEFINITE[0], requires_grad=True)
+    for name in ("inv", "det", "cholesky", "norm", "trace", "diagonal", "eigvalsh"):
+        out = getattr(np.linalg, name)(x)
+        assert isinstance(out, ab.Tensor) and out.requires_grad
+        assert_close(out, getattr(np.linalg, name)(value(x)), 1e-9)
