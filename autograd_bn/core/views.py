@@ -35,9 +35,9 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
     base = getattr(source, "base", None)
     if base is None:
         base = source
-        view.path = ((primitive, static),)
+        view.path = (None, primitive, static)
     else:
-        view.path = (*source.path, (primitive, static))
+        view.path = (source.path, primitive, static)
     view.base = base
     views = getattr(base, "views", None)
     if views is None:
@@ -51,7 +51,16 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
 def origin(x: Tensor) -> tuple[Tensor, Path]:
     """The tensor that owns the memory, and the way from it to ``x``."""
     base = getattr(x, "base", None)
-    return (x, ()) if base is None else (base, x.path)
+    return (x, ()) if base is None else (base, _flat(x.path))
+
+
+def _flat(linked: Any) -> Path:
+    """A path as a sequence. A view links to the path of the view that it was made from, so that long chains stay cheap."""
+    steps = []
+    while linked is not None:
+        linked, primitive, static = linked
+        steps.append((primitive, static))
+    return tuple(reversed(steps))
 
 
 def views_of(base: Tensor) -> Iterator[Tensor]:
@@ -76,7 +85,7 @@ def replay(base: Tensor) -> None:
         state = current()
         token = enter(State(fresh_level() if cut else 0, state.scope, effects=state.effects, cut=state.cut))
         try:
-            fresh = along(view.path, base)
+            fresh = along(_flat(view.path), base)
         finally:
             leave(token)
         view.value = fresh.value

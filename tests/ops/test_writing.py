@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -250,3 +251,18 @@ def test_dead_views_are_forgotten() -> None:
     for _ in range(1000):
         y[1:]
     assert len(y.views) < 100
+
+
+def test_a_long_chain_of_views_is_linear_in_memory_and_can_be_written_through() -> None:
+    y = ab.tensor(np.zeros((3, 2))) + 1.0
+    views = [y]
+    tracemalloc.start()
+    for _ in range(5_000):
+        views.append(views[-1].T)
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 5_000 * 4_000
+    last = views[-1]
+    del views[1:]
+    last[0, 1] = 7.0
+    assert y.tolist()[0][1] == 7.0
