@@ -99,6 +99,7 @@ def _record(primitive: Primitive, values: list[Any], parents: list[Any], mask: i
     result = _new(Tensor)
     result.value = out
     result.node = node
+    result.base = result.views = None
     return result
 
 

@@ -105,6 +105,7 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
             result = _new(Tensor)
             result.value = out
             result.node = CONSTANT if n is CONSTANT and (m is n or cls is not Tensor) else unrecorded(primitive, (n, m), 0, out)
+            result.base = result.views = None
             return result
         node = _new(Node)
         node.primitive = primitive
@@ -122,6 +123,7 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
         result = _new(Tensor)
         result.value = out
         result.node = node
+        result.base = result.views = None
         return result
 
     return operator
@@ -159,6 +161,7 @@ def reflected_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
         result = _new(Tensor)
         result.value = out
         result.node = node
+        result.base = result.views = None
         return result
 
     return operator
@@ -195,6 +198,7 @@ def run_unary(primitive: Primitive, x: Tensor, static: Mapping[str, Any], depth:
     result = _new(Tensor)
     result.value = out
     result.node = node
+    result.base = result.views = None
     if primitive.aliases:
         track(result, x, primitive, static)
     return result

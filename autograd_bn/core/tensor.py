@@ -31,13 +31,14 @@ class Tensor(Methods, Traced):
 
     value: Any
     node: Any
-    base: Tensor
+    base: Tensor | None
     path: Any
-    views: list[Any]
+    views: list[Any] | None
 
     def __init__(self, value: Any, node: Any = CONSTANT) -> None:
         self.value = value
         self.node = node
+        self.base = self.views = None
 
     # What it is
 

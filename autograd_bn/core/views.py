@@ -32,14 +32,14 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
     memory = out.base
     if memory is None or (memory is not value and memory is not value.base):
         return
-    base = getattr(source, "base", None)
+    base = source.base
     if base is None:
         base = source
         view.path = (None, primitive, static)
     else:
         view.path = (source.path, primitive, static)
     view.base = base
-    views = getattr(base, "views", None)
+    views = base.views
     if views is None:
         base.views = [weakref.ref(view)]
         return
@@ -50,7 +50,7 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
 
 def origin(x: Tensor) -> tuple[Tensor, Path]:
     """The tensor that owns the memory, and the way from it to ``x``."""
-    base = getattr(x, "base", None)
+    base = x.base
     return (x, ()) if base is None else (base, _flat(x.path))
 
 
@@ -65,7 +65,7 @@ def _flat(linked: Any) -> Path:
 
 def views_of(base: Tensor) -> Iterator[Tensor]:
     """The living views of a base."""
-    for reference in list(getattr(base, "views", ())):
+    for reference in list(base.views or ()):
         view = reference()
         if view is not None:
             yield view
