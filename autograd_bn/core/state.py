@@ -79,17 +79,6 @@ class State:
         self.cut = cut
         self.outer = outer
 
-    def inside(self, scope: Scope) -> State:
-        """The same surroundings, in another scope."""
-        state = object.__new__(State)
-        state.floor = self.floor
-        state.gate = self.gate
-        state.scope = scope
-        state.watch = self.watch
-        state.effects = self.effects
-        state.cut = self.cut
-        return state
-
     def watched(self, watch: Watch | None) -> State:
         """The same surroundings, seen by somebody else."""
         return State(self.floor, self.scope, watch, self.effects, self.cut)
@@ -97,6 +86,7 @@ class State:
 
 _STATE: ContextVar[State] = ContextVar("autograd_bn", default=State())  # noqa: B039 - a State is immutable
 current = _STATE.get
+_new = object.__new__
 enter = _STATE.set
 leave = _STATE.reset
 
@@ -145,9 +135,21 @@ def enable_grad() -> _Decorating:
 
 def open_scope(name: str, depth: int = 2) -> Token[State]:
     """Open a scope that was called ``depth`` frames up; ``leave`` the token to close it."""
-    state = current()
+    outer = current()
     frame = sys._getframe(depth)
-    return enter(state.inside(Scope(name, state.scope, frame.f_code, frame.f_lasti)))
+    scope = _new(Scope)
+    scope.name = name
+    scope.parent = outer.scope
+    scope.code = frame.f_code
+    scope.offset = frame.f_lasti
+    state = _new(State)
+    state.floor = outer.floor
+    state.gate = outer.gate
+    state.scope = scope
+    state.watch = outer.watch
+    state.effects = outer.effects
+    state.cut = outer.cut
+    return enter(state)
 
 
 def user_line() -> Line:

@@ -87,11 +87,11 @@ def batch_norm(
     tensor([[-1., -1.],
             [ 1.,  1.]])
     """
-    if x.__class__ is not Tensor:
+    if type(x) is not Tensor:
         x = asarray(x)
-    if gamma is not None and gamma.__class__ is not Tensor:
+    if gamma is not None and type(gamma) is not Tensor:
         gamma = asarray(gamma)
-    if beta is not None and beta.__class__ is not Tensor:
+    if beta is not None and type(beta) is not Tensor:
         beta = asarray(beta)
     shape = x.shape
     rank = len(shape)
@@ -101,7 +101,7 @@ def batch_norm(
         or 0 in shape
         or (gamma is not None and gamma.shape != per_channel)
         or (beta is not None and beta.shape != per_channel)
-        or (population is not None)
+        or population is not None
     ):
         _check_batch_norm(x, gamma, beta, population)
     axes: int | tuple[int, ...] = 0
@@ -174,9 +174,9 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
     >>> ab.nn.functional.linear(ab.tensor([[1.0, 2.0]]), ab.tensor([[3.0, 4.0]]), ab.tensor([0.5]))
     tensor([[11.5]])
     """
-    if x.__class__ is not Tensor:
+    if type(x) is not Tensor:
         x = asarray(x)
-    if weight.__class__ is not Tensor:
+    if type(weight) is not Tensor:
         weight = asarray(weight)
     out_in = weight.shape
     if len(out_in) != 2 or x.shape[-1:] != out_in[1:]:
@@ -218,7 +218,7 @@ def cross_entropy(logits: Any, labels: Any) -> Tensor:
     >>> ab.nn.functional.cross_entropy(ab.tensor([[0.0, 0.0]]), [1]).item() == ab.log(2.0).item()
     True
     """
-    if logits.__class__ is not Tensor:
+    if type(logits) is not Tensor:
         logits = asarray(logits)
     index = _checked_labels(logits, labels)
     peak = logits.detach().max(1, keepdims=True)
@@ -238,8 +238,8 @@ def cross_entropy(logits: Any, labels: Any) -> Tensor:
 def _checked_labels(logits: Tensor, labels: Any) -> tuple[Any, Any] | None:
     """The index of each row's label among the logits; None where vmap maps over the labels, whose values cannot be looked at."""
     y = labels
-    while y.__class__ is Tensor:
-        if y.node.__class__ is Batch:
+    while type(y) is Tensor:
+        if type(y.node) is Batch:
             return None
         y = y.value
     y = np.asarray(y)
