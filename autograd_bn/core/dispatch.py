@@ -131,25 +131,34 @@ def unrecorded(primitive: Primitive, parents: Sequence[Any], recordable: int, ou
     return FOREIGN if foreign and primitive.aliases else CONSTANT
 
 
+def stripped(x: Any, floor: int) -> tuple[Any, Any, bool]:
+    """A tensor without the levels that are not recorded below ``floor``: what is left, its node, and whether a tape ended there."""
+    node: Any = CONSTANT
+    ended = False
+    while isinstance(x, Tensor):
+        node = x.node
+        if type(node) is Node and node.level < floor:
+            ended = True
+        elif node.level >= 0:
+            break
+        x = x.value
+    return x, node, ended
+
+
 def _general(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any], state: State) -> Tensor:
     """Any mixture of levels: the highest one handles the operation, on values of the levels below."""
-    stripped = []
+    values = []
     parents = []
     cut = False
     for x in operands:
-        node: Any = None
-        while isinstance(x, Tensor):
-            node = x.node
-            if type(node) is Node and node.level < state.floor:
-                cut = True
-            elif node.level >= 0:
-                break
-            x = x.value
-        if not isinstance(x, Tensor) and node is None:
+        if isinstance(x, Tensor):
+            x, node, ended = stripped(x, state.floor)
+            cut = cut or ended
+        else:
             x, node = constant(x)
-        stripped.append(x)
+        values.append(x)
         parents.append(node)
-    out = _evaluate(primitive, stripped, parents, static, state)
+    out = _evaluate(primitive, values, parents, static, state)
     if not isinstance(out, Tensor):
         out = Tensor(out, unrecorded(primitive, parents, cut or any(type(p) is Node for p in parents), out))
     if primitive.aliases and type(operands[0]) is Tensor:

@@ -12,10 +12,10 @@ from typing import Any, NoReturn, Protocol, Self
 
 import numpy as np
 
-from autograd_bn.core.dispatch import _lower_parent, _record, _unwrapped, unrecorded
+from autograd_bn.core.dispatch import _lower_parent, _record, _unwrapped, stripped, unrecorded
 from autograd_bn.core.errors import DtypeError, GradientError, OperationError
 from autograd_bn.core.lines import caller_line
-from autograd_bn.core.node import CONSTANT, Batch, Dual, Node
+from autograd_bn.core.node import Batch, Dual, Node
 from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import current, no_effects
 from autograd_bn.core.tensor import Tensor
@@ -64,15 +64,8 @@ def call(rules: Rules, operands: Sequence[Tensor]) -> Results:
     origins: list[Any] = []
     cut = False
     for operand in operands:
-        x: Any = operand
-        node: Any = CONSTANT
-        while isinstance(x, Tensor):
-            node = x.node
-            if type(node) is Node and node.level < state.floor:
-                cut = True
-            elif node.level >= 0:
-                break
-            x = x.value
+        x, node, ended = stripped(operand, state.floor)
+        cut = cut or ended
         values.append(x.copy() if getattr(node, "foreign", False) else x)
         origins.append(node)
     level = max((x.node.level for x in values if isinstance(x, Tensor)), default=-1)
