@@ -6,16 +6,14 @@ import functools
 import os
 from collections.abc import Sequence
 
-import numpy as np
 from graphviz.quoting import quote  # type: ignore[import-untyped, unused-ignore]
 
-from autograd_bn.core.errors import ShapeError
-from autograd_bn.core.graph import Array, Edge, Graph, GraphNode
+from autograd_bn.core.graph import Edge, Graph, GraphNode
 from autograd_bn.core.lines import Line
-from autograd_bn.core.primitive import broadcast_shapes
 from autograd_bn.core.state import Scope
+from autograd_bn.drawing import notes
 from autograd_bn.drawing.picture import Drawing
-from autograd_bn.drawing.words import array_text, marked, quoted, shape_text, subscript
+from autograd_bn.drawing.words import array_text, marked, quoted, shape_text
 
 FONT = "Helvetica,Arial,sans-serif"
 INK, GREY, RED = "#1f2328", "#6e7781", "#b3121d"
@@ -55,12 +53,12 @@ class _Painter:
         comment = "Red edges run back: each is written from operand to result, like its black twin, with dir=back." if gradients else None
         self.drawing = Drawing("graph", comment=comment, timeout=timeout, graph_attr=attributes, node_attr=_NODE, edge_attr=_EDGE)
         self.edges = graph.edges
-        self.parts = _parts(graph, self.edges) if gradients else {}
+        self.parts = notes.parts(graph, self.edges) if gradients else {}
         self.outputs = frozenset(graph.outputs)
         self.lines: dict[tuple[object, int], str] = {}
 
     def paint(self) -> Drawing:
-        scopes = _scopes(self.graph, self.edges)
+        scopes = notes.clusters(self.graph, self.edges)
         open_now: tuple[Scope, ...] = ()
         seen: dict[Scope, str] = {}
         paths: dict[Scope | None, tuple[Scope, ...]] = {None: ()}
@@ -99,7 +97,7 @@ class _Painter:
 
     def _rows(self, node: GraphNode) -> list[str]:
         italic = node.kind != "operation"
-        symbol = marked(_symbol(node))
+        symbol = marked(notes.symbol(node))
         rows = [f'<FONT POINT-SIZE="15">{f"<I>{symbol}</I>" if italic else symbol}</FONT>']
         words = []
         if node.kind == "operation" and node.name is not None:
@@ -119,11 +117,11 @@ class _Painter:
 
     def _gradient(self, node: GraphNode) -> str:
         """``dx = dx₁ + dx₂ = …``: what has come together at a node."""
-        own = _d(node)
+        own = notes.differential(node)
         parts = self.parts.get(node.index, {})
         total = "—" if node.gradient is None else array_text(node.gradient)
         listed = [name for name, _ in parts.values()]
-        if node.gradient is not None and not _complete(node.gradient, [part for _, part in parts.values()], node.index in self.outputs):
+        if node.gradient is not None and not notes.complete(node.gradient, [part for _, part in parts.values()], node.index in self.outputs):
             listed.append("…")
         return f"{own} = {' + '.join(listed)} = {total}" if len(listed) > 1 else f"{own} = {total}"
 
@@ -144,7 +142,7 @@ class _Painter:
             rows[0] += f"&#160; {'—' if target.cotangents is None else 'none'}"
         else:
             rows.append(_small(array_text(cotangent), RED))
-        summed = _summed(target, cotangent)
+        summed = notes.summed(target, cotangent)
         if summed:
             rows.append(_small(summed, GREY))
         rows.append(_SPACE)
@@ -167,71 +165,3 @@ def _table(rows: Sequence[str]) -> str:
 @functools.lru_cache(maxsize=4096)
 def _small(text: str, color: str) -> str:
     return f'<FONT POINT-SIZE="9" COLOR="{color}">{marked(text)}</FONT>'
-
-
-def _symbol(node: GraphNode) -> str:
-    """The label, with the plain number that the operation was given, unless the label is made from it."""
-    label = node.label
-    if node.primitive is None or callable(node.primitive.label):
-        return label
-    numbers = [number for number in node.constants if number is not None]
-    if len(node.constants) != 2 or len(numbers) != 1:
-        return label
-    number = f"{numbers[0]:g}" if isinstance(numbers[0], (int, float)) else str(numbers[0])
-    return f"{label} {number}" if node.constants[0] is None else f"{number} {label}"
-
-
-def _d(node: GraphNode) -> str:
-    return f"d{node.name}" if node.name is not None else "d"
-
-
-def _parts(graph: Graph, edges: Sequence[Edge]) -> dict[int, dict[tuple[int, int], tuple[str, Array | None]]]:
-    """For each node, the gradients that its consumers send back: a name and an array each, numbered in the order of arrival."""
-    found: dict[int, dict[tuple[int, int], tuple[str, Array | None]]] = {}
-    for edge in sorted(edges, key=lambda e: (-e.target, e.operand)):
-        target = graph.nodes[edge.target]
-        cotangent = None if target.cotangents is None else target.cotangents[target.operands.index(edge.operand)]
-        found.setdefault(edge.source, {})[edge.target, edge.operand] = ("", cotangent)
-    for source, parts in found.items():
-        own = _d(graph.nodes[source])
-        for number, (key, (_, cotangent)) in enumerate(parts.items(), 1):
-            parts[key] = (own if len(parts) == 1 else own + subscript(number), cotangent)
-    return found
-
-
-def _complete(gradient: Array, parts: Sequence[Array | None], output: bool) -> bool:
-    """Whether a gradient is the sum of what the drawn edges brought. The rest is a seed, or came from outside the drawing."""
-    here = [part for part in parts if part is not None]
-    if not here:
-        return not parts or output
-    with np.errstate(all="ignore"):
-        total = sum(here[1:], start=here[0])
-        if np.array_equal(total, gradient):
-            return True
-        tolerance = 1e-3 if gradient.dtype.itemsize <= 4 else 1e-9
-        return bool(np.allclose(total, gradient, rtol=tolerance, atol=tolerance * float(np.max(np.abs(gradient), initial=0.0)), equal_nan=True))
-
-
-def _summed(target: GraphNode, cotangent: Array | None) -> str:
-    """Says that a gradient was summed over the axes along which its operand had been broadcast."""
-    if cotangent is None or target.primitive is None or not target.primitive.broadcasts or target.shape is None or cotangent.shape == target.shape:
-        return ""
-    try:
-        spread = broadcast_shapes(cotangent.shape, target.shape)
-    except ShapeError:
-        return ""
-    return f"Σ {target.shape} → {cotangent.shape}" if spread == target.shape else ""
-
-
-def _scopes(graph: Graph, edges: Sequence[Edge]) -> list[Scope | None]:
-    """The cluster of each node. An unnamed constant goes where it is used, if that is one place."""
-    scopes = [node.scope for node in graph.nodes]
-    users: dict[int, set[Scope | None]] = {}
-    for edge in edges:
-        node = graph.nodes[edge.source]
-        if node.kind == "constant" and node.name is None:
-            users.setdefault(edge.source, set()).add(scopes[edge.target])
-    for index, found in users.items():
-        if len(found) == 1:
-            (scopes[index],) = found
-    return scopes
