@@ -31,15 +31,23 @@ from tests import stubs
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md")) + [page for page in [ROOT / "README.md"] if page.exists()]
+PAGES = sorted(DOCS.rglob("*.md")) + [page for page in [ROOT / "README.md"] if page.exists()]
 AWAITED: set[str] = set()
 """Public functions that have no example yet."""
-EXPECTED_PAGES = {"index", "getting-started", "engine", "batch-norm", "drawing", "transforms", "networks", "errors", "primitives", "performance", "in-place"}
-WITHOUT_CODE = {"index", "performance"}
+EXPECTED_PAGES = {
+    *("index", "getting-started", "batch-norm", "backward-step-by-step", "networks", "engine", "primitives", "performance"),
+    *("coming-from", "drawing", "transforms", "in-place", "errors", "finding-mistakes"),
+}
+WITHOUT_CODE = {"performance"}
 PUBLIC = ["", "nn", "nn.functional", "nn.init", "optim", "data", "train", "drawing", "transforms"]
 
 
 # Pages
+
+
+def page_name(page: Path) -> str:
+    """A page's path without its suffix, for the names of tests."""
+    return page.relative_to(ROOT).with_suffix("").as_posix()
 
 
 class Block(NamedTuple):
@@ -118,9 +126,9 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     dispatch._of_ufunc.update(ufuncs)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_a_page_runs_and_prints_what_it_shows(page: Path, empty: None) -> None:
-    assert check(page.read_text(encoding="utf-8")) or page.stem in WITHOUT_CODE
+    assert check(page.read_text(encoding="utf-8")) or page.stem in WITHOUT_CODE or page.parent.name == "api"
 
 
 def test_the_pages_are_there() -> None:
@@ -136,15 +144,16 @@ def test_a_wrong_output_a_missing_one_and_an_error_are_found(empty: None) -> Non
             check(wrong)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_every_fence_is_closed_and_has_a_language(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     found = blocks(text)
     assert len(re.findall(r"^```", text, re.MULTILINE)) == 2 * len(found)
-    assert {block.language for block in found} <= {"python", "text", "sh", "dot", "bibtex"}
+    languages = {block.language for block in found if not block.language.startswith("{")}
+    assert languages <= {"python", "text", "sh", "dot", "bibtex"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_links_to_files_of_the_repository_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for link in [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'src="([^"]+)"', text)]:
@@ -158,9 +167,74 @@ def test_links_to_files_of_the_repository_lead_somewhere(page: Path) -> None:
             assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}, link
 
 
-def test_the_index_lists_every_page() -> None:
+def toctree(page: Path) -> list[Path]:
+    """The pages below a page in the site's contents."""
+    trees = [block.text for block in blocks(page.read_text(encoding="utf-8")) if block.language == "{toctree}"]
+    return [page.parent / f"{line}.md" for tree in trees for line in tree.split("\n") if line and not line.startswith(":")]
+
+
+def test_every_page_is_in_the_contents_once() -> None:
+    reached = [DOCS / "index.md"]
+    for page in reached:
+        reached += toctree(page)
+    assert sorted(reached) == sorted(DOCS.rglob("*.md")), "list the page in a toctree of docs/index.md"
+
+
+def test_the_index_says_what_every_page_tells() -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8")
     assert [page.name for page in DOCS.glob("*.md") if page.stem != "index" and f"({page.name})" not in index] == []
+
+
+# Names that pages speak of
+
+
+def namespaces() -> list[str]:
+    """Every public module: the package, and whatever module is a public name of one."""
+    found = ["autograd_bn"]
+    for name in found:
+        here = importlib.import_module(name)
+        found += [f"{name}.{n}" for n in getattr(here, "__all__", ()) if inspect.ismodule(getattr(here, n))]
+    return found
+
+
+def referenced() -> list[tuple[str, list[str]]]:
+    """What the reference shows: a module, and the names of it, none meaning all."""
+    pages = [blocks(page.read_text(encoding="utf-8")) for page in DOCS.glob("api/*.md")]
+    return [(block.language.split()[1], block.text.split()) for found in pages for block in found if block.language.startswith("{names}")]
+
+
+def test_the_reference_has_every_public_name_once_and_no_other() -> None:
+    listed = sorted(name for module_name, names in referenced() if module_name == "autograd_bn" for name in names)
+    expected = sorted(name for name in ab.__all__ if not inspect.ismodule(getattr(ab, name)) and name != "__version__")
+    assert listed == expected, "add the name to its family in docs/api"
+
+
+def test_the_reference_has_every_public_module_once_and_whole() -> None:
+    whole = [module_name for module_name, names in referenced() if not names]
+    assert sorted(whole) == sorted(set(namespaces()) - {"autograd_bn"}), "add {names} with the module to a page of docs/api"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_the_names_of_ours_in_a_pages_prose_exist(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for code in re.findall(r"`([^`\n]+)`", prose):
+        for dotted in re.findall(r"(?<![\w.])ab\.([A-Za-z_][\w.]*\w|\w)", code):
+            value: Any = ab
+            for part in dotted.split("."):
+                assert hasattr(value, part), f"ab.{dotted}"
+                value = getattr(value, part)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_code_that_a_page_includes_is_in_the_file(page: Path) -> None:
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.language.startswith("{literalinclude}"):
+            code = (page.parent / block.language.split()[1]).read_text(encoding="utf-8")
+            marks = re.findall(r"^:(?:start-at|end-at|end-before): (.*)$", block.text, re.MULTILINE)
+            names = re.findall(r"^:pyobject: (?:\w+\.)*(\w+)$", block.text, re.MULTILINE)
+            assert marks or names
+            assert [mark for mark in marks if mark.strip('"') not in code] == []
+            assert [name for name in names if not re.search(rf"(def|class) {name}\b", code)] == []
 
 
 # Docstrings
