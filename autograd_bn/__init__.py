@@ -65,7 +65,7 @@ from autograd_bn.ops.statistics import log_softmax, median, prod, softmax, std, 
 from autograd_bn.transforms import checkpoint, custom_jvp, custom_vjp, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
 if TYPE_CHECKING:
-    from autograd_bn import data, drawing, linalg, nn, optim, train
+    from autograd_bn import data, drawing, linalg, nn, optim, testing, train
     from autograd_bn.core.anomaly import anomaly_mode
     from autograd_bn.core.graph import Graph, GraphNode, graph
     from autograd_bn.core.profile import Profile, ProfileRow, profile
@@ -105,7 +105,7 @@ _LATER = {
     "graph": "autograd_bn.core.graph",
     "profile": "autograd_bn.core.profile",
 }
-_PACKAGES = ("data", "drawing", "linalg", "nn", "optim", "train")
+_PACKAGES = ("data", "drawing", "linalg", "nn", "optim", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:
@@ -302,6 +302,7 @@ __all__ = [
     "tanh",
     "tensor",
     "tensordot",
+    "testing",
     "tile",
     "trace",
     "train",

@@ -1,0 +1,305 @@
+"""The checks of derivatives against references."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.errors import AutogradError
+from autograd_bn.testing.causes import Evidence
+from autograd_bn.testing.faults import Fault, find_fault
+from autograd_bn.testing.reference import COMPLEX_STEP, DIFFERENCES, TAYLOR, Slope, central_slope, largest, one_sided, taylor_order, tolerance
+from autograd_bn.testing.report import Finding, Report, described
+from autograd_bn.testing.subject import Subject, _plain
+from autograd_bn.transforms import jvp, vjp
+
+Array = np.ndarray[Any, Any]
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def values(subject: Subject, report: Report) -> None:
+    """The function's values against the reference's."""
+    expected = subject.reference_values(subject.inputs)
+    for k, (a, r) in enumerate(zip(subject.outputs, expected, strict=False)):
+        what = f"result {k} differs from the reference"
+        if a.shape != r.shape:
+            report.findings.append(Finding("values", f"{what}: shape {a.shape}, reference {r.shape}"))
+            continue
+        wrong = ~_close(a, r, _allowed(subject, DIFFERENCES) * np.nanmax(np.abs(r), initial=1e-300))
+        if wrong.any():
+            index = _worst(a, r, wrong)
+            report.findings.append(Finding("values", what, "", index, float(a[index]), float(r[index]), "the reference function"))
+    if len(expected) != len(subject.outputs):
+        report.findings.append(Finding("values", f"the function has {len(subject.outputs)} real results, the reference {len(expected)}"))
+    if "values" not in {f.check for f in report.findings}:
+        report.passed["values"] = "as the reference's"
+
+
+def check_pulled(subject: Subject, report: Report) -> None:
+    """Reverse mode against the reference, element by element."""
+    try:
+        actual = subject.pulled
+    except AutogradError as error:
+        raised = find_fault(subject, None)
+        shape = "shape" in str(error)
+        cause = raised.cause or ("broadcast not summed, or transposed: the rule's cotangent has another shape than its operand" if shape else "")
+        report.findings.append(Finding("vjp", f"the backward pass raised {type(error).__name__}: {error}", operation=raised.operation, cause=cause))
+        return
+    total = sum(x.size for x in subject.inputs)
+    methods: set[str] = set()
+    compared = 0
+    for i, x in enumerate(subject.inputs):
+        indices = list(np.ndindex(x.shape))
+        if total > subject.options.elements:
+            share = max(1, subject.options.elements * x.size // total)
+            indices = [indices[k] for k in sorted(subject.rng.choice(x.size, min(share, x.size), replace=False))] if x.size else []
+        a = np.array([actual[i][index] for index in indices], float)
+        slopes = [subject.slope(subject.unit(i, index), float(np.abs(x[index])) or 1.0) for index in indices]
+        r = np.array([_contracted(subject.weights, s.value) for s in slopes], float)
+        compared += len(indices)
+        if indices:
+            methods.add(slopes[0].method)
+        bad = _suspects(subject, i, a, r, slopes)
+        bad = [k for k in bad if not _excused(subject, i, indices[k], a[k], slopes[k], report, methods)]
+        if bad:
+            worst = max(bad, key=lambda k: _distance(float(a[k]), float(r[k])))
+            whole = len(indices) == x.size
+            sizes = (*(y.shape for y in subject.inputs), *(y.shape for y in subject.outputs))
+            evidence = Evidence(a.reshape(x.shape), r.reshape(x.shape), sizes) if whole else Evidence(a, r, sizes)
+            fault = _faulty(subject, evidence)
+            what = f"{len(bad)} of {len(indices)} elements of the gradient are wrong"
+            finding = Finding("vjp", what, _input(subject, i), indices[worst], a[worst], r[worst], slopes[worst].method, *fault)
+            report.findings.append(finding)
+    if total > compared and not report.findings:
+        _directions(subject, report, methods)
+    if not any(f.check == "vjp" for f in report.findings):
+        how = " and ".join(sorted(methods, reverse=True)) or "no elements"
+        report.passed["vjp"] = f"{compared} of {total} elements by {how}" + (", the rest along random directions" if total > compared else "")
+    report.notes += subject.kinks
+    subject.kinks.clear()
+
+
+def _faulty(subject: Subject, evidence: Evidence, forward: bool = False) -> Fault:
+    try:
+        return find_fault(subject, evidence, forward=forward)
+    except AutogradError as error:
+        return Fault("", f"(the graph could not be searched: {first_line(error)})")
+
+
+def _directions(subject: Subject, report: Report, methods: set[str]) -> None:
+    """What was not compared one by one, along random directions."""
+    for _ in range(4):
+        directions: list[Any] = [subject.normal(x).astype(float) for x in subject.inputs]
+        slope = subject.slope(directions)
+        r = _contracted(subject.weights, slope.value)
+        parts = [float(np.sum(c * d)) for c, d in zip(subject.pulled, directions, strict=True)]
+        a = float(sum(parts))
+        size = sum(float(np.sum(np.abs(c * d))) for c, d in zip(subject.pulled, directions, strict=True))
+        error = _contracted(np.abs(subject.weights), slope.error)
+        if abs(a - r) <= _allowed(subject, slope.method) * (size + subject.rounding) + error or (np.isnan(a) and np.isnan(r)):
+            continue
+        if subject.slope_is_kinked(directions, a):
+            continue
+        fault = _faulty(subject, Evidence(np.array(a), np.array(r)))
+        finding = Finding("vjp", "the gradient is wrong along a random direction", "", None, a, r, slope.method, *fault)
+        report.findings.append(finding)
+        return
+
+
+def check_pushed(subject: Subject, report: Report) -> None:
+    """Forward mode against the reference, along a random direction."""
+    try:
+        tangents = subject.push()
+    except AutogradError as error:
+        if "reverse rule only" in str(error):
+            report.skipped["jvp"] = first_line(error).split(", so ")[0]
+        else:
+            report.findings.append(Finding("jvp", f"forward mode raised {type(error).__name__}: {error}"))
+        return
+    slope = subject.slope([t.astype(float) for t in subject.tangents])
+    a = np.concatenate([np.ravel(t).astype(float) for t in tangents])
+    r = slope.value
+    if a.shape != r.shape:
+        report.findings.append(Finding("jvp", f"the tangents have {a.size} elements, the results {r.size}"))
+        return
+    scale = largest(r) + 1e-3 * max(largest(y) for y in subject.outputs)
+    allowed = _allowed(subject, slope.method) * scale
+    trusted = slope.error < 1e-3 * scale
+    wrong = (
+        ~_close(a, r, allowed + np.where(trusted, slope.error, 0.0))
+        & ~(~np.isfinite(a) & ~np.isfinite(r))
+        & ~((np.isnan(slope.error) | ~trusted) & ~np.isfinite(r))
+    )
+    if wrong.any():
+        wrong &= ~_between(subject, [t.astype(float) for t in subject.tangents], a, r)
+        if not wrong.any():
+            report.notes.append("jvp: at a kink; the directional derivative lies between the one-sided slopes")
+    if wrong.any():
+        worst = _worst(a, r, wrong)
+        k = int(np.searchsorted(np.cumsum([y.size for y in subject.outputs]), worst[0], side="right"))
+        start = sum(y.size for y in subject.outputs[:k])
+        index = tuple(int(n) for n in np.unravel_index(worst[0] - start, subject.outputs[k].shape)) if subject.outputs[k].ndim else ()
+        fault = _faulty(subject, Evidence(a, r, tuple(y.shape for y in subject.outputs)), forward=True)
+        what = f"{int(wrong.sum())} of {a.size} elements of the tangent are wrong"
+        finding = Finding(
+            "jvp", what, f"along a random direction, to result {k}, {described(subject.outputs[k])}", index, a[worst], r[worst], slope.method, *fault
+        )
+        report.findings.append(finding)
+    else:
+        report.passed["jvp"] = f"along a random direction by {slope.method}"
+
+
+def check_agreement(subject: Subject, report: Report) -> None:
+    """⟨v, Ju⟩ = ⟨Jᵀv, u⟩: that the modes agree says nothing of whether either is right."""
+    try:
+        tangents = subject.push()
+        cotangents = subject.pulled
+    except AutogradError as error:
+        report.skipped["modes_agree"] = first_line(error).split(", so ")[0]
+        return
+    forward = sum(float(np.sum(g.astype(float) * t)) for g, t in zip(subject.cotangents, tangents, strict=True))
+    reverse = sum(float(np.sum(c.astype(float) * u)) for c, u in zip(cotangents, subject.tangents, strict=True))
+    size = sum(float(np.sum(np.abs(c.astype(float) * u))) for c, u in zip(cotangents, subject.tangents, strict=True))
+    size += sum(float(np.sum(np.abs(g.astype(float) * t))) for g, t in zip(subject.cotangents, tangents, strict=True)) + subject.rounding
+    if np.isfinite(forward) and np.isfinite(reverse) and abs(forward - reverse) > _allowed(subject, COMPLEX_STEP) * size:
+        report.findings.append(Finding("modes_agree", "⟨v, Ju⟩ of forward mode is not ⟨Jᵀv, u⟩ of reverse mode", "", None, reverse, forward, "forward mode"))
+    else:
+        report.passed["modes_agree"] = "⟨v, Ju⟩ = ⟨Jᵀv, u⟩ (agreement, no reference)"
+
+
+def check_second(subject: Subject, report: Report) -> None:
+    """The derivative of the gradient, reverse over reverse and forward over reverse, against differences of the gradient."""
+    inputs = subject.wide
+    weights = [subject.normal(x).astype(float) for x in inputs]
+    directions = [subject.normal(x).astype(float) for x in inputs]
+    try:
+        cotangents = _seeds(subject, inputs)
+
+        def gradient(*xs: Any) -> Any:
+            return vjp(subject, *xs)[1](cotangents)
+
+        def slope_of(*xs: Any) -> Any:
+            total: Any = 0.0
+            for c, w in zip(gradient(*xs), weights, strict=True):
+                total = total + (c * w).sum()
+            return total
+
+        second = [np.asarray(_plain(c)) for c in vjp(slope_of, *inputs)[1](np.ones(()))]
+    except AutogradError as refused:
+        report.skipped["second_order"] = first_line(refused)
+        return
+    ways = {"reverse over reverse": float(sum(np.sum(c * d) for c, d in zip(second, directions, strict=True)))}
+    try:
+        pushed = jvp(gradient, inputs, directions)[1]
+        ways["forward over reverse"] = float(sum(np.sum(np.asarray(_plain(t)) * w) for t, w in zip(pushed, weights, strict=True)))
+    except AutogradError:
+        pass
+
+    def at(t: float) -> Array:
+        moved = [x + t * d for x, d in zip(inputs, directions, strict=True)]
+        return np.array([sum(float(np.sum(c * w)) for c, w in zip(subject.pull(cotangents, moved), weights, strict=True))])
+
+    slope = central_slope(at, coarse=subject.coarse)
+    r, error = float(slope.value[0]), float(slope.error[0])
+    size = sum(float(np.sum(np.abs(c * d))) for c, d in zip(second, directions, strict=True))
+    first = sum(float(np.sum(np.abs(np.asarray(c, float) * w))) for c, w in zip(subject.pulled, weights, strict=True))
+    size += first + abs(r)
+    if not np.isfinite(r) or error > max(1e-3 * abs(r), (1e-3 if subject.coarse else 1e-6) * first, 1e-12):
+        report.skipped["second_order"] = "the gradient has no derivative here that differences can find (a kink, or too steep)"
+        return
+    for way, a in ways.items():
+        allowed = (subject.options.rtol or (1e-2 if subject.coarse else 1e-5)) * size + 10 * error
+        if not abs(a - r) <= allowed:
+            ratio = "the derivative of the gradient is zero: the rule is not written in differentiable operations" if a == 0 else ""
+            cause = ratio or "a term is missing: what the rule saved, or computed outside the engine, does not depend on the input"
+            if any(f.check == "vjp" for f in report.findings):
+                cause = "it follows from what is wrong with the first derivative"
+            report.findings.append(
+                Finding("second_order", f"{way} is wrong along a random direction", "", None, a, r, f"{DIFFERENCES} of the gradient", cause=cause)
+            )
+            return
+    report.passed["second_order"] = f"{', '.join(ways)}, by {DIFFERENCES} of the gradient"
+
+
+def _seeds(subject: Subject, inputs: list[Array]) -> tuple[Array, ...]:
+    return tuple(np.asarray(g, y.dtype) for g, y in zip(subject.cotangents, subject.values(inputs), strict=True))
+
+
+def _allowed(subject: Subject, method: str) -> float:
+    return subject.options.rtol if subject.options.rtol is not None else tolerance(subject.dtype).of(method)
+
+
+def _contracted(weights: Array, slope: Array) -> float:
+    """Their product, over what is finite if anything is: a result that is NaN says nothing of the others."""
+    used = (weights != 0) & np.isfinite(slope)
+    if not used.any():
+        used = weights != 0
+    with np.errstate(all="ignore"):
+        return float(weights[used] @ slope[used])
+
+
+def _close(a: Array, r: Array, allowed: Any) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray((np.abs(a - r) <= allowed) | (a == r) | (np.isnan(a) & np.isnan(r)))
+
+
+def _distance(a: float, r: float) -> float:
+    return abs(a - r) if np.isfinite(a) and np.isfinite(r) else np.inf
+
+
+def _worst(a: Array, r: Array, wrong: Array) -> tuple[int, ...]:
+    with np.errstate(all="ignore"):
+        far = np.where(wrong, np.nan_to_num(np.abs(np.asarray(a, float) - r), nan=np.inf), -1.0)
+    return tuple(int(n) for n in np.unravel_index(int(np.argmax(far)), far.shape))
+
+
+def _input(subject: Subject, i: int) -> str:
+    return f"{subject.labels[i]}, {described(subject.inputs[i])}"
+
+
+def _suspects(subject: Subject, i: int, a: Array, r: Array, slopes: list[Slope]) -> list[int]:
+    """The elements that do not agree within the tolerance."""
+    finite = r[np.isfinite(r)]
+    scale = float(np.max(np.abs(finite), initial=0.0)) + 1e-3 * subject.scale(i)
+    found = []
+    for k, s in enumerate(slopes):
+        allowed = _allowed(subject, s.method) * scale
+        error = _contracted(np.abs(subject.weights), s.error) if s.error.any() else 0.0
+        if not np.isfinite(a[k]) and not np.isfinite(s.value).all():
+            continue
+        if error > max(allowed, 1e-4 * scale) or not _close(a[k], r[k], allowed + error):
+            found.append(k)
+    return found
+
+
+def _excused(subject: Subject, i: int, index: tuple[int, ...], a: float, slope: Slope, report: Report, methods: set[str]) -> bool:
+    """Whether a kink explains the difference, or the reference was too rough and the order of the Taylor remainder says that autodiff is right."""
+    unit = subject.unit(i, index)
+    if subject.slope_is_kinked(unit, a):
+        where = f"{list(index)} of " if index else ""
+        note = f"vjp: a kink at {where}{subject.labels[i]}; the subgradient {a + 0.0:.6g} between the one-sided slopes is accepted"
+        subject.kinks[:] = [*subject.kinks[:2], note]
+        return True
+    allowed = _allowed(subject, slope.method)
+    rough = _contracted(np.abs(subject.weights), slope.error)
+    if rough <= max(allowed, 1e-4) * max(abs(_contracted(subject.weights, slope.value)), 1e-3 * subject.scale(i)):
+        return False
+    line = subject.line(unit)
+    size = max(1e-3, float(np.abs(subject.inputs[i][index])))
+    order = taylor_order(lambda t: np.array([_contracted(subject.weights, line(t))]), a, 1e-2 * size)
+    if order > 1.6:
+        methods.add(TAYLOR)
+        return True
+    return False
+
+
+def _between(subject: Subject, directions: list[Any], a: Array, r: Array) -> Array:
+    left, right = one_sided(subject.line(directions), subject.coarse)
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    room = (1e-2 if subject.coarse else 1e-4) * np.maximum(np.abs(left), np.abs(right)) + 1e-6
+    return np.asarray((high - low > 10 * room) & (a >= low - room) & (a <= high + room))

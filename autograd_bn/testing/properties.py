@@ -1,0 +1,219 @@
+"""The checks that need no reference: what every gradient must do, whatever its value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.errors import AutogradError
+from autograd_bn.core.state import no_effects
+from autograd_bn.core.sweep import backward
+from autograd_bn.core.tensor import tensor
+from autograd_bn.ops.arithmetic import add, multiply
+from autograd_bn.testing.reference import tolerance
+from autograd_bn.testing.report import Finding, Report, described
+from autograd_bn.testing.subject import Subject, _plain
+from autograd_bn.transforms import checkpoint, vjp, vmap
+
+Array = np.ndarray[Any, Any]
+
+
+def check_linear(subject: Subject, report: Report) -> None:
+    """The pullback of 2u − 3v is 2 times that of u minus 3 times that of v."""
+    u, v = subject.cotangents, [subject.normal(y) for y in subject.outputs]
+    mixed = subject.pull([np.asarray(2 * a - 3 * b, a.dtype) for a, b in zip(u, v, strict=True)])
+    expected = [2 * a - 3 * b for a, b in zip(subject.pulled, subject.pull(v), strict=True)]
+    parts = [2 * np.abs(a) + 3 * np.abs(b) for a, b in zip(subject.pulled, subject.pull(v), strict=True)]
+    cause = "the rule is not linear in the cotangent: does it clip, round, or use its sign?"
+    _compare(subject, report, "linearity", "the pullback of 2u − 3v is not 2 that of u less 3 that of v", mixed, expected, parts, cause)
+    _done(report, "linearity", "in the cotangent")
+
+
+def check_kept(subject: Subject, report: Report) -> None:
+    """Gradients have their inputs' shapes and dtypes, also in single precision; tangents those of the results."""
+    check = "dtype_and_shape"
+    single = [x.astype(np.float32) for x in subject.inputs]
+    with no_effects():
+        for inputs in (subject.inputs, single):
+            results, pullback = vjp(subject, *inputs)
+            for i, (x, c) in enumerate(zip(inputs, pullback(tuple(subject.normal(_plain(y)) for y in results)), strict=True)):
+                if c.shape != x.shape or c.dtype != x.dtype:
+                    report.findings.append(Finding(check, f"the gradient is {c.dtype}{list(c.shape)}", f"{subject.labels[i]}, {described(x)}"))
+                    return
+    report.passed[check] = "as the inputs', in their precision and in float32"
+
+
+def check_kept_inputs(subject: Subject, report: Report) -> None:
+    """Neither the inputs nor the cotangents are written into."""
+    inputs, gs = [x.copy() for x in subject.inputs], [g.copy() for g in subject.cotangents]
+    leaves = [tensor(x, requires_grad=True) for x in subject.inputs]
+    with no_effects():
+        _, pullback = vjp(subject, *inputs)
+        pullback(tuple(gs))
+        _backward(subject(*leaves), gs)
+    for kind, given, before, names in (
+        ("input", inputs, subject.inputs, subject.labels),
+        ("input", [_plain(x) for x in leaves], subject.inputs, subject.labels),
+        ("cotangent", gs, subject.cotangents, [f"of result {k}" for k in range(len(gs))]),
+    ):
+        for x, b, name in zip(given, before, names, strict=True):
+            if not np.array_equal(x, b, equal_nan=True):
+                where = tuple(int(n) for n in np.argwhere(x != b)[0]) if x.ndim else ()
+                cause = "a rule or the function writes in place into an array that it was given"
+                report.findings.append(
+                    Finding("unchanged", f"the {kind} was changed", f"{name}, {described(b)}", where, float(x[where]), float(b[where]), "", "", cause)
+                )
+                return
+    report.passed["unchanged"] = "inputs and cotangents are as they were"
+
+
+def check_apart(subject: Subject, report: Report) -> None:
+    """What the caller writes afterwards, and a second pull, change nothing in what was returned."""
+    cause = "a stale buffer: the rule keeps an array that it shares with somebody, and gives it out again"
+    with no_effects():
+        gs = [g.copy() for g in subject.cotangents]
+        inputs = [x.copy() for x in subject.inputs]
+        results, pullback = vjp(subject, *inputs)
+        given = [_plain(y) for y in results]
+        kept = [y.copy() for y in given]
+        first = [_plain(c) for c in pullback(tuple(gs))]
+        before = [c.copy() for c in first]
+        for x in (*gs, *inputs):
+            x[...] = 7.0
+        _same(report, "aliasing", "a gradient changes when the caller writes into the inputs or the cotangent", first, before, cause)
+        second = [_plain(c) for c in pullback(tuple(subject.cotangents))]
+        _same(report, "aliasing", "a second pull gives another gradient after the caller has written into the inputs", second, before, cause)
+        pullback(tuple(subject.normal(y) for y in subject.outputs))
+        _same(report, "aliasing", "a gradient changes when another cotangent is pulled back", first, before, cause)
+        other = [x * np.asarray(0.96875, x.dtype) for x in subject.inputs]
+        held, pullback = vjp(subject, *subject.inputs)
+        vjp(subject, *other)
+        late = [_plain(c) for c in pullback(tuple(subject.cotangents))]
+        _same(report, "aliasing", "the gradient changes when the function is called elsewhere before the backward pass", late, before, cause)
+        _same(report, "aliasing", "a result changes when the function is called again", given, kept, cause)
+        del held
+    _done(report, "aliasing", "nothing that is returned shares memory that changes later")
+
+
+def check_accumulated(subject: Subject, report: Report) -> None:
+    """``.grad`` adds up over calls, and over several uses of one tensor in one call."""
+    check = "accumulation"
+    leaves = [tensor(x, requires_grad=True) for x in subject.inputs]
+    with no_effects():
+        _backward(subject(*leaves), subject.cotangents)
+        once = [np.zeros(x.shape, x.dtype) if x.grad is None else _plain(x.grad).copy() for x in leaves]
+        cause = "an accumulated path was dropped, or the tape and the transform disagree"
+        _compare(subject, report, check, ".grad after backward() is not what vjp gives", once, subject.pulled, None, cause)
+        _backward(subject(*leaves), subject.cotangents)
+        twice = [np.zeros(x.shape, x.dtype) if x.grad is None else _plain(x.grad) for x in leaves]
+        _compare(subject, report, check, ".grad after two backward passes is not twice the gradient", twice, [2 * c for c in subject.pulled], None, cause)
+        both = _pull_of(lambda *xs: tuple(add(y, z) for y, z in zip(subject(*xs), subject(*xs), strict=True)), subject)
+        _compare(subject, report, check, "two calls on the same inputs do not give twice the gradient", both, [2 * c for c in subject.pulled], None, cause)
+    _done(report, check, "over calls, and over two uses of an input")
+
+
+def check_repeated(subject: Subject, report: Report) -> None:
+    """The same call gives the same bits."""
+    cause = "the function or its rule draws random numbers, or keeps something from one call to the next"
+    again = subject.values(subject.inputs)
+    _same(report, "determinism", "the same call gives another value", again, subject.outputs, cause, method="the first call")
+    if not any(f.check == "determinism" for f in report.findings):
+        _same(report, "determinism", "the same call gives another gradient", subject.pull(), subject.pulled, cause, method="the first call")
+    _done(report, "determinism", "bit for bit")
+
+
+def check_graphs(subject: Subject, report: Report) -> None:
+    """Graphs that mean the same have the same gradient: an added 0, halves of two uses, results in the other order."""
+    cause = "an accumulated path was dropped, or something is kept between two uses"
+    variants: dict[str, Callable[..., tuple[Any, ...]]] = {
+        "with 0 added to the inputs": lambda *xs: subject(*(add(x, 0.0) for x in xs)),
+        "with 0 added to the results": lambda *xs: tuple(add(y, 0.0) for y in subject(*xs)),
+        "as the sum of two halves": lambda *xs: tuple(add(multiply(y, 0.5), multiply(z, 0.5)) for y, z in zip(subject(*xs), subject(*xs), strict=True)),
+    }
+    with no_effects():
+        for how, variant in variants.items():
+            _compare(subject, report, "graph_invariance", f"the gradient is another {how}", _pull_of(variant, subject), subject.pulled, None, cause)
+        leaves = [tensor(x, requires_grad=True) for x in subject.inputs]
+        results = subject(*leaves)
+        dead = subject(*(add(x, 0.0) for x in leaves))  # recorded and never pulled
+        _backward(results[::-1], subject.cotangents[::-1])
+        del dead
+        found = [np.zeros(x.shape, x.dtype) if x.grad is None else _plain(x.grad) for x in leaves]
+        _compare(subject, report, "graph_invariance", "the gradient is another where results are pulled in the other order", found, subject.pulled, None, cause)
+    _done(report, "graph_invariance", f"{', '.join(variants)}, in the other order")
+
+
+def check_mapped(subject: Subject, report: Report) -> None:
+    """``vmap`` over a batch gives the values and gradients of a loop."""
+    rows = [list(subject.inputs), [x * np.asarray(0.96875, x.dtype) for x in subject.inputs]]
+    wide = [np.stack(both) for both in zip(*rows, strict=True)]
+    gs = tuple(subject.cotangents)
+    with no_effects():
+        try:
+            values = [_plain(y) for y in vmap(subject)(*wide)]
+            mapped = [_plain(c) for c in vmap(lambda *xs: tuple(vjp(subject, *xs)[1](gs)))(*wide)]
+        except AutogradError as error:
+            report.findings.append(Finding("vmap", f"vmap raised {type(error).__name__}: {error}"))
+            return
+    loops = [np.stack(ys) for ys in zip(*(subject.values(row) for row in rows), strict=True)]
+    _compare(subject, report, "vmap", "the value under vmap is not that of a loop", values, loops, None, "the batching rule")
+    loops = [np.stack(cs) for cs in zip(*(subject.pull(inputs=row) for row in rows), strict=True)]
+    _compare(subject, report, "vmap", "the gradient under vmap is not that of a loop", mapped, loops, None, "the batching rule")
+    _done(report, "vmap", "values and gradients as a loop's")
+
+
+def check_recomputed(subject: Subject, report: Report) -> None:
+    """``checkpoint`` changes no gradient."""
+    with no_effects():
+        found = _pull_of(checkpoint(subject.__call__), subject)
+    _compare(subject, report, "checkpoint", "the gradient is another under checkpoint", found, subject.pulled, None, "recomputation gives other values")
+    _done(report, "checkpoint", "the same gradient")
+
+
+def _backward(results: Sequence[Any], gs: Sequence[Array]) -> None:
+    live = [(y, g) for y, g in zip(results, gs, strict=True) if y.requires_grad]
+    for y, g in live:
+        backward(y, g, retain_graph=True, create_graph=False)
+
+
+def _pull_of(function: Callable[..., Any], subject: Subject) -> list[Array]:
+    _, pullback = vjp(function, *subject.inputs)
+    return [_plain(c) for c in pullback(tuple(subject.cotangents))]
+
+
+def _same(report: Report, check: str, what: str, found: Sequence[Array], expected: Sequence[Array], cause: str, method: str = "before") -> None:
+    if any(f.check == check for f in report.findings):
+        return
+    for a, r in zip(found, expected, strict=True):
+        if a.shape != r.shape or not np.array_equal(a, r, equal_nan=True):
+            index = tuple(int(n) for n in np.argwhere(a != r)[0]) if a.ndim else ()
+            report.findings.append(Finding(check, what, "", index, float(a[index]), float(r[index]), method, cause=cause))
+            return
+
+
+def _compare(
+    subject: Subject, report: Report, check: str, what: str, found: Sequence[Array], expected: Sequence[Array], sizes: Sequence[Array] | None, cause: str
+) -> None:
+    if any(f.check == check for f in report.findings):
+        return
+    allowed = subject.options.rtol or max(tolerance(subject.dtype).complex_step, 1e-9)
+    for i, (a, r) in enumerate(zip(found, expected, strict=True)):
+        if a.shape != r.shape:
+            report.findings.append(Finding(check, f"{what}: shape {a.shape}, not {r.shape}", cause=cause))
+            return
+        size = np.abs(r) if sizes is None else sizes[i]
+        scale = float(np.max(size[np.isfinite(size)], initial=0.0)) + 1e-3 * subject.rounding
+        with np.errstate(all="ignore"):
+            wrong = ~((np.abs(a - r) <= allowed * scale) | (a == r) | (np.isnan(a) & np.isnan(r)))
+        if wrong.any():
+            index = tuple(int(n) for n in np.argwhere(wrong)[0]) if a.ndim else ()
+            label = f"{subject.labels[i]}, {described(subject.inputs[i])}" if len(found) == len(subject.labels) else ""
+            report.findings.append(Finding(check, what, label, index, float(a[index]), float(r[index]), cause=cause))
+            return
+
+
+def _done(report: Report, check: str, how: str) -> None:
+    if not any(f.check == check for f in report.findings):
+        report.passed[check] = how

@@ -1,0 +1,111 @@
+"""Derivatives found without any rule of the engine: by a complex step, central differences, the order of the Taylor remainder."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Line = Callable[[Any], Array]
+"""A function of one number, real or complex, to a flat array."""
+
+COMPLEX_STEP = "complex step"
+DIFFERENCES = "central differences"
+TAYLOR = "the order of the Taylor remainder"
+TINY = 1e-30
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+COARSE_STEPS = (3e-2, 1e-2, 3e-3, 1e-3)
+
+
+class Slope(NamedTuple):
+    """A derivative, how far it may be off, and how it was found."""
+
+    value: Array
+    error: Array
+    method: str
+
+
+class Tolerance(NamedTuple):
+    """Relative tolerances against the two references."""
+
+    complex_step: float
+    differences: float
+
+    def of(self, method: str) -> float:
+        """The tolerance against a reference that was found by a method."""
+        return self.complex_step if method == COMPLEX_STEP else self.differences
+
+
+def tolerance(dtype: np.dtype[Any]) -> Tolerance:
+    """What a derivative computed in a dtype may be off by, relative to the largest of its kind."""
+    digits = float(np.finfo(dtype).eps)
+    return Tolerance(max(digits**0.6, 1e-9), max(digits**0.6, 2e-6)) if digits < 1e-10 else Tolerance(digits**0.45, digits**0.45)
+
+
+def complex_slope(line: Line) -> Array | None:
+    """The derivative at 0 by a complex step; None where the function is not written for complex numbers."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            stepped = line(1j * TINY)
+    except Exception:  # noqa: BLE001 - whatever it says, it does not take complex numbers
+        return None
+    return stepped.imag / TINY if stepped.dtype.kind == "c" else None
+
+
+def central_slope(line: Line, size: float = 1.0, coarse: bool = False) -> Slope:
+    """The derivative at 0 by central differences, each extrapolated from two steps, at the step where those agree best.
+
+    ``size`` is that of the number that moves, where it is small; ``coarse`` is for a line that is computed in single precision or less.
+    """
+    best: Slope | None = None
+    steps = COARSE_STEPS if coarse else (*STEPS, *(size * h for h in STEPS)) if size < 1e-3 else STEPS
+    with np.errstate(all="ignore"):
+        for step in steps:
+            wide, narrow = ((line(h) - line(-h)) / (2 * h) for h in (step, step / 2))
+            value = (4 * narrow - wide) / 3
+            error = np.abs(narrow - wide)
+            if best is None:
+                best = Slope(value, error, DIFFERENCES)
+            else:
+                better = ~(error >= best.error)
+                best = Slope(np.where(better, value, best.value), np.where(better, error, best.error), DIFFERENCES)
+            if np.all(best.error <= 1e-7 * np.maximum(np.abs(best.value), 1e-3 * largest(best.value))):
+                break
+    assert best is not None
+    return best
+
+
+def largest(x: Array) -> float:
+    """The largest finite magnitude."""
+    return float(np.max(np.abs(x[np.isfinite(x)]), initial=0.0))
+
+
+def one_sided(line: Line, coarse: bool = False) -> tuple[Array, Array]:
+    """The derivatives at 0 from the left and from the right."""
+    step = 1e-3 if coarse else 1e-6
+    with np.errstate(all="ignore"):
+        middle = line(0.0)
+        left, right = ((middle - line(-step)) / step, (line(step) - middle) / step)
+    return left, right
+
+
+def taylor_order(line: Line, slope: float, size: float = 1.0) -> float:
+    """How fast ``f(h) - f(0) - h·slope`` vanishes: 2 for the right slope, 1 for a wrong one; infinity where nothing is left of it.
+
+    ``line`` gives one number. The median of several halvings is taken, of those that stand above the rounding.
+    """
+    with np.errstate(all="ignore"):
+        middle = float(line(0.0).sum())
+        noise = 32 * float(np.finfo(line(0.0).dtype).eps) * max(abs(middle), 1e-30)
+        left: list[float] = []
+        for k in range(8):
+            h = size * 0.1 * 2.0**-k
+            left.append(abs(float(line(h).sum()) - middle - h * slope))
+    orders = [math.log2(a / b) for a, b in itertools.pairwise(left) if b > noise and math.isfinite(a) and math.isfinite(b)]
+    return float(np.median(orders[-3:])) if orders else math.inf if all(math.isfinite(x) for x in left) else math.nan

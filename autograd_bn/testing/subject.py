@@ -1,0 +1,248 @@
+"""The function under test as the checks see it: a list of real arrays in, a list of real arrays out."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.errors import DtypeError, OperationError
+from autograd_bn.core.node import Node
+from autograd_bn.core.state import no_effects, no_grad
+from autograd_bn.core.tensor import Tensor, asarray, tensor
+from autograd_bn.core.tree import flatten
+from autograd_bn.testing.reference import COMPLEX_STEP, Line, Slope, central_slope, complex_slope, largest, one_sided
+from autograd_bn.transforms import jvp, vjp
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `check_gradients` and every single check take besides the function and its arguments.
+
+    Attributes
+    ----------
+    reference
+        The same function in NumPy, to compare values with and to find derivatives of, instead of the function's own forward pass.
+    seed
+        Of the random cotangents and tangents, and of the choice of elements.
+    elements
+        At most so many elements of all inputs are compared one by one; what is left out, along random directions.
+    rtol
+        The relative tolerance, instead of that of the dtype and the method.
+    name
+        What the report calls the function.
+    """
+
+    reference: Callable[..., Any] | None = None
+    seed: int = 0
+    elements: int = 256
+    rtol: float | None = None
+    name: str | None = None
+
+
+class Subject:
+    """A function at one point, its real inputs apart from the rest."""
+
+    def __init__(self, function: Callable[..., Any], args: Sequence[Any], options: Options) -> None:
+        self.function = function
+        self.options = options
+        self.name = options.name or str(getattr(function, "__name__", type(function).__name__))
+        self._leaves, self._structure = flatten(tuple(args))
+        self.positions = [i for i, x in enumerate(self._leaves) if _kind(x) == "f"]
+        if any(_kind(x) == "c" for x in self._leaves):
+            raise DtypeError(f"{self.name}: the checks are of derivatives by real numbers; pass the real and the imaginary part")
+        if not self.positions:
+            raise OperationError(f"{self.name} was given no array of real floating dtype to differentiate by")
+        self.inputs: list[Array] = [np.array(_plain(self._leaves[i])) for i in self.positions]
+        self.labels = _labels(function, args, self.positions)
+        self.rng = np.random.default_rng(options.seed)
+        with ExitStack() as stack:
+            stack.enter_context(no_effects())
+            self.outputs = self.values(self.inputs)
+        if not self.outputs:
+            raise OperationError(f"{self.name} returned no tensor of real floating dtype, so it has no derivative")
+        self.cotangents = [self.normal(y) for y in self.outputs]
+        self.tangents = [self.normal(x) for x in self.inputs]
+        self.kinks: list[str] = []
+
+    def normal(self, like: Array) -> Array:
+        """Random numbers of an array's shape and dtype, none of them near 0."""
+        x = self.rng.uniform(0.5, 1.5, like.shape) * self.rng.choice([-1.0, 1.0], like.shape)
+        return np.asarray(x, like.dtype)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """The function of its real inputs: its real results, as a tuple of tensors."""
+        return tuple(self._run(self.function, inputs))
+
+    def _run(self, function: Callable[..., Any], inputs: Sequence[Any], plain: bool = False) -> list[Any]:
+        leaves = list(self._leaves)
+        for i, x in zip(self.positions, inputs, strict=True):
+            leaves[i] = x
+        if plain:
+            leaves = [_plain(x) for x in leaves]
+        results, _ = flatten(function(*self._structure.unflatten(leaves)))
+        kinds = "fc" if any(_kind(x) == "c" for x in inputs) else "f"
+        return [y if plain else asarray(y) for y in results if _kind(y) and _kind(y) in kinds]
+
+    def values(self, inputs: Sequence[Array]) -> list[Array]:
+        """The results for arrays; nothing is recorded, and no state changes."""
+        with no_grad(), no_effects():
+            return [np.array(_plain(y)) for y in self._run(self.function, [Tensor(np.asarray(x)) for x in inputs])]
+
+    def reference_values(self, inputs: Sequence[Array]) -> list[Array]:
+        """The results of the reference, which is the function's own forward pass unless another was given."""
+        reference = self.options.reference
+        return self.values(inputs) if reference is None else [np.array(y) for y in self._run(reference, inputs, plain=True)]
+
+    def pull(self, cotangents: Sequence[Array] | None = None, inputs: Sequence[Array] | None = None) -> list[Array]:
+        """The cotangents of the inputs."""
+        with no_effects():
+            _, pullback = vjp(self, *(self.inputs if inputs is None else inputs))
+            return [_plain(c) for c in pullback(tuple(self.cotangents if cotangents is None else cotangents))]
+
+    def push(self, tangents: Sequence[Array] | None = None) -> list[Array]:
+        """The tangents of the results."""
+        with no_effects():
+            return [_plain(t) for t in jvp(self, self.inputs, self.tangents if tangents is None else tangents)[1]]
+
+    @functools.cached_property
+    def pulled(self) -> list[Array]:
+        """`pull`, once."""
+        return self.pull()
+
+    @functools.cached_property
+    def wide(self) -> list[Array]:
+        """The inputs in double precision, at which references are found."""
+        return [x.astype(np.float64) for x in self.inputs]
+
+    def line(self, directions: Sequence[Array | None]) -> Line:
+        """The reference's results, as one flat array, along a direction through the inputs."""
+
+        def at(t: Any) -> Array:
+            moved = [x if d is None else x + t * d for x, d in zip(self.wide, directions, strict=True)]
+            results = self.reference_values(moved)
+            return np.concatenate([np.ravel(y) for y in results]) if len(results) != 1 else np.ravel(results[0])
+
+        return at
+
+    @functools.cached_property
+    def analytic(self) -> bool:
+        """Whether a complex step finds the function's derivative: it says what central differences say along a random direction."""
+        line = self.line(self.tangents)
+        found = complex_slope(line)
+        if found is None:
+            return False
+        check = central_slope(line, coarse=self.coarse)
+        if found.shape != check.value.shape:
+            return False
+        with np.errstate(all="ignore"):
+            close = np.abs(found - check.value) <= 1e-6 * largest(check.value) + 10 * np.nan_to_num(check.error) + 1e-12
+        return bool(np.all(close | ~np.isfinite(check.value)))
+
+    def slope(self, directions: Sequence[Array | None], size: float = 1.0) -> Slope:
+        """The derivative of the results along a direction, without any rule; ``size`` is that of what moves."""
+        line = self.line(directions)
+        if self.analytic:
+            found = complex_slope(line)
+            if found is not None:
+                if not self._finite.all():
+                    found = np.where(self._finite, found, np.nan)
+                return Slope(found, np.zeros_like(found), COMPLEX_STEP)
+        return central_slope(line, size, self.coarse)
+
+    def slope_is_kinked(self, directions: Sequence[Array | None], a: float) -> bool:
+        """Whether the one-sided slopes differ, and a number lies between them."""
+        left, right = one_sided(self.line(directions), self.coarse)
+        if not (np.isfinite(left).all() and np.isfinite(right).all()):
+            return False
+        low, high = (pick(self.weights * left, self.weights * right) for pick in (np.minimum, np.maximum))
+        room = (1e-2 if self.coarse else 1e-4) * float(np.sum(np.maximum(np.abs(low), np.abs(high)))) + 1e-9
+        return float(np.sum(high - low)) > 10 * room and float(low.sum()) - room <= a <= float(high.sum()) + room
+
+    @functools.cached_property
+    def _finite(self) -> Array:
+        return np.isfinite(np.concatenate([np.ravel(y) for y in self.outputs]))
+
+    @functools.cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """The coarsest dtype that takes part."""
+        return self._coarsest(self.inputs)
+
+    @functools.cached_property
+    def coarse(self) -> bool:
+        """Whether some of it is computed in single precision or less, though the inputs are in double precision."""
+        return self.options.reference is None and bool(np.finfo(self._coarsest(self.wide)).eps > 1e-10)
+
+    def _coarsest(self, inputs: Sequence[Array]) -> np.dtype[Any]:
+        with no_effects():
+            leaves = [tensor(x, requires_grad=True) for x in inputs]
+            stack = [y.node for y in self(*leaves)]
+        found, seen = {x.dtype for x in inputs}, set(stack)
+        while stack:
+            node = stack.pop()
+            if node.dtype is not None and node.dtype.kind == "f":
+                found.add(node.dtype)
+            parents = [p for p in getattr(node, "parents", ()) if isinstance(p, Node) and p not in seen]
+            seen.update(parents)
+            stack += parents
+        return max(found, key=lambda d: float(np.finfo(d).eps))
+
+    @functools.cached_property
+    def weights(self) -> Array:
+        """The cotangents as one flat array, in double precision."""
+        return np.concatenate([np.ravel(g).astype(np.float64) for g in self.cotangents])
+
+    @functools.cached_property
+    def rounding(self) -> float:
+        """How large the derivative by a number of size 1 may be by rounding alone, in units of the relative tolerance."""
+        total = sum(float(np.sum(np.abs(np.asarray(g, float) * y))) for g, y in zip(self.cotangents, self.outputs, strict=True))
+        return total if np.isfinite(total) else 0.0
+
+    def scale(self, i: int) -> float:
+        """`rounding` for one of the inputs."""
+        x = np.abs(self.inputs[i][np.isfinite(self.inputs[i])])
+        return self.rounding / max(1.0, float(np.max(x, initial=0.0)))
+
+    def unit(self, i: int, index: tuple[int, ...]) -> list[Array | None]:
+        """The direction of one element of one input."""
+        directions: list[Array | None] = [None] * len(self.inputs)
+        one = np.zeros(self.inputs[i].shape)
+        one[index] = 1.0
+        directions[i] = one
+        return directions
+
+
+def _kind(x: Any) -> str:
+    """The kind of dtype of what may be differentiated by: real "f", complex "c"; empty for all else."""
+    if isinstance(x, (Tensor, np.ndarray, np.generic)):
+        return x.dtype.kind if x.dtype.kind in "fc" else ""
+    return "f" if type(x) is float else "c" if type(x) is complex else ""
+
+
+def _plain(x: Any) -> Any:
+    while isinstance(x, Tensor):
+        x = x.value
+    return x
+
+
+def _labels(function: Callable[..., Any], args: Sequence[Any], positions: Sequence[int]) -> list[str]:
+    try:
+        names = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        names = []
+    found = []
+    for i, arg in enumerate(args):
+        leaves, _ = flatten(arg)
+        known = f" ({names[i].name})" if i < len(names) and names[i].kind is not inspect.Parameter.VAR_POSITIONAL else ""
+        for k, leaf in enumerate(leaves):
+            name = leaf.name if isinstance(leaf, Tensor) and leaf.name else ""
+            inside = "" if leaf is arg else f", leaf {k}" + (f" ({name})" if name else "")
+            found.append(f"argument {i}{known}{inside}")
+    return [found[i] for i in positions]

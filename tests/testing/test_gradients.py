@@ -1,0 +1,45 @@
+"""The kit on the engine's own primitives (no false alarm) and on faults that were planted (each found and named)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.core.primitive import registry
+from autograd_bn.testing import GradientCheckError, check_gradients
+from tests.core.test_registry import DIFFERENTIABLE, bound, cases
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_no_primitive_of_the_engine_raises_an_alarm(name: str) -> None:
+    for case in cases(registry[name]):
+        function, operands, _ = bound(registry[name], case)
+        report = check_gradients(function, *operands, name=name, also=("vmap", "checkpoint"))
+        assert "vjp" in report.passed and "jvp" in report.passed and "second_order" in report.passed, report
+
+
+def scaled(factor: float) -> Any:
+    @ab.custom_vjp
+    def average(x: Any) -> Any:
+        return x.mean()
+
+    average.defvjp(lambda x: (x.mean(), x.shape), lambda shape, g: (ab.broadcast_to(g * factor, shape),))
+    return average
+
+
+def test_a_right_rule_of_ones_own_passes() -> None:
+    report = check_gradients(scaled(1 / 6), np.ones((2, 3)))
+    assert report.ok and "reverse rule only" in report.skipped["jvp"]
+
+
+def test_a_mean_without_its_scale_is_named() -> None:
+    with pytest.raises(GradientCheckError) as caught:
+        check_gradients(lambda x: ab.exp(scaled(1.0)(x) * 0.5), np.arange(6.0).reshape(2, 3), name="model")
+    finding = caught.value.report.findings[0]
+    assert finding.check == "vjp" and finding.operation.startswith("average(")
+    assert "off by 6" in finding.cause and "mean" in finding.cause
+    assert finding.actual == pytest.approx(6 * finding.expected)
+    assert all(len(line) <= 88 for line in str(caught.value).splitlines() if "/" not in line)
