@@ -168,7 +168,7 @@ class Subject:
 
     @functools.cached_property
     def _finite(self) -> Array:
-        return np.isfinite(np.concatenate([np.ravel(y) for y in self.outputs]))
+        return np.asarray(np.isfinite(np.concatenate([np.ravel(y) for y in self.outputs])))
 
     @functools.cached_property
     def dtype(self) -> np.dtype[Any]:
