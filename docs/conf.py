@@ -19,6 +19,7 @@ suppress_warnings = ["misc.highlighting_failure"]
 
 # Types are in the signatures of the sources; most of what is taken is "an array, a tensor or a number".
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False

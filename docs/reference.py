@@ -1,7 +1,7 @@
 """The directive ``names``: the reference of public names, from their docstrings.
 
 Its argument is a module, its content the names to show, in that order; without a content it shows all that the module makes public,
-grouped by the files they are defined in. Docstrings are plain text with ``code``, not markup.
+grouped by the files they are defined in. Docstrings are plain text with ``code`` or `code`, not markup.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ def entry(module: ModuleType, name: str) -> list[str]:
 def plain(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Escape what would be markup in a docstring, outside of its code and its examples; bring prose between its sections before them."""
     for i, line in enumerate(lines):
+        lines[i] = line = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line)
         if not re.match(r"\s*(>>>|\.\.\.)|\s*(:|\.\.) ?\w+", line):
             parts = re.split(r"(``.*?``)", line)
             lines[i] = "".join(part if k % 2 else re.sub(r"(?<!\\)([*|`]|_(?!\w))", r"\\\1", part) for k, part in enumerate(parts))

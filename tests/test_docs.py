@@ -214,6 +214,19 @@ def test_the_reference_has_every_public_module_once_and_whole() -> None:
     assert sorted(whole) == sorted(set(namespaces()) - {"autograd_bn"}), "add {names} with the module to a page of docs/api"
 
 
+def test_the_reference_keeps_what_a_docstring_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sphinx", reason="Sphinx is not installed")
+    monkeypatch.syspath_prepend(DOCS)
+    reference = importlib.import_module("reference")
+    lines = ["The *n*-th `f`.", "", "Parameters", "----------", "x", "    A |number|, ``a*b``.", "", "Returns x_.", "", "Examples", "--------", ">>> 2 * 3", "6"]
+    reference.plain(None, "function", "f", None, None, lines)
+    assert "\n".join(lines) == (
+        "The \\*n\\*-th ``f``.\n\nReturns x\\_.\n\nParameters\n----------\nx\n    A \\|number\\|, ``a*b``.\n\nExamples\n--------\n>>> 2 * 3\n6"
+    )
+    assert reference.entry(ab, "amax")[0] == ".. py:function:: autograd_bn.amax"
+    assert reference.entry(ab, "max") == [".. autofunction:: autograd_bn.max"]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_the_names_of_ours_in_a_pages_prose_exist(page: Path) -> None:
     prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
