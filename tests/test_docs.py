@@ -218,10 +218,10 @@ def test_the_reference_keeps_what_a_docstring_says(monkeypatch: pytest.MonkeyPat
     pytest.importorskip("sphinx", reason="Sphinx is not installed")
     monkeypatch.syspath_prepend(DOCS)
     reference = importlib.import_module("reference")
-    lines = ["The *n*-th `f`.", "", "Parameters", "----------", "x", "    A |number|, ``a*b``.", "", "Returns x_.", "", "Examples", "--------", ">>> 2 * 3", "6"]
+    lines = ["The *n*-th `f`.", "", "Parameters", "----------", "x", "    A |n|, ``a*b``.", "", "Returns x_.", "", "Examples", "--------", ">>> 2 * 3", "6"]
     reference.plain(None, "function", "f", None, None, lines)
     assert "\n".join(lines) == (
-        "The \\*n\\*-th ``f``.\n\nReturns x\\_.\n\nParameters\n----------\nx\n    A \\|number\\|, ``a*b``.\n\nExamples\n--------\n>>> 2 * 3\n6"
+        "The \\*n\\*-th ``f``.\n\nReturns x\\_.\n\nParameters\n----------\nx\n    A \\|n\\|, ``a*b``.\n\nExamples\n--------\n>>> 2 * 3\n6"
     )
     assert reference.entry(ab, "amax")[0] == ".. py:function:: autograd_bn.amax"
     assert reference.entry(ab, "max") == [".. autofunction:: autograd_bn.max"]
