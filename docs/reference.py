@@ -18,6 +18,8 @@ from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
+import autograd_bn
+
 
 def public(module: ModuleType) -> list[str]:
     """The public names of a module that are no modules themselves."""
@@ -63,6 +65,8 @@ def entry(module: ModuleType, name: str) -> list[str]:
     own = getattr(value, "__name__", name)
     if own != name and own in public(module):
         return [f".. py:function:: {full}", "", f"   Another name of :py:obj:`{own} <{module.__name__}.{own}>`."]
+    if module is not autograd_bn and name in autograd_bn.__all__ and getattr(autograd_bn, name) is value:
+        return [f".. py:function:: {full}", "", f"   The same as :py:obj:`ab.{name} <autograd_bn.{name}>`."]
     if isinstance(value, type) and issubclass(value, BaseException):
         return [f".. autoexception:: {full}"]
     if inspect.isclass(value):
