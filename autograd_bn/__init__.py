@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from autograd_bn.core.graph import Graph, GraphNode, graph
     from autograd_bn.core.profile import Profile, ProfileRow, profile
     from autograd_bn.drawing import draw
+    from autograd_bn.drawing.explore import explore
     from autograd_bn.nn.functional import batch_norm
     from autograd_bn.nn.stateless import functional_call
 
@@ -101,6 +102,7 @@ _LATER = {
     "anomaly_mode": "autograd_bn.core.anomaly",
     "batch_norm": "autograd_bn.nn.functional",
     "draw": "autograd_bn.drawing",
+    "explore": "autograd_bn.drawing.explore",
     "functional_call": "autograd_bn.nn.stateless",
     "graph": "autograd_bn.core.graph",
     "profile": "autograd_bn.core.profile",
@@ -205,6 +207,7 @@ __all__ = [
     "exp",
     "expand_dims",
     "expm1",
+    "explore",
     "eye",
     "flatten",
     "flip",

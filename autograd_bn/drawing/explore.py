@@ -1,0 +1,118 @@
+"""One offline page to explore a graph in: ``ab.explore``."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from autograd_bn.core.errors import DrawingError
+from autograd_bn.core.graph import Graph, graph
+from autograd_bn.core.record import record
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tree import flatten
+from autograd_bn.drawing.data import graph_json
+
+_SCRIPTS = ("layout.js", "model.js", "view.js", "panel.js", "main.js")
+# Characters that could end the data's block or be taken for markup or a line's end; JSON has another way to write each.
+_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029\x7f"}
+
+
+def explore(
+    target: Any,
+    file: str | os.PathLike[str],
+    inputs: Sequence[Any] | None = None,
+    *,
+    title: str | None = None,
+) -> Path:
+    """Write a page that shows a graph, forward and backward, and replays both step by step.
+
+    The page is one file, with all that it needs inside: it asks the network for nothing. It shows values and gradients
+    as far as they were recorded by ``ab.record()``; one that was not computed is shown as —.
+
+    Parameters
+    ----------
+    target
+        A tensor, a container of tensors or a Graph; or a function or module, which is then run on ``inputs`` inside
+        ``ab.record()``, and differentiated if its result is one number.
+    file
+        Where to write the page.
+    inputs
+        The arguments of a function or module.
+    title
+        The page's title; by default from the target.
+
+    Returns the path of the page.
+
+    Raises
+    ------
+    DrawingError
+        If the file cannot be written, or a function is given without inputs.
+    GradientError
+        If nothing was recorded for the target.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab, tempfile, pathlib
+    >>> x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    >>> with ab.record():
+    ...     y = (x * x).sum()
+    ...     y.backward()
+    >>> page = ab.explore(y, pathlib.Path(tempfile.mkdtemp()) / "square.html")
+    >>> page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    True
+    """
+    if not isinstance(target, (Tensor, Graph)) and callable(target):
+        name = getattr(target, "__name__", type(target).__name__)
+        shown = _run(target, inputs)
+    else:
+        if inputs is not None:
+            raise DrawingError(f"explore() takes inputs for a function or a module, not for a {type(target).__name__}")
+        name = "Graph"
+        shown = target if isinstance(target, Graph) else graph(target)
+    path = Path(file)
+    page = page_text(graph_json(shown), title if title is not None else name)
+    try:
+        path.write_text(page, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise DrawingError(f"cannot write {os.fspath(path)!r}: {error.strerror or error}") from error
+    return path
+
+
+def _run(function: Callable[..., Any], inputs: Sequence[Any] | None) -> Graph:
+    """The graph of a call. What is one number is differentiated."""
+    if inputs is None:
+        raise DrawingError(f"explore() needs example inputs to run {getattr(function, '__name__', type(function).__name__)}: explore(f, file, inputs=(x,))")
+    arguments = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+    with record():
+        result = function(*arguments)
+        found, _ = flatten(result)
+        if len(found) == 1 and isinstance(found[0], Tensor) and found[0].size == 1 and found[0].requires_grad:
+            found[0].backward()
+    return graph(result)
+
+
+def page_text(data: str, title: str) -> str:
+    """The page around a graph's JSON. Its policy allows its own style and script by their hashes, and nothing else."""
+    folder = resources.files("autograd_bn.drawing") / "page"
+    style = (folder / "page.css").read_text(encoding="utf-8")
+    parts = [(folder / name).read_text(encoding="utf-8") for name in _SCRIPTS]
+    script = '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+    policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
+    texts = {"policy": policy, "title": html.escape(title), "style": style, "script": script, "data": data.translate(_ESCAPES)}
+    return _filled((folder / "page.html").read_text(encoding="utf-8"), texts)
+
+
+def _filled(template: str, texts: Mapping[str, str]) -> str:
+    """A template with each ``{{name}}`` replaced, in one pass: what is put in is not read again."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: texts[found[1]], template)
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,346 @@
+"""The explorer page in a real browser: what it shows, that it shows the engine's numbers, and that nothing typed can run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.core.errors import DrawingError
+from autograd_bn.core.graph import Graph, graph
+from autograd_bn.drawing.words import array_text
+from tests.drawing.conftest import batch_norm
+
+HOSTILE = ['"<>{}|\\', "a\nb", "</script><script>window.ran = 1</script>", "<img src=x onerror='window.ran = 1'>", "{{data}} ${window.ran = 1} `", "x" * 10_000]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One browser for all tests of this module."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("there is no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=program, args=FLAGS)
+        yield started
+        started.close()
+
+
+@contextmanager
+def opened(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
+    """The page, ready; afterwards nothing may have gone wrong and nothing been asked for."""
+    context = browser.new_context(**{"viewport": {"width": 1360, "height": 800}, "reduced_motion": "reduce"} | options)
+    page = context.new_page()
+    page.set_default_timeout(5000)
+    troubles: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: troubles.append(message.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    page.locator("html[data-ready]").wait_for()
+    yield page
+    assert troubles == []
+    assert asked == [file.as_uri()]
+    assert page.evaluate("window.ran") is None
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Graph]:
+    """The page of a small recorded batch norm, and its graph."""
+    y = batch_norm(backward=True)
+    return ab.explore(y, tmp_path_factory.mktemp("page") / "bn.html", title="batch norm"), graph(y)
+
+
+def node(page: Any, index: int) -> Any:
+    return page.locator(f"[data-key=n{index}]")
+
+
+def index_of(g: Graph, name: str) -> int:
+    return next(n.index for n in g.nodes if n.name == name)
+
+
+def at(page: Any, step: int) -> None:
+    """Move the replay to a step."""
+    page.locator("#time").fill(str(step))
+
+
+def elements(page: Any, kind: str) -> list[float]:
+    return page.locator(f"#panel .array.{kind} td").evaluate_all("cells => cells.map(cell => Number(cell.dataset.value))")  # type: ignore[no-any-return]
+
+
+def test_every_node_is_shown_with_its_label_name_and_shape(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    file, g = recorded
+    with opened(browser, file) as page:
+        assert page.title() == "batch norm"
+        assert page.locator(".card").count() == len(g.nodes)
+        for n in g.nodes:
+            shown = node(page, n.index).text_content()
+            assert n.label in shown
+            assert (n.name or "") in shown
+            assert str(n.shape) in shown
+        assert page.locator(".scope.open .title").text_content() == "batch_norm"
+        assert page.locator(".wire .black").count() == len(g.edges) + 3  # x, γ and β cross the border of batch_norm
+
+
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["desktop", "phone"])
+def test_at_the_end_of_the_replay_each_gradient_is_the_engines(browser: Any, recorded: tuple[Path, Graph], options: Any) -> None:
+    file, g = recorded
+    with opened(browser, file, **options) as page:
+        at(page, 0)
+        last = int(page.locator("#time").get_attribute("max"))
+        for _ in range(last):
+            page.locator("#next").click()
+        assert page.locator("#next").is_disabled()
+        for n in g.nodes:
+            node(page, n.index).focus()
+            page.keyboard.press("Enter")
+            assert n.value is not None and n.gradient is not None
+            assert elements(page, "value") == n.value.ravel().tolist()
+            assert elements(page, "gradient") == n.gradient.ravel().tolist()
+            terms = page.locator("#panel .terms li").all_text_contents()
+            sent = [g.nodes[e.target].cotangents[g.nodes[e.target].operands.index(e.operand)] for e in g.edges if e.source == n.index]  # type: ignore[index]
+            assert len(terms) == len(sent)
+            for cotangent in sent:
+                assert cotangent is not None
+                assert any(array_text(cotangent) in term for term in terms)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_gradients_appear_step_by_step_and_add_up(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    file, g = recorded
+    x = index_of(g, "xμ")
+    operations = [n for n in g.nodes if n.kind == "operation"]
+    with opened(browser, file) as page:
+        at(page, 0)
+        node(page, x).click()
+        assert "xμ" in page.locator("#panel h2").text_content()
+        assert elements(page, "value") == []
+        assert page.locator("#panel .none").all_text_contents() == ["—", "—"]
+        assert " 0" not in node(page, x).text_content().replace("(4, 3)", "")
+        at(page, len(operations))  # all forward steps
+        assert elements(page, "value") == g.nodes[x].value.ravel().tolist()  # type: ignore[union-attr]
+        assert page.locator("#panel .none.gradient").text_content() == "—"
+        seen = []
+        for step in range(len(operations) + 1, 2 * len(operations) + 2):
+            at(page, step)
+            seen.append((page.locator("#panel .gradient .formula").text_content(), elements(page, "gradient")))
+        by_multiplication, by_square = [
+            t.cotangents[t.operands.index(e.operand)]  # type: ignore[index]
+            for e in sorted(g.edges, key=lambda e: -e.target)
+            if e.source == x
+            for t in [g.nodes[e.target]]
+        ]
+        assert seen[0] == ("dxμ = —", [])
+        first = next(i for i, (formula, _) in enumerate(seen) if formula == "dxμ = dxμ₁ + …")
+        assert seen[first][1] == by_multiplication.ravel().tolist()  # type: ignore[union-attr]
+        assert seen[-1][0] == "dxμ = dxμ₁ + dxμ₂"
+        np.testing.assert_allclose(seen[-1][1], (by_multiplication + by_square).ravel())  # type: ignore[operator]
+
+
+def test_play_runs_to_the_end(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    with opened(browser, recorded[0]) as page:
+        last = page.locator("#time").get_attribute("max")
+        at(page, int(last) - 1)
+        page.keyboard.press("Space")
+        assert page.locator("#play").get_attribute("aria-label") == "Pause"
+        page.locator("#next:disabled").wait_for()
+        page.locator("#play[aria-label=Play]").wait_for()
+
+
+def test_pointing_at_a_node_lights_its_twins_and_neighbours(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    file, g = recorded
+    name = index_of(g, "x̂")
+    with opened(browser, file) as page:
+        node(page, name).hover()
+        near = page.locator(".card.near").evaluate_all("cards => cards.map(card => Number(card.dataset.key.slice(1)))")
+        touching = [e for e in g.edges if name in (e.source, e.target)]
+        assert set(near) == {i for e in touching for i in (e.source, e.target)} - {name}
+        assert page.locator(".wire.on .black").count() >= len(touching)
+        assert page.locator(".wire.on .black").count() == page.locator(".wire.on .red").count()
+        page.mouse.move(2, 2)
+        assert page.locator(".wire.on").count() == 0
+
+
+def test_search_finds_names_operations_and_scopes(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    file, g = recorded
+    with opened(browser, file) as page:
+        page.locator("#collapse").click()
+        page.keyboard.press("/")
+        page.keyboard.type("sqrt")
+        assert page.locator("#found [role=option]").count() == 1
+        page.keyboard.press("Enter")
+        assert "sqrtvar" in page.locator("#panel h2").text_content()
+        assert node(page, index_of(g, "sqrtvar")).is_visible()
+        page.keyboard.press("/")
+        page.keyboard.type("batch_norm")
+        page.keyboard.press("Enter")
+        assert page.locator("#panel .kind").text_content() == "scope"
+        page.keyboard.press("/")
+        page.keyboard.type("no such thing")
+        assert page.locator("#found").text_content() == "nothing found"
+
+
+def test_scopes_close_and_open(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    file, g = recorded
+    with opened(browser, file) as page:
+        page.locator(".scope .head").click()
+        assert page.locator(".card").count() == 3
+        assert page.locator(".scope.closed").get_attribute("aria-expanded") == "false"
+        assert page.locator(".flow").all_text_contents() == ["dx₁ + dx₂", "dγ", "dβ"]
+        page.locator(".scope.closed").focus()
+        page.keyboard.press("Enter")
+        assert page.locator(".card").count() == len(g.nodes)
+        page.keyboard.press("c")
+        assert page.locator(".card").count() == 3
+        page.keyboard.press("e")
+        assert page.locator(".card").count() == len(g.nodes)
+
+
+def test_it_can_be_moved_zoomed_and_fitted(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    with opened(browser, recorded[0]) as page:
+        where = lambda: page.locator(".world").get_attribute("transform")
+        page.locator("#fit").click()
+        start = where()
+        page.mouse.move(500, 600)
+        page.mouse.wheel(0, -300)
+        assert where() != start
+        page.locator("#fit").click()
+        assert where() == start
+        page.mouse.move(500, 600)
+        page.mouse.down()
+        page.mouse.move(560, 620, steps=3)
+        page.mouse.up()
+        moved = [float(a) - float(b) for a, b in zip(re.findall(r"[\d.-]+", where())[:2], re.findall(r"[\d.-]+", start)[:2], strict=True)]
+        assert moved == pytest.approx([60, 20], abs=0.1)
+        page.keyboard.press("0")
+        assert where() == start
+        page.keyboard.press("d")
+        page.keyboard.press("+")
+        assert where() != start
+
+
+def test_the_keyboard_goes_everywhere(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    with opened(browser, recorded[0]) as page:
+        page.locator("#canvas").focus()
+        seen = set()
+        for _ in range(12):
+            page.keyboard.press("ArrowRight")
+            seen.add(page.evaluate("document.activeElement.dataset.key"))
+        assert len(seen) > 5
+        page.keyboard.press("?")
+        assert page.locator("#helptext").is_visible()
+        page.keyboard.press("Escape")
+        assert not page.locator("#helptext").is_visible()
+        page.keyboard.press("Home")
+        assert page.locator("#time").input_value() == "0"
+        page.keyboard.press(".")
+        assert page.locator("#time").input_value() == "1"
+
+
+def test_everything_that_can_be_pressed_has_a_name(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    with opened(browser, recorded[0]) as page:
+        unnamed = "all => all.filter(e => !(e.getAttribute('aria-label') || e.textContent.trim())).map(e => e.outerHTML)"
+        assert page.locator("button, input, [role=button], [role=img]").evaluate_all(unnamed) == []
+
+
+CONTRAST = """([fore, back]) => {
+  const light = (color) => {
+    const probe = document.createElement('span');
+    probe.style.color = color;
+    document.body.append(probe);
+    const parts = getComputedStyle(probe).color.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
+      .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    probe.remove();
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+  };
+  const [a, b] = [light(`var(${fore})`), light(`var(${back})`)];
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_in_both_themes(browser: Any, recorded: tuple[Path, Graph], scheme: str) -> None:
+    with opened(browser, recorded[0], color_scheme=scheme) as page:
+
+        def paper() -> Any:
+            return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+        first = paper()
+        for _ in range(2):
+            for fore in ("--ink", "--muted", "--back"):
+                for back in ("--paper", "--card", "--bar", "--leaf", "--shade", "--now"):
+                    assert page.evaluate(CONTRAST, [fore, back]) >= 4.5, (fore, back)
+            page.keyboard.press("t")
+        assert paper() == first
+        page.keyboard.press("t")
+        assert paper() != first
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:12]))
+def test_a_label_survives_as_typed_and_never_runs(browser: Any, tmp_path: Path, name: str) -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True, name=name)
+    with ab.record(), ab.scope(name):
+        y = x * 3.0
+        y.backward([1.0, 1.0])
+    with opened(browser, ab.explore(y, tmp_path / "a.html", title=name)) as page:
+        assert page.title() == " ".join(name.split())
+        node(page, 0).click()
+        assert page.locator("#panel h2").text_content() == name
+        page.locator(".scope .head").click()
+        assert page.locator("#panel h2").text_content() == name
+        assert page.locator("script").count() == 2
+        assert page.locator("img").count() == 0
+
+
+def test_what_was_not_recorded_is_a_dash(browser: Any, tmp_path: Path) -> None:
+    with opened(browser, ab.explore(batch_norm(), tmp_path / "a.html")) as page:
+        assert page.locator(".wire .red").count() == 0
+        node(page, 2).click()
+        assert page.locator("#panel .none").all_text_contents() == ["—", "—"]
+
+
+def test_a_crowd_opens_closed_and_says_so(browser: Any, tmp_path: Path) -> None:
+    y = x = ab.tensor(1.0, requires_grad=True, name="x")
+    for _ in range(1500):
+        y = y + x
+    with opened(browser, ab.explore(y, tmp_path / "a.html")) as page:
+        assert page.locator(".card, .scope").count() <= 60
+        assert "scopes are closed" in page.locator("#message").text_content()
+        page.locator("#expand").click()
+        assert 60 < page.locator(".card, .scope").count() <= 600
+        assert "opened until" in page.locator("#message").text_content()
+
+
+def test_a_function_or_module_is_run_and_differentiated(tmp_path: Path) -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    page = ab.explore(lambda v: (v * v).sum(), tmp_path / "a.html", inputs=(x,)).read_text(encoding="utf-8")
+    assert '"recorded":{"values":true,"gradients":true}' in page
+    page = ab.explore(ab.nn.Sequential(ab.nn.Linear(2, 3), ab.nn.Sigmoid()), tmp_path / "b.html", inputs=ab.ones((4, 2))).read_text(encoding="utf-8")
+    assert '"recorded":{"values":true,"gradients":false}' in page
+    with pytest.raises(DrawingError, match="needs example inputs"):
+        ab.explore(lambda v: v, tmp_path / "c.html")
+    with pytest.raises(DrawingError, match="not for a Tensor"):
+        ab.explore(x * 2.0, tmp_path / "c.html", inputs=())
+    with pytest.raises(DrawingError, match="cannot write"):
+        ab.explore(x * 2.0, tmp_path / "nowhere" / "c.html")
+
+
+def test_the_page_of_the_published_batch_norm_is_small(tmp_path: Path) -> None:
+    page = ab.explore(batch_norm(60, 100, backward=True), tmp_path / "a.html")
+    assert page.stat().st_size < 150_000
+    text = page.read_text(encoding="utf-8")
+    assert "default-src 'none'" in text
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
