@@ -1,6 +1,24 @@
-"""Optimisers."""
+"""Optimisers, clipping of gradients, and schedules of learning rates."""
 
-from autograd_bn.optim.optimizer import Optimizer
+from autograd_bn.optim.adam import Adam, AdamW
+from autograd_bn.optim.clipping import clip_grad_norm, clip_grad_value
+from autograd_bn.optim.optimizer import Optimizer, ParamGroup
+from autograd_bn.optim.rmsprop import RMSprop
+from autograd_bn.optim.schedules import CosineAnnealingLR, LinearLR, Schedule, SequentialLR, StepLR
 from autograd_bn.optim.sgd import SGD
 
-__all__ = ["SGD", "Optimizer"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "CosineAnnealingLR",
+    "LinearLR",
+    "Optimizer",
+    "ParamGroup",
+    "RMSprop",
+    "Schedule",
+    "SequentialLR",
+    "StepLR",
+    "clip_grad_norm",
+    "clip_grad_value",
+]

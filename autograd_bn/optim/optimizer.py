@@ -1,10 +1,11 @@
-"""What all optimisers share: the checks, and the order check, then compute, then commit."""
+"""What all optimisers share: groups of parameters, the checks, and the order check, then compute, then commit."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections import UserDict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,45 +13,126 @@ from autograd_bn.core.effects import assign
 from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.core.node import Node
 from autograd_bn.core.state import current, no_grad
-from autograd_bn.core.tensor import Tensor, plain
+from autograd_bn.core.tensor import Tensor, plain, tensor
 
 Array = np.ndarray[Any, Any]
+Params: TypeAlias = "Iterable[Tensor] | Iterable[Mapping[str, Any]]"
+State: TypeAlias = dict[str, Tensor]
+
+
+class ParamGroup(UserDict[str, Any]):
+    """Parameters (under ``"params"``) and the settings that hold for them; every setting may be changed between steps.
+
+    The learning rate is kept in a 0-d float64 tensor, ``rate``, so that a program that reads it sees each change.
+    """
+
+    def __init__(self, kind: str, settings: Mapping[str, Any], params: list[Tensor]) -> None:
+        self.kind = kind
+        self.rate = tensor(0.0, name="lr")
+        super().__init__(settings, params=params)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name in self and name == "params":
+            raise OperationError(f"{self.kind}: the parameters of a group stay; add another with add_param_group")
+        value = value if name == "params" else checked(name, value)
+        if name == "lr":
+            assign(self.rate, value)
+        super().__setitem__(name, value)
+
+
+class Update(NamedTuple):
+    """What a step makes of one parameter: its new value, and what to remember of it."""
+
+    value: Tensor
+    state: State
 
 
 class Optimizer:
-    """Base of optimisers: a subclass defines ``_updates``.
+    """Base of optimisers: a subclass defines ``_updated``, the formula for one parameter.
 
     Parameters
     ----------
     params
-        Leaf tensors that require a gradient, as from ``module.parameters()``.
-    lr
-        The learning rate, not negative; may be changed between steps.
+        Leaf tensors that require a gradient, as from ``module.parameters()``; or dicts, each with ``"params"`` and the
+        settings that differ for these.
+    settings
+        Those that hold where a group says nothing.
 
-    Raises OperationError where there is no parameter or one comes twice, GradientError for one that is no leaf or
-    requires no gradient.
+    Attributes
+    ----------
+    param_groups
+        A mapping a group: ``optimizer.param_groups[0]["lr"] = 0.01``.
+    params
+        All parameters in order.
+
+    A step replaces the parameters' arrays, so that a graph recorded before it keeps the old values; nothing is recorded.
+
+    Raises OperationError where there is no parameter, one comes twice or a setting is out of range, GradientError for a
+    parameter that is no leaf or requires no gradient.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float) -> None:
+    def __init__(self, params: Params, **settings: Any) -> None:
         if isinstance(params, Tensor):
             raise OperationError("an optimiser takes a list of parameters, got one tensor; pass [parameter]")
-        self.params = list(params)
-        self.lr = checked("lr", lr)
-        if not self.params:
+        if isinstance(params, Mapping):
+            raise OperationError("an optimiser takes a list of groups, got one mapping; pass [group]")
+        self.params: list[Tensor] = []
+        self.param_groups: list[ParamGroup] = []
+        self._state: list[State] = []
+        self._defaults = dict(ParamGroup(type(self).__name__, settings, []))
+        del self._defaults["params"]
+        given = list(params)
+        if not given:
             raise OperationError("an optimiser needs parameters, got an empty list; parameters() is a generator, which can be used once")
-        seen: dict[int, int] = {}
-        for i, p in enumerate(self.params):
-            if not isinstance(p, Tensor):
-                raise OperationError(f"an optimiser takes tensors, got {type(p).__name__} at position {i}")
-            if id(p) in seen:
-                raise OperationError(f"{self._described(i)} is given twice, at positions {seen[id(p)]} and {i}: it would be updated twice a step")
-            seen[id(p)] = i
-            if not p.is_leaf:
-                raise GradientError(
-                    f"{self._described(i)} is no leaf but the result of {p.node.title} at {p.node.line}; optimise the tensors that it was made from"
-                )
-            if p.node.__class__ is not Node:
-                raise GradientError(f"{self._described(i)} does not require a gradient; make it with requires_grad=True")
+        if not isinstance(given[0], Mapping):
+            given = [{"params": given}]  # type: ignore[list-item]
+        for group in given:
+            self.add_param_group(group)  # type: ignore[arg-type]
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Optimise further parameters. ``group`` has ``"params"`` and the settings that differ. Raises as the constructor does."""
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise OperationError(f'a group of parameters is a mapping with "params", as in {{"params": [w], "lr": 0.1}}, got {type(group).__name__}')
+        unknown = sorted(set(group) - set(self._defaults) - {"params"})
+        if unknown:
+            raise OperationError(f"{type(self).__name__} has no setting {', '.join(unknown)}; it has {', '.join(self._defaults)}")
+        new = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        if not new:
+            raise OperationError("a group has no parameters; parameters() is a generator, which can be used once")
+        for i, p in enumerate([*self.params, *new]):
+            if i >= len(self.params):
+                self._check(i, p, [*self.params, *new[: i - len(self.params)]])
+        settings = {**self._defaults, **{name: value for name, value in group.items() if name != "params"}}
+        made = ParamGroup(type(self).__name__, settings, new)
+        self._check_group(made)
+        self.param_groups.append(made)
+        self.params += new
+        self._state += [{} for _ in new]
+
+    @staticmethod
+    def _check(i: int, p: Tensor, before: list[Tensor]) -> None:
+        if not isinstance(p, Tensor):
+            raise OperationError(f"an optimiser takes tensors, got {type(p).__name__} at position {i}")
+        for j, other in enumerate(before):
+            if other is p:
+                raise OperationError(f"{described(i, p)} is given twice, at positions {j} and {i}: it would be updated twice a step")
+        if not p.is_leaf:
+            raise GradientError(f"{described(i, p)} is no leaf but the result of {p.node.title} at {p.node.line}; optimise the tensors that it was made from")
+        if p.node.__class__ is not Node:
+            raise GradientError(f"{described(i, p)} does not require a gradient; make it with requires_grad=True")
+
+    def _check_group(self, group: ParamGroup) -> None:
+        """Raise OperationError for settings that do not go together."""
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first group; setting it sets that of all groups."""
+        return float(self.param_groups[0]["lr"])
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        for group in self.param_groups:
+            group["lr"] = rate
 
     def step(self) -> None:
         """Update every parameter that has a gradient.
@@ -59,29 +141,27 @@ class Optimizer:
         """
         if not current().effects:
             raise OperationError("step() inside no_effects() would change nothing; move it out")
-        live = [(i, p, g) for i, p in enumerate(self.params) if (g := p.grad) is not None]
-        if not live:
-            raise GradientError("step(): no parameter has a gradient; call backward() first")
-        for i, _, g in live:
-            # A sum of squares is finite unless an element is not, or it overflows: only then look at each.
-            array = plain(g)
-            if not math.isfinite(np.vdot(array, array)):
-                self._check_finite(i, array)
+        check_finite("step()", self.params)
         with no_grad():
-            updates = [(p, self._updated(i, p, g)) for i, p, g in live]
-            for p, value in updates:
-                assign(p, value)
+            updates: list[Update | None] = []
+            for group in self.param_groups:
+                rates: dict[Any, Tensor] = {}
+                for p in group["params"]:
+                    g = p.grad
+                    if g is None:
+                        updates.append(None)
+                        continue
+                    rate = rates.get(p.dtype)
+                    if rate is None:
+                        rate = rates[p.dtype] = as_dtype(group.rate, p.dtype)
+                    updates.append(self._updated(p, -g if group.get("maximize") else g, rate, self._state[len(updates)], group))
+            for i, (p, update) in enumerate(zip(self.params, updates, strict=True)):
+                if update is not None:
+                    assign(p, update.value)
+                    self._state[i] = update.state
 
-    def _check_finite(self, i: int, gradient: Array) -> None:
-        wrong = int((~np.isfinite(gradient)).sum())
-        if wrong:
-            raise GradientError(
-                f"step(): the gradient of {self._described(i)} has {wrong} elements of {gradient.size} that are NaN or infinite; no parameter is changed. "
-                "Lower the learning rate, clip the gradients, or find the first such operation with anomaly mode"
-            )
-
-    def _updated(self, i: int, p: Tensor, g: Tensor) -> Tensor:
-        """The new value of parameter i, which has gradient g."""
+    def _updated(self, p: Tensor, g: Tensor, lr: Tensor, state: State, group: ParamGroup) -> Update:
+        """The new value and state of a parameter with gradient g; ``lr`` has its dtype. Neither is written into."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -90,20 +170,117 @@ class Optimizer:
             p.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Settings and buffers, copied, so that training can go on later as if it had not stopped."""
+        """Settings by group and arrays by parameter, copied, so that training can go on later as if it had not stopped.
+
+        ``{"state": [{name: array}, …], "param_groups": [{setting: value, "params": [0, 1, …]}, …]}``
+        """
+        groups, start = [], 0
+        for group in self.param_groups:
+            count = len(group["params"])
+            groups.append({**group, "params": list(range(start, start + count))})
+            start += count
+        return {"state": [{name: np.array(plain(value)) for name, value in state.items()} for state in self._state], "param_groups": groups}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state_dict`` gave. Raises OperationError that lists all that does not fit; nothing is then changed."""
+        problems = unmatched("", {"state", "param_groups"}, state)
+        if not problems:
+            if len(state["param_groups"]) != len(self.param_groups):
+                problems.append(f"param_groups: {len(state['param_groups'])} groups, this optimiser has {len(self.param_groups)}")
+            elif len(state["state"]) != len(self.params):
+                problems.append(f"state: {len(state['state'])} entries for {len(self.params)} parameters")
+        if not problems:
+            own = self.state_dict()["param_groups"]
+            for i, (group, new) in enumerate(zip(own, state["param_groups"], strict=True)):
+                problems += unmatched(f"group {i}: ", group, new)
+                if new.get("params", group["params"]) != group["params"]:
+                    problems.append(f"group {i}: other parameters")
+            for i, (p, arrays) in enumerate(zip(self.params, state["state"], strict=True)):
+                problems += unmatched(f"{described(i, p)}: ", self._names(i, state), arrays) if arrays else []
+                problems += [
+                    f"wrong shape: {name} of {described(i, p)} has shape {np.shape(plain(array))}"
+                    for name, array in arrays.items()
+                    if np.shape(plain(array)) != (() if name == "step" else p.shape)
+                ]
+        if problems:
+            raise OperationError(f"load_state_dict: the state does not fit this {type(self).__name__}, which is unchanged\n  " + "\n  ".join(problems))
+        settings = [{name: checked(name, value) for name, value in new.items() if name != "params"} for new in state["param_groups"]]
+        for group, values in zip(self.param_groups, settings, strict=True):
+            self._check_group(ParamGroup(type(self).__name__, values, group["params"]))
+        for group, values in zip(self.param_groups, settings, strict=True):
+            group.update(values)
+        self._state = [
+            {name: tensor(array, dtype=None if name == "step" else p.dtype) for name, array in arrays.items()}
+            for p, arrays in zip(self.params, state["state"], strict=True)
+        ]
+
+    def _names(self, i: int, state: Mapping[str, Any]) -> set[str]:
+        """What is remembered of parameter i once it has been updated, with the settings of the state."""
+        return next(self._remembered(group) for group in state["param_groups"] if i in group.get("params", ()))
+
+    def _remembered(self, group: Mapping[str, Any]) -> set[str]:
         raise NotImplementedError
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what ``state_dict`` gave. Raises OperationError where it does not fit; nothing is then changed."""
-        raise NotImplementedError
 
-    def _described(self, i: int) -> str:
-        p = self.params[i]
-        return f"parameter {i}{f' ({p.name})' if p.name else ''} of shape {p.shape}"
+def described(i: int, p: Tensor) -> str:
+    """A parameter for a message."""
+    return f"parameter {i}{f' ({p.name})' if p.name else ''} of shape {p.shape}"
 
 
-def checked(name: str, value: float, high: float = math.inf) -> float:
-    """A setting that must be a number from 0 up to ``high``. Raises OperationError."""
+def as_dtype(x: Tensor, dtype: Any) -> Tensor:
+    """A 0-d tensor in a parameter's dtype: unlike a Python number it would otherwise decide the result's."""
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
+def check_finite(what: str, params: Iterable[Tensor]) -> None:
+    """Raise GradientError where no parameter has a gradient, or one is NaN or infinite."""
+    found = False
+    for i, p in enumerate(params):
+        g = p.grad
+        if g is None:
+            continue
+        found = True
+        # A sum of squares is finite unless an element is not, or it overflows: only then look at each.
+        array = plain(g)
+        if not math.isfinite(np.vdot(array, array)):
+            wrong = int((~np.isfinite(array)).sum())
+            if wrong:
+                raise GradientError(
+                    f"{what}: the gradient of {described(i, p)} has {wrong} elements of {array.size} that are NaN or infinite; no parameter is changed. "
+                    "Lower the learning rate, clip the gradients, or find the first such operation with anomaly mode"
+                )
+    if not found:
+        raise GradientError(f"{what}: no parameter has a gradient; call backward() first")
+
+
+def unmatched(where: str, expected: Iterable[str], found: Any) -> list[str]:
+    """What is missing and what is unexpected in a mapping."""
+    if not isinstance(found, Mapping):
+        return [f"{where}a mapping is wanted, got {type(found).__name__}"]
+    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    return [f"{where}missing: {name}" for name in missing] + [f"{where}unexpected: {name}" for name in extra]
+
+
+FLAGS = {"nesterov", "maximize", "amsgrad", "centered"}
+BELOW_ONE = {"momentum", "alpha"}
+
+
+def checked(name: str, value: Any) -> Any:
+    """A setting in its range: flags are booleans, ``betas`` two numbers below 1, all else numbers that are not negative. Raises OperationError."""
+    if name in FLAGS:
+        if not isinstance(value, (bool, np.bool_)):
+            raise OperationError(f"{name} must be True or False, got {value!r}")
+        return bool(value)
+    if name == "betas":
+        if not isinstance(value, (tuple, list)) or len(value) != 2:
+            raise OperationError(f"betas must be two numbers, got {value!r}")
+        return tuple(number("betas", beta, 1) for beta in value)
+    return number(name, value, 1 if name in BELOW_ONE else math.inf)
+
+
+def number(name: str, value: Any, high: float = math.inf) -> float:
+    """A number from 0 up to ``high``. Raises OperationError."""
+    value = value.item() if isinstance(value, Tensor) and value.size == 1 else value
     if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)) or not 0 <= value < high:
         raise OperationError(f"{name} must be a number from 0 up to {'infinity' if high == math.inf else f'{high} (not included)'}, got {value!r}")
     return float(value)

@@ -117,19 +117,31 @@ def test_stopping_and_going_on_is_the_same_as_going_on() -> None:
     assert w.tolist() == u.tolist()
 
 
-def test_a_state_that_does_not_fit_is_refused() -> None:
+def test_a_state_that_does_not_fit_is_refused_with_all_that_is_wrong() -> None:
     w = ab.tensor([1.0, 5.0], requires_grad=True)
-    optimizer = SGD([w], lr=0.1)
+    optimizer = SGD([w], lr=0.1, momentum=0.5)
     good = optimizer.state_dict()
-    with pytest.raises(OperationError, match="missing: lr"):
-        optimizer.load_state_dict({k: v for k, v in good.items() if k != "lr"})
+    (group,) = good["param_groups"]
+
+    def load(**changed: Any) -> None:
+        optimizer.load_state_dict({**good, **changed})
+
+    with pytest.raises(OperationError, match="missing: state"):
+        optimizer.load_state_dict({"param_groups": [group]})
+    with pytest.raises(OperationError, match=r"missing: lr(.|\n)*unexpected: rate(.|\n)*shape \(2,\) has shape \(3,\)"):
+        load(param_groups=[{"rate" if k == "lr" else k: v for k, v in group.items()}], state=[{"velocity": np.ones(3)}])
     with pytest.raises(OperationError, match="2 entries for 1 parameters"):
-        optimizer.load_state_dict({**good, "velocity": [None, None]})
-    with pytest.raises(OperationError, match=r"shape \(2,\) has shape \(3,\)"):
-        optimizer.load_state_dict({**good, "velocity": [np.ones(3)]})
+        load(state=[{}, {}])
+    with pytest.raises(OperationError, match="unexpected: mean"):
+        load(state=[{"mean": np.ones(2)}])
+    with pytest.raises(OperationError, match="2 groups, this optimiser has 1"):
+        load(param_groups=[group, group])
     with pytest.raises(OperationError, match="momentum"):
-        optimizer.load_state_dict({**good, "lr": 7.0, "momentum": 2.0})
+        load(param_groups=[{**group, "lr": 7.0, "momentum": 2.0}])
+    with pytest.raises(OperationError, match="nesterov"):
+        load(param_groups=[{**group, "lr": 7.0, "momentum": 0.0, "nesterov": True}])
     assert optimizer.lr == 0.1
+    assert optimizer.state_dict()["state"] == [{}]
 
 
 def test_bad_parameters_are_refused() -> None:
@@ -164,7 +176,7 @@ def test_a_gradient_that_is_not_finite_is_refused_and_nothing_changes(bad: float
     with pytest.raises(GradientError, match=r"parameter 1 \(u\) of shape \(2,\) has 1 elements of 2"):
         optimizer.step()
     assert w.tolist() == [1.0]
-    assert optimizer.state_dict()["velocity"] == [None, None]
+    assert optimizer.state_dict()["state"] == [{}, {}]
 
 
 def test_a_huge_but_finite_gradient_is_taken() -> None:

@@ -1,0 +1,70 @@
+"""Gradients that are too large, made smaller before a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from autograd_bn.core.state import no_grad
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.ops.arithmetic import maximum, minimum, square
+from autograd_bn.ops.exponential import sqrt
+from autograd_bn.ops.reduction import sum as total
+from autograd_bn.ops.shape import stack
+from autograd_bn.optim.optimizer import as_dtype, check_finite, number
+
+
+def clip_grad_norm(params: Iterable[Tensor] | Tensor, max_norm: float) -> float:
+    """Scale all gradients by one factor, so that the 2-norm of them all together is at most ``max_norm``; gives the norm before.
+
+    The factor is min(1, max_norm / (norm + 1e-6)), as in PyTorch; the norm is summed in float64.
+
+    Raises GradientError where no parameter has a gradient, or one is NaN or infinite; nothing is then changed.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> w = ab.tensor([3.0, 4.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> ab.optim.clip_grad_norm([w], 1.0)
+    10.0
+    >>> [round(g, 4) for g in w.grad.tolist()]
+    [0.6, 0.8]
+    """
+    params = _listed("clip_grad_norm", params)
+    max_norm = number("max_norm", max_norm)
+    with no_grad():
+        squares = [total(square(p.grad.astype("float64"))) for p in params if p.grad is not None]
+        norm = sqrt(total(stack(squares)))
+        factor = minimum(max_norm / (norm + 1e-6), 1.0)
+        for p in params:
+            if p.grad is not None:
+                p.grad = p.grad * as_dtype(factor, p.dtype)
+    return float(norm.item())
+
+
+def clip_grad_value(params: Iterable[Tensor] | Tensor, clip_value: float) -> None:
+    """Limit each element of the gradients to ±``clip_value``.
+
+    Raises GradientError where no parameter has a gradient, or one is NaN or infinite; nothing is then changed.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> w = ab.tensor([3.0, -4.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> ab.optim.clip_grad_value([w], 7.0)
+    >>> w.grad.tolist()
+    [6.0, -7.0]
+    """
+    params = _listed("clip_grad_value", params)
+    limit = number("clip_value", clip_value)
+    with no_grad():
+        for p in params:
+            if p.grad is not None:
+                p.grad = minimum(maximum(p.grad, -limit), limit)
+
+
+def _listed(what: str, params: Iterable[Tensor] | Tensor) -> list[Tensor]:
+    params = [params] if isinstance(params, Tensor) else list(params)
+    check_finite(what, params)
+    return params

@@ -1,0 +1,184 @@
+"""What holds for every optimiser, without an oracle: states, groups, dtypes, refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.core.errors import GradientError, OperationError
+from autograd_bn.optim import SGD, Adam, AdamW, CosineAnnealingLR, LinearLR, Optimizer, RMSprop, SequentialLR, StepLR, clip_grad_norm, clip_grad_value
+
+MAKERS: dict[str, Any] = {
+    "sgd": lambda p: SGD(p, 0.1, momentum=0.9),
+    "adam": lambda p: Adam(p, 0.1, amsgrad=True),
+    "adamw": lambda p: AdamW(p, 0.1),
+    "rmsprop": lambda p: RMSprop(p, 0.1, momentum=0.9, centered=True),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def make(request: pytest.FixtureRequest) -> Any:
+    return MAKERS[request.param]
+
+
+def leaf(*values: float, dtype: str = "float32", name: str | None = None) -> ab.Tensor:
+    return ab.tensor(list(values), dtype=dtype, requires_grad=True, name=name)
+
+
+def steps(p: ab.Tensor, optimizer: Optimizer, count: int) -> None:
+    for _ in range(count):
+        optimizer.zero_grad()
+        ((p - 2.0) ** 2).sum().backward()
+        optimizer.step()
+
+
+def test_float32_stays_float32_in_parameters_and_state(make: Any) -> None:
+    w = leaf(1.0, -3.0)
+    optimizer = make([w])
+    steps(w, optimizer, 3)
+    assert w.dtype == np.float32
+    assert w.requires_grad
+    assert w.is_leaf
+    for name, array in optimizer.state_dict()["state"][0].items():
+        assert array.dtype == (np.float64 if name == "step" else np.float32), name
+
+
+def test_going_on_from_a_saved_state_is_the_same_bits(make: Any) -> None:
+    w = leaf(1.0, 5.0)
+    first = make([w])
+    steps(w, first, 3)
+    u = ab.tensor(w, requires_grad=True)
+    second = make([u])
+    second.load_state_dict(first.state_dict())
+    steps(w, first, 4)
+    steps(u, second, 4)
+    assert w.numpy().tobytes() == u.numpy().tobytes()
+
+
+def test_a_saved_state_does_not_follow_later_steps(make: Any) -> None:
+    w = leaf(1.0, 5.0)
+    optimizer = make([w])
+    steps(w, optimizer, 1)
+    saved = optimizer.state_dict()
+    before = [array.copy() for array in saved["state"][0].values()]
+    steps(w, optimizer, 1)
+    for array, old in zip(saved["state"][0].values(), before, strict=True):
+        np.testing.assert_array_equal(array, old)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite_changes_nothing(make: Any, bad: float) -> None:
+    w, u = leaf(1.0), leaf(1.0, 2.0, name="u")
+    optimizer = make([w, u])
+    w.grad, u.grad = ab.tensor(np.ones(1, "float32")), ab.tensor(np.array([0, bad], "float32"))
+    for function in (optimizer.step, lambda: clip_grad_norm([w, u], 1.0), lambda: clip_grad_value([w, u], 1.0)):
+        with pytest.raises(GradientError, match=r"parameter 1 \(u\) of shape \(2,\) has 1 elements of 2"):
+            function()
+    assert (w.tolist(), u.tolist(), w.grad.tolist()) == ([1.0], [1.0, 2.0], [1.0])
+    assert optimizer.state_dict()["state"] == [{}, {}]
+
+
+def test_empty_lists_and_duplicates_are_refused(make: Any) -> None:
+    w = leaf(1.0, name="w")
+    for params, match in (
+        ([], "empty list"),
+        ([w, w], "twice, at positions 0 and 1"),
+        ([{"params": [w]}, {"params": [w]}], "twice, at positions 0 and 1"),
+        ([{"params": []}], "no parameters"),
+        ([{"parms": [w]}], 'with "params"'),
+        ([{"params": [w], "speed": 1}], "no setting speed; it has lr"),
+        ({"params": [w]}, r"pass \[group\]"),
+        ([{"params": [w], "lr": -1.0}], "lr must be"),
+    ):
+        with pytest.raises(OperationError, match=match):
+            make(params)
+
+
+def test_a_refused_group_is_not_added() -> None:
+    w, u = leaf(1.0), leaf(1.0)
+    optimizer = SGD([w], 0.1)
+    with pytest.raises(OperationError, match="nesterov"):
+        optimizer.add_param_group({"params": [u], "nesterov": True})
+    assert (len(optimizer.param_groups), len(optimizer.params)) == (1, 1)
+    optimizer.add_param_group({"params": [u], "lr": 0.5})
+    assert [g["lr"] for g in optimizer.param_groups] == [0.1, 0.5]
+    optimizer.lr = 0.25
+    assert [g["lr"] for g in optimizer.param_groups] == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("settings", [{"betas": (1.0, 0.9)}, {"betas": 0.9}, {"eps": -1.0}, {"amsgrad": 1}, {"weight_decay": "0.1"}])
+def test_bad_settings_are_refused_at_once_and_later(settings: dict[str, Any]) -> None:
+    ((name, value),) = settings.items()
+    with pytest.raises(OperationError, match=name):
+        Adam([leaf(1.0)], **settings)
+    group = Adam([leaf(1.0)]).param_groups[0]
+    before = group[name]
+    with pytest.raises(OperationError, match=name):
+        group[name] = value
+    assert group[name] == before
+
+
+def test_a_changed_rate_holds_from_the_next_step() -> None:
+    w = leaf(1.0, dtype="float64")
+    optimizer = SGD([w], 0.1)
+    optimizer.param_groups[0]["lr"] = 0.5
+    steps(w, optimizer, 1)
+    assert w.tolist() == [2.0]
+    assert optimizer.param_groups[0].rate.item() == 0.5
+
+
+def test_a_step_is_not_recorded_and_older_graphs_keep_the_old_values(make: Any) -> None:
+    w = leaf(3.0)
+    later = (w * w).sum()
+    optimizer = make([w])
+    steps(w, optimizer, 2)
+    w.grad = None
+    later.backward()
+    assert w.grad.tolist() == [6.0]
+    assert all(not value.requires_grad for value in optimizer._state[0].values())
+
+
+def test_a_norm_that_overflows_float32_is_still_clipped() -> None:
+    w = leaf(0.0, 0.0)
+    w.grad = ab.tensor(np.full(2, 3e38, "float32"))
+    assert clip_grad_norm(w, 1.0) == pytest.approx(3e38 * 2**0.5, rel=1e-6)
+    np.testing.assert_allclose(w.grad.numpy(), 0.5**0.5, rtol=1e-5)
+
+
+def test_a_schedule_goes_on_from_its_state_and_refuses_another() -> None:
+    def made() -> Any:
+        optimizer = SGD([leaf(1.0)], 0.8)
+        parts = [LinearLR(optimizer, 0.25, total_iters=4), CosineAnnealingLR(optimizer, 6)]
+        return optimizer, SequentialLR(optimizer, parts, [4])
+
+    (a, first), (b, second) = made(), made()
+    assert a.lr == 0.2
+    for _ in range(5):
+        first.step()
+    second.load_state_dict(first.state_dict())
+    assert b.lr == a.lr
+    second.step()
+    first.step()
+    assert b.lr == a.lr == pytest.approx(0.8 * (1 + np.cos(np.pi / 3)) / 2)
+    for state in ({"steps": 3}, {"steps": 3, "base_lrs": [1.0, 2.0]}, {"steps": -1, "base_lrs": [1.0]}):
+        with pytest.raises(OperationError):
+            second.load_state_dict(state)
+    assert (second.steps, b.lr) == (6, a.lr)
+
+
+def test_schedules_that_cannot_be_are_refused() -> None:
+    optimizer = SGD([leaf(1.0)], 0.8)
+    a, b = StepLR(optimizer, 3), StepLR(SGD([leaf(1.0)]), 3)
+    for make, match in (
+        (lambda: StepLR(optimizer, 0), "step_size"),
+        (lambda: CosineAnnealingLR(optimizer, 2.5), "T_max"),  # type: ignore[arg-type]
+        (lambda: LinearLR([1]), "takes an optimiser, got list"),  # type: ignore[arg-type]
+        (lambda: SequentialLR(optimizer, [a, a], []), "2 schedules need 1"),
+        (lambda: SequentialLR(optimizer, [a, a, a], [5, 2]), "increasing"),
+        (lambda: SequentialLR(optimizer, [a, b], [5]), "made for this optimiser"),
+    ):
+        with pytest.raises(OperationError, match=match):
+            make()
