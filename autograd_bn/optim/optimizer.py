@@ -85,7 +85,7 @@ class Optimizer:
         if not given:
             raise OperationError("an optimiser needs parameters, got an empty list; parameters() is a generator, which can be used once")
         if not isinstance(given[0], Mapping):
-            given = [{"params": given}]  # type: ignore[list-item]
+            given = [{"params": given}]
         for group in given:
             self.add_param_group(group)  # type: ignore[arg-type]
 
