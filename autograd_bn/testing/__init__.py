@@ -1,5 +1,6 @@
 """Checks of derivatives, for this engine's operations and for anyone's. Hypothesis is imported only where it is used."""
 
+from autograd_bn.core.primitive import Domain
 from autograd_bn.testing.gradients import (
     check_accumulation,
     check_aliasing,
@@ -16,11 +17,14 @@ from autograd_bn.testing.gradients import (
     check_vjp,
     check_vmap,
 )
+from autograd_bn.testing.registering import OperationSuite, register_op
 from autograd_bn.testing.report import Finding, GradientCheckError, Report
 
 __all__ = [
+    "Domain",
     "Finding",
     "GradientCheckError",
+    "OperationSuite",
     "Report",
     "check_accumulation",
     "check_aliasing",
@@ -36,4 +40,5 @@ __all__ = [
     "check_unchanged",
     "check_vjp",
     "check_vmap",
+    "register_op",
 ]

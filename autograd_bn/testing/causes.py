@@ -83,9 +83,8 @@ def _unsummed(e: Evidence) -> str:
         return ""
     spread = np.moveaxis(whole, axes, range(len(axes))).reshape(count, -1)
     actual = e.actual.reshape(-1)
-    if any(_same(actual, row) for row in (*spread, spread.mean(axis=0))):
-        shapes = f"{whole.shape} to {e.expected.shape}"
-        return f"broadcast not summed: one slice was taken, or a mean, where the cotangent had to be summed from {shapes}"
+    if any(_same(actual, k * row) for row in (*spread, spread.mean(axis=0)) for k in (1, count)):
+        return f"broadcast not summed: one slice was taken, or a mean, where the sum from shape {whole.shape} to {e.expected.shape} was due"
     return ""
 
 

@@ -189,14 +189,8 @@ def _close(a: Array, r: Array, row: _Recorded, method: str) -> bool:
 
 def _evidence(row: _Recorded, i: int, a: Array, r: Array, g: Array, others: tuple[tuple[Array, Array], ...]) -> Evidence:
     shapes = (*(x.shape for x in row.operands if isinstance(x, np.ndarray)), row.out.shape)
-    whole = None
     x = row.operands[i]
-    if r.shape == x.shape and x.shape != row.out.shape and row.node.primitive.pointwise:  # type: ignore[union-attr]
-        spread = row._replace(operands=[np.array(np.broadcast_to(o, row.out.shape)) if k == i else o for k, o in enumerate(row.operands)])
-        with np.errstate(all="ignore"):
-            one = np.ones(row.out.shape)
-            value, _ = _derivative(_line(spread, i, one), False)
-        whole = g * value.reshape(row.out.shape)
+    whole = _unsummed(row, i, g) if r.shape == x.shape else None
 
     def swapped() -> Array | None:
         if len(row.operands) != 2 or r.shape != x.shape:
@@ -208,6 +202,28 @@ def _evidence(row: _Recorded, i: int, a: Array, r: Array, g: Array, others: tupl
             return None
 
     return Evidence(a, r, shapes, others, whole, swapped)
+
+
+def _unsummed(row: _Recorded, i: int, g: Array) -> Array | None:
+    """The right cotangent of an operand that had been broadcast beforehand, where the operation broadcasts."""
+    primitive: Primitive = row.node.primitive  # type: ignore[assignment]
+    x, shape = row.operands[i], row.out.shape
+    if primitive.name == "broadcast_to":
+        return g
+    if primitive.pointwise:
+        wide = shape
+    elif primitive.broadcasts and len(shape) > 2 <= x.ndim:
+        wide = (*shape[:-2], *x.shape[-2:])  # a product of stacks of matrices
+    else:
+        return None
+    if wide == x.shape:
+        return None
+    spread = row._replace(operands=[np.array(np.broadcast_to(o, wide)) if k == i else o for k, o in enumerate(row.operands)])
+    if not primitive.pointwise:
+        return _right(spread, i, None, g)[1]
+    with np.errstate(all="ignore"):
+        value, _ = _derivative(_line(spread, i, np.ones(wide)), False)
+    return np.asarray(g * value.reshape(wide))
 
 
 def _wrong_tangent(row: _Recorded, subject: Subject) -> str:

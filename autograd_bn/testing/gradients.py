@@ -16,6 +16,7 @@ Check = Callable[[Subject, Report], None]
 
 CHECKS: dict[str, Check] = {
     "determinism": properties.check_repeated,
+    "aliasing": properties.check_apart,
     "vjp": checks.check_pulled,
     "jvp": checks.check_pushed,
     "modes_agree": checks.check_agreement,
@@ -23,7 +24,6 @@ CHECKS: dict[str, Check] = {
     "linearity": properties.check_linear,
     "dtype_and_shape": properties.check_kept,
     "unchanged": properties.check_kept_inputs,
-    "aliasing": properties.check_apart,
     "accumulation": properties.check_accumulated,
     "graph_invariance": properties.check_graphs,
 }

@@ -1,0 +1,68 @@
+"""An operation of one's own gets the whole suite; the plugin gives the fixture and the marker."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.testing import GradientCheckError, register_op
+
+
+@ab.custom_jvp
+def squashed(x: Any) -> Any:
+    return x / (1.0 + ab.abs(x))
+
+
+squashed.defjvp(lambda primals, tangents: (squashed(*primals), tangents[0] / (1.0 + ab.abs(primals[0])) ** 2))
+TestSquashed = register_op(squashed, reference=lambda x: x / (1 + np.abs(x)), domain=ab.testing.Domain(-2.0, 2.0, avoid=(0.0,))).tests()
+TestHypot = register_op(lambda x, y: ab.sqrt(x * x + y * y), reference=np.hypot, domain=(0.5, 2.0)).tests()
+
+
+def test_a_wrong_value_and_a_wrong_rule_are_two_failures() -> None:
+    suite = register_op(lambda x: x * x * x, reference=lambda x: x * x, domain=(0.5, 2.0))
+    failed = set()
+    for case in suite.cases():
+        try:
+            suite.run(case)
+        except GradientCheckError:
+            failed.add(case.check)
+    assert failed == {"values"}
+
+
+def test_what_cannot_be_sampled_is_said() -> None:
+    with pytest.raises(ab.AutogradError, match="how many operands"):
+        register_op(lambda *xs: xs[0])
+    with pytest.raises(ab.AutogradError, match="leaves nothing"):
+        register_op(lambda x: x, domain=ab.testing.Domain(-0.05, 0.05, avoid=(0.0,)))
+    with pytest.raises(ab.AutogradError, match="no check 'speed'"):
+        register_op(lambda x: x, checks=["speed"])
+
+
+def test_the_plugin_gives_the_fixture_and_the_marker(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        "import pytest, sys\n"
+        "def test_lazy(): assert 'autograd_bn' not in sys.modules\n"
+        "@pytest.mark.gradients(rtol=1e9)\n"
+        "def test_loose(check_gradients):\n"
+        "    import autograd_bn as ab\n"
+        "    assert check_gradients(lambda x: x * ab.stop_gradient(x), 2.0, checks=['vjp']).ok\n"
+        "def test_strict(check_gradients):\n"
+        "    import autograd_bn as ab\n"
+        "    check_gradients(lambda x: x * ab.stop_gradient(x), 2.0)\n"
+    )
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "autograd_bn_pytest", "-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, str(tmp_path)], cwd=tmp_path, env={"PYTHONPATH": str(root), "PATH": ""}, capture_output=True, text=True)
+    assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
+    assert "the graph was cut by detach()" in done.stdout
+
+
+def test_importing_the_kit_does_not_import_hypothesis() -> None:
+    code = "import sys, autograd_bn.testing; sys.exit('hypothesis' in sys.modules or 'pytest' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
