@@ -96,12 +96,16 @@ def _faulty(mutant: Mutant, primitive: Primitive, rule: Rule) -> Rule:
     if kind == "dropped accumulation":
         return _forgetful(rule)
 
+    most = max(len(case.operands) for case in cases(primitive))
+
     def pulled(g: Any, saved: Any, parents: Sequence[Any], static: Any) -> Any:
         count = len(parents)
-        if kind == "dropped term" and place >= max(len(case.operands) for case in cases(primitive)):
-            return _without_term(rule, place - max(len(case.operands) for case in cases(primitive)), g, saved, parents, static)
-        if kind == "swapped operands" and place == 1 and count == 2 and saved[0] is not None and saved[1] is not None and np.shape(saved[0]) == np.shape(saved[1]):
-            return rule(g, (saved[1], saved[0], *saved[2:]), parents, static)
+        if kind == "dropped term" and place >= most:
+            return _without_term(rule, place - most, g, saved, parents, static)
+        if kind == "swapped operands" and place == 1 and count == 2:
+            x, y, *rest = saved
+            exchanged = x is not None and y is not None and np.shape(x) == np.shape(y)
+            return rule(g, (y, x, *rest) if exchanged else saved, parents, static)
         found = list(rule(g, saved, parents, static))
         if kind == "swapped operands" and place == 0 and count == 2 and all(c is not None for c in found):
             fits = all(type(p) is Node for p in parents) and parents[0].shape == parents[1].shape

@@ -36,10 +36,10 @@ AWAITED: set[str] = set()
 """Public functions that have no example yet."""
 EXPECTED_PAGES = {
     *("index", "getting-started", "batch-norm", "backward-step-by-step", "networks", "engine", "primitives", "performance"),
-    *("coming-from", "drawing", "transforms", "in-place", "errors", "finding-mistakes"),
+    *("coming-from", "drawing", "transforms", "in-place", "errors", "testing", "finding-mistakes"),
 }
 WITHOUT_CODE = {"performance"}
-PUBLIC = ["", "nn", "nn.functional", "nn.init", "optim", "data", "train", "drawing", "transforms"]
+PUBLIC = ["", "nn", "nn.functional", "nn.init", "optim", "data", "train", "drawing", "transforms", "testing"]
 
 
 # Pages

@@ -17,6 +17,7 @@ EXAMPLES = ROOT / "examples"
 IMAGES = ROOT / "docs" / "images"
 SVG = "{http://www.w3.org/2000/svg}"
 WRITES = {
+    "custom_op": set(),
     "custom_primitive": {"softplus.svg"},
     "figure": {"batch-norm-classic.svg", "batch-norm-recorded.svg", "small-recorded.svg"},
     "higher_order": set(),
@@ -51,6 +52,13 @@ def test_an_example_writes_into_a_given_directory(tmp_path: Path) -> None:
     run("quickstart", tmp_path, "here")
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["quickstart.svg"]
+
+
+def test_the_fault_of_the_example_is_found_and_named(tmp_path: Path) -> None:
+    found, passed = run("custom_op", tmp_path).split("\n\ngradients of loss: 9 checks passed\n")
+    assert "squared_error([4, 2], [4, 2]), number 4 of 4 in the graph" in found
+    assert "off by 8: a scale of 1/8 is missing, such as a mean's 1/N" in found
+    assert "28 of 28 elements by complex step" in passed
 
 
 def test_the_primitive_of_the_example_is_right(tmp_path: Path) -> None:

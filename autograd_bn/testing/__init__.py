@@ -1,6 +1,5 @@
 """Checks of derivatives, for this engine's operations and for anyone's. Hypothesis is imported only where it is used."""
 
-from autograd_bn.core.primitive import Domain
 from autograd_bn.testing.gradients import (
     check_accumulation,
     check_aliasing,
@@ -21,7 +20,6 @@ from autograd_bn.testing.registering import OperationSuite, register_op
 from autograd_bn.testing.report import Finding, GradientCheckError, Report
 
 __all__ = [
-    "Domain",
     "Finding",
     "GradientCheckError",
     "OperationSuite",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -69,10 +70,11 @@ def find_fault(subject: Subject, evidence: Evidence | None, place: int = 0, forw
 def _where(row: _Recorded, place: int, count: int) -> str:
     node = row.node
     shapes = ", ".join(f"{list(np.shape(x))}" if isinstance(x, np.ndarray) else repr(x) for x in row.operands)
-    which = "the only operation" if count == 1 else f"operation {place} of {count}"
+    which = "the only operation" if count == 1 else f"number {place} of {count}"
     line = node.line
     text = f": {line.text}" if line.text else ""
-    return f"{node.title}({shapes}), {which} of the graph\nat {line.file}:{line.number}{text}"
+    here = os.path.join(os.getcwd(), "")
+    return f"{node.title}({shapes}), {which} in the graph\nat {line.file.removeprefix(here)}:{line.number}{text}"
 
 
 def _wrong_rule(row: _Recorded, subject: Subject) -> str:

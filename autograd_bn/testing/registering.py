@@ -36,7 +36,9 @@ class Case(NamedTuple):
 class OperationSuite:
     """The cases of an operation. As a class of tests: ``TestMine = register_op(mine, …).tests()``."""
 
-    def __init__(self, op: Callable[..., Any], name: str, reference: Callable[..., Any] | None, calls: dict[str, tuple[Any, ...]], checks: Sequence[str]) -> None:
+    def __init__(
+        self, op: Callable[..., Any], name: str, reference: Callable[..., Any] | None, calls: dict[str, tuple[Any, ...]], checks: Sequence[str]
+    ) -> None:
         self.op = op
         self.name = name
         self.reference = reference
@@ -128,10 +130,10 @@ def register_op(
 
 def _shapes(op: Callable[..., Any], name: str) -> Sequence[Sequence[tuple[int, ...]]]:
     try:
-        parameters = inspect.signature(op).parameters.values()
+        parameters = list(inspect.signature(op).parameters.values())
     except (TypeError, ValueError):
-        parameters = None  # type: ignore[assignment]
-    if parameters is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        parameters = []
+    if not parameters or any(p.kind is p.VAR_POSITIONAL for p in parameters):
         raise OperationError(f"{name} does not say how many operands it takes: give shapes=[…], or example=")
     count = sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
     if count not in SHAPES:
@@ -140,9 +142,9 @@ def _shapes(op: Callable[..., Any], name: str) -> Sequence[Sequence[tuple[int, .
 
 
 def _sampled(rng: np.random.Generator, domain: Interval | Sequence[Interval], position: int, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    each = domain if isinstance(domain, Sequence) and not isinstance(domain, Domain) and not isinstance(domain[0], (int, float)) else [domain]
-    chosen = each[min(position, len(each) - 1)]
-    return sample(rng, chosen if isinstance(chosen, Domain) else Domain(*chosen), shape)  # type: ignore[misc]
+    each = [domain] if isinstance(domain, Domain) or isinstance(domain[0], (int, float)) else list(domain)
+    low_high: Any = each[min(position, len(each) - 1)]
+    return sample(rng, low_high if isinstance(low_high, Domain) else Domain(*low_high), shape)
 
 
 def sample(rng: np.random.Generator, domain: Domain, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

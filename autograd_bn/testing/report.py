@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,8 +108,13 @@ class Report:
         checks = f"{count} check{'' if count == 1 else 's'}"
         verdict = f"{len(failed)} of {checks} failed" if failed else f"{checks} passed"
         lines = [f"gradients of {self.name}: {verdict}"]
-        for finding in self.findings:
-            lines += ["", str(finding)]
+        groups: dict[object, list[Finding]] = {}
+        for k, finding in enumerate(self.findings):
+            groups.setdefault((finding.check, finding.operation, finding.cause) if finding.operation else k, []).append(finding)
+        for first, *others in groups.values():
+            lines += ["", str(first)]
+            if others:
+                lines += _wrapped(f"for the same reason: {"; ".join(f.input for f in others)}", f"    {'also wrong':<15}", " " * 19)
         if self.findings:
             lines.append("")
             lines += _wrapped(", ".join(self.passed), "  passed   ", " " * 11) if self.passed else []
@@ -145,11 +149,6 @@ def number(x: float) -> str:
 def described(x: np.ndarray[Any, Any]) -> str:
     """A value's dtype and shape."""
     return f"{x.dtype}{list(x.shape)}"
-
-
-def listed(items: Sequence[str]) -> str:
-    """Words joined by commas and an "and"."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:

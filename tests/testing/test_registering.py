@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn.core.primitive import Domain
 from autograd_bn.testing import GradientCheckError, register_op
 
 
@@ -20,7 +21,7 @@ def squashed(x: Any) -> Any:
 
 
 squashed.defjvp(lambda primals, tangents: (squashed(*primals), tangents[0] / (1.0 + ab.abs(primals[0])) ** 2))
-TestSquashed = register_op(squashed, reference=lambda x: x / (1 + np.abs(x)), domain=ab.testing.Domain(-2.0, 2.0, avoid=(0.0,))).tests()
+TestSquashed = register_op(squashed, reference=lambda x: x / (1 + np.abs(x)), domain=Domain(-2.0, 2.0, avoid=(0.0,))).tests()
 TestHypot = register_op(lambda x, y: ab.sqrt(x * x + y * y), reference=np.hypot, domain=(0.5, 2.0)).tests()
 
 
@@ -39,7 +40,7 @@ def test_what_cannot_be_sampled_is_said() -> None:
     with pytest.raises(ab.AutogradError, match="how many operands"):
         register_op(lambda *xs: xs[0])
     with pytest.raises(ab.AutogradError, match="leaves nothing"):
-        register_op(lambda x: x, domain=ab.testing.Domain(-0.05, 0.05, avoid=(0.0,)))
+        register_op(lambda x: x, domain=Domain(-0.05, 0.05, avoid=(0.0,)))
     with pytest.raises(ab.AutogradError, match="no check 'speed'"):
         register_op(lambda x: x, checks=["speed"])
 
