@@ -114,7 +114,8 @@ class Report:
         for first, *others in groups.values():
             lines += ["", str(first)]
             if others:
-                lines += _wrapped(f"for the same reason: {"; ".join(f.input for f in others)}", f"    {'also wrong':<15}", " " * 19)
+                inputs = "; ".join(f.input for f in others)
+                lines += _wrapped(f"for the same reason: {inputs}", f"    {'also wrong':<15}", " " * 19)
         if self.findings:
             lines.append("")
             lines += _wrapped(", ".join(self.passed), "  passed   ", " " * 11) if self.passed else []
