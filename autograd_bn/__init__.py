@@ -23,6 +23,7 @@ from autograd_bn.core.errors import (
     OperationError,
     RuleError,
     ShapeError,
+    TraceError,
 )
 from autograd_bn.core.record import record
 from autograd_bn.core.state import enable_grad, is_grad_enabled, no_effects, no_grad, scope
@@ -65,7 +66,8 @@ from autograd_bn.ops.statistics import log_softmax, median, prod, softmax, std, 
 from autograd_bn.transforms import checkpoint, custom_jvp, custom_vjp, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
 if TYPE_CHECKING:
-    from autograd_bn import data, drawing, linalg, nn, optim, testing, train
+    from autograd_bn import compiler, data, drawing, linalg, nn, optim, testing, train
+    from autograd_bn.compiler import jit
     from autograd_bn.core.anomaly import anomaly_mode
     from autograd_bn.core.graph import Graph, GraphNode, graph
     from autograd_bn.core.profile import Profile, ProfileRow, profile
@@ -105,9 +107,10 @@ _LATER = {
     "explore": "autograd_bn.drawing.explore",
     "functional_call": "autograd_bn.nn.stateless",
     "graph": "autograd_bn.core.graph",
+    "jit": "autograd_bn.compiler",
     "profile": "autograd_bn.core.profile",
 }
-_PACKAGES = ("data", "drawing", "linalg", "nn", "optim", "testing", "train")
+_PACKAGES = ("compiler", "data", "drawing", "linalg", "nn", "optim", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:
@@ -321,4 +324,7 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
+    "TraceError",
+    "compiler",
+    "jit",
 ]

@@ -15,6 +15,7 @@ from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant,
 from autograd_bn.core.primitive import Primitive, abstract_of
 from autograd_bn.core.state import NESTED, State, current, user_line
 from autograd_bn.core.tensor import Tensor, is_foreign
+from autograd_bn.core.tracing import Symbol, tracing
 from autograd_bn.core.views import track
 from autograd_bn.core.watch import UNSEEN, begin
 
@@ -147,6 +148,11 @@ def stripped(x: Any, floor: int) -> tuple[Any, Any, bool]:
 
 def _general(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any], state: State) -> Tensor:
     """Any mixture of levels: the highest one handles the operation, on values of the levels below."""
+    trace = tracing()
+    if trace is not None:
+        for x in operands:
+            if isinstance(x, Tensor):
+                trace.lift(x)
     values = []
     parents = []
     cut = False
@@ -173,6 +179,8 @@ def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[A
         return _run(primitive, operands, parents, static, state)
     here = [isinstance(x, Tensor) and x.node.level == level for x in operands]
     kind = next(x.node.__class__ for x, h in zip(operands, here, strict=True) if h)
+    if kind is Symbol:
+        return next(x.node.trace for x, h in zip(operands, here, strict=True) if h).operation(primitive, operands, static)
     lower = [x.value if h else x for x, h in zip(operands, here, strict=True)]
     below = [None if h else p for p, h in zip(parents, here, strict=True)]
     origins = [x.node if h else p for x, h, p in zip(operands, here, parents, strict=True)]

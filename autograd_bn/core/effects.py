@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from autograd_bn.core.errors import DtypeError, MutationError, OperationError, S
 from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.node import Batch
 from autograd_bn.core.state import current
-from autograd_bn.core.tensor import Tensor, is_foreign
+from autograd_bn.core.tensor import Tensor, is_foreign, plain
+from autograd_bn.core.tracing import Symbol, tracing
 from autograd_bn.core.views import origin, replay
 
 if TYPE_CHECKING:
@@ -44,6 +46,10 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
     """
     if not current().effects:
         return
+    trace = tracing()
+    if trace is not None:
+        trace.assign(target, value)
+        return
     new = concrete(value, _named, _caller)
     if _foreign(value):
         new = new.copy()
@@ -63,9 +69,32 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
     replay(target)
 
 
+def require_finite(values: Sequence[Any], report: Callable[..., object]) -> None:
+    """See to it that no element is NaN or infinite before anything is assigned; else ``report(*arrays)``, which raises.
+
+    In a compiled function the values are looked at after each run, before its effects are committed.
+    """
+    trace = tracing()
+    if trace is not None:
+        trace.require_finite(values, report)
+        return
+    arrays = [np.asarray(plain(x)) for x in values]
+    # A sum of squares is finite unless an element is not, or it overflows: only then look at each.
+    if not all(math.isfinite(np.vdot(a, a).real) for a in arrays):
+        report(*arrays)
+
+
 def concrete(x: Any, what: Callable[[], str], line: Callable[[], Line]) -> Any:
-    """The array under a value, whatever transforms lie above it. Raises OperationError, of ``what()`` at ``line()``, where vmap maps over it."""
+    """The array under a value, whatever transforms lie above it (while a function is traced, a tensor that stands for it).
+
+    Raises OperationError, of ``what()`` at ``line()``, where vmap maps over it.
+    """
+    trace = tracing()
+    if trace is not None and isinstance(x, Tensor):
+        trace.lift(x)
     while isinstance(x, Tensor):
+        if x.node.__class__ is Symbol:
+            return x
         if x.node.__class__ is Batch:
             raise OperationError(
                 f"{what()} inside vmap: there is one value an example, and nothing says how to make them one; "

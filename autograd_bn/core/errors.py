@@ -35,6 +35,10 @@ class AnomalyError(AutogradError, FloatingPointError):
     """Inside ``anomaly_mode()``: the first NaN or infinity, with the operation that made it."""
 
 
+class TraceError(AutogradError, TypeError):
+    """Inside ``ab.jit``: the function needs a value that a trace does not have, or does what a trace cannot repeat."""
+
+
 class OperationError(AutogradError, ValueError):
     """An operation that was called with arguments it cannot take."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import functools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -250,7 +251,6 @@ class _Builder:
     def __init__(self, roots: list[Node]) -> None:
         self.nodes: list[GraphNode] = []
         self.index: dict[Node | Constant, int] = {}
-        self._stored: dict[CodeType, dict[int, str]] = {}
         order = _order(roots)
         self._inner = {parent for node in order for parent in node.parents if parent.__class__ is Node and _same_place(parent, node)}
         for node in order:
@@ -313,16 +313,19 @@ class _Builder:
         code = node.code
         if node in self._inner or code.co_filename.startswith(ENGINE) or (node.primitive is None and node.level != 0):
             return None
-        stores = self._stored.get(code)
-        if stores is None:
-            stores = self._stored[code] = _stores(code)
-        return stores.get(node.offset)
+        return _stores(code).get(node.offset)
 
 
 def _same_place(one: Node, other: Node) -> bool:
     return one.offset == other.offset and one.code is other.code and one.scope is other.scope and one.primitive is not None
 
 
+def variable(line: Line) -> str | None:
+    """The variable that the value of an operation on a line of the user's program was stored in."""
+    return None if line.file.startswith(ENGINE) else _stores(line.code).get(line.offset)
+
+
+@functools.lru_cache(maxsize=1024)
 def _stores(code: CodeType) -> dict[int, str]:
     """For each instruction whose result goes straight into a variable, by offset, the variable's name.
 

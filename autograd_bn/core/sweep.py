@@ -13,6 +13,7 @@ from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave
 from autograd_bn.core.structural import repeatable, unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray, owned, why_constant
+from autograd_bn.core.tracing import lifted, outer_tape
 
 
 def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) -> dict[Node, Any]:
@@ -187,7 +188,7 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
         why = why_constant(node)
         remedy = "move what must be differentiated out of there" if why else "make a leaf with requires_grad=True"
         raise GradientError(f"backward(): nothing to differentiate, the tensor does not require a gradient{why}\n  remedy: {remedy}")
-    if node.level != 0 or node.fast == NESTED:
+    if (node.level != 0 or node.fast == NESTED) and not (node.level and outer_tape(node.level)):
         raise GradientError("backward() belongs to the outer tape; inside ab.grad, ab.vjp or ab.jvp return the value and let the transform differentiate it")
     state = current()
     if state.floor > 0 and create_graph:
@@ -197,7 +198,7 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
     if create_graph:
         seed = seed if isinstance(seed, Tensor) else Tensor(seed)
     else:
-        seed = seed.value if isinstance(seed, Tensor) else seed
+        seed = seed.value if isinstance(seed, Tensor) and type(seed.node) is Node else seed
         token = enter(State(fresh_level(), state.scope, state.watch, state.effects, state.cut))
     try:
         found = sweep([(node, seed)], free=not (retain_graph or create_graph), tape=create_graph)
@@ -221,8 +222,8 @@ def _seed(output: Tensor, gradient: Any) -> Any:
                 f"or reduce first, as in y.sum().backward()\n  made by {output.node.title} at {output.node.line}"
             )
         return np.ones(output.shape, output.dtype)
-    seed = asarray(gradient)
-    if seed.node.level > 0:
+    seed = lifted(asarray(gradient))
+    if seed.node.level > output.node.level:
         raise GradientError("the seed of backward() belongs to a transform, whose derivative .grad cannot carry; use ab.vjp and its pullback")
     made = f"\n  made by {output.node.title} at {output.node.line}"
     if seed.shape != output.shape:
@@ -231,4 +232,4 @@ def _seed(output: Tensor, gradient: Any) -> Any:
         if seed.dtype.kind == "c" or (seed.dtype.kind == "f" and isinstance(gradient, (Tensor, np.ndarray))):
             raise DtypeError(f"the seed of backward() has dtype {seed.dtype}, the tensor {output.dtype}; convert it with .astype('{output.dtype}'){made}")
         seed = seed.astype(output.dtype)
-    return seed if seed.node.level == 0 else owned(seed)
+    return seed if seed.node.level >= 0 else owned(seed)

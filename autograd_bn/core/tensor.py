@@ -13,6 +13,7 @@ from autograd_bn.core.methods import Methods
 from autograd_bn.core.node import CONSTANT, NO_STATIC, Batch, Constant, Dual, Extra, Node
 from autograd_bn.core.primitive import Traced
 from autograd_bn.core.state import NESTED
+from autograd_bn.core.tracing import Symbol, Unknown, lifted
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -97,6 +98,7 @@ class Tensor(Methods, Traced):
     def grad(self) -> Tensor | None:
         """The accumulated gradient of a leaf, or of a tensor that was told to ``retain_grad()``; None before ``backward()``."""
         if type(self.node) is Node and self.node.extra is not None:
+            lifted(self)
             return self.node.extra.gradient  # type: ignore[no-any-return]
         return None
 
@@ -106,6 +108,7 @@ class Tensor(Methods, Traced):
             if gradient is None:
                 return
             raise GradientError("grad can be set only on a tensor that requires a gradient")
+        lifted(self)
         if gradient is not None:
             gradient = asarray(gradient)
             if gradient.shape != self.shape or gradient.dtype != self.dtype:
@@ -173,7 +176,7 @@ class Tensor(Methods, Traced):
         if type(self.node) is Batch:
             inner = self.value.detach() if isinstance(self.value, Tensor) else self.value
             return Tensor(inner, self.node)
-        if self.node.level < 0:
+        if self.node.level < 0 or type(self.node) is Symbol:
             return Tensor(self.value, self.node)
         if isinstance(self.value, Tensor):
             return self.value.detach()
@@ -236,6 +239,8 @@ class Tensor(Methods, Traced):
 
     def _plain(self, what: str, remedy: str) -> None:
         if isinstance(self.value, Tensor) or self.node.fast == NESTED:
+            if type(bottom := plain(self)) is Unknown:
+                bottom.refuse(what)
             raise ConversionError(f"{what} of a tensor inside a transform would drop its derivative; {remedy}")
 
     def _constant(self, what: str, remedy: str) -> None:
@@ -262,6 +267,8 @@ class Tensor(Methods, Traced):
         inner = self
         while isinstance(inner.value, Tensor):
             inner = inner.value
+        if type(inner.value) is Unknown:
+            return f"tensor({inner.value!r})"
         text = np.array2string(np.asarray(inner.value), separator=", ", prefix="tensor(")
         notes = "" if inner.dtype in (np.float64, np.int64, np.bool_) else f", dtype={inner.dtype}"
         if self.name is not None:

@@ -14,6 +14,7 @@ import numpy as np
 from autograd_bn.core.node import Constant
 from autograd_bn.core.state import State, current, enter, fresh_level, leave
 from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tracing import lifted
 
 if TYPE_CHECKING:
     from autograd_bn.core.primitive import Primitive
@@ -81,6 +82,7 @@ def along(path: Path, x: Any) -> Any:
 def replay(base: Tensor) -> None:
     """Bring the views of a base whose value was replaced up to date; what was cut from the graph stays cut."""
     for view in views_of(base):
+        lifted(view)
         cut = type(view.node) is Constant and view.node.reason is not None
         state = current()
         token = enter(State(fresh_level() if cut else 0, state.scope, effects=state.effects, cut=state.cut))

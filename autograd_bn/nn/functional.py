@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
+from autograd_bn.core.effects import require_finite
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.node import Batch
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.tracing import Symbol, lifted
 from autograd_bn.ops.arithmetic import where
 from autograd_bn.ops.exponential import exp, log, relu, sigmoid, softplus, sqrt, tanh
 from autograd_bn.ops.indexing import getitem
@@ -241,6 +243,9 @@ def _checked_labels(logits: Tensor, labels: Any) -> tuple[Any, Any] | None:
     while type(y) is Tensor:
         if type(y.node) is Batch:
             return None
+        if type(lifted(y).node) is Symbol:
+            _check_traced_labels(logits, y)
+            return None
         y = y.value
     y = np.asarray(y)
     shape = logits.shape
@@ -260,6 +265,18 @@ def _checked_labels(logits: Tensor, labels: Any) -> tuple[Any, Any] | None:
         raise OperationError(f"{what}: the batch is empty, so there is nothing to average; leave empty batches out{where}")
     wrong = int(np.flatnonzero((y < 0) | (y >= shape[1]))[0])
     raise OperationError(f"{what}: labels must be from 0 to {shape[1] - 1}, got {y[wrong]} at position {wrong}{where}")
+
+
+def _check_traced_labels(logits: Tensor, labels: Tensor) -> None:
+    """In a compiled function: shapes now, the labels themselves after each run."""
+    if len(logits.shape) != 2 or labels.shape != logits.shape[:1] or labels.dtype.kind not in "iu" or not labels.size:
+        _checked_labels(Tensor(np.zeros(logits.shape)), np.full(labels.shape, -1, labels.dtype))
+    count = logits.shape[1]
+
+    def report(marked: Any) -> None:
+        raise OperationError(f"cross_entropy: labels must be from 0 to {count - 1}, but the one at position {int(np.flatnonzero(np.isnan(marked))[0])} is not")
+
+    require_finite([where((labels >= 0) & (labels < count), 0.0, np.nan)], report)
 
 
 @composite

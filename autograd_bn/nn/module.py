@@ -12,6 +12,7 @@ from autograd_bn.core.effects import assign
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.state import current, leave, open_scope
 from autograd_bn.core.tensor import Tensor, plain, tensor
+from autograd_bn.core.tracing import tracing
 from autograd_bn.core.tree import register_container
 
 Array = np.ndarray[Any, Any]
@@ -95,6 +96,9 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, in a scope of the module's name."""
+        trace = tracing()
+        if trace is not None:
+            trace.depends(self)
         token = open_scope(self._label)
         try:
             return self.forward(*args, **kwargs)

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.dispatch import describe
-from autograd_bn.core.effects import assign, concrete
+from autograd_bn.core.effects import assign, concrete, require_finite
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.state import current, no_effects, no_grad, user_line
 from autograd_bn.core.tensor import Tensor, asarray, tensor
+from autograd_bn.core.tracing import tracing
 from autograd_bn.nn import functional
 from autograd_bn.nn.module import Module
 
@@ -139,13 +140,12 @@ class BatchNorm1d(Module):
         assert self.num_batches_tracked is not None
         batch_mean = concrete(μ, self._updating, user_line).reshape(-1)
         batch_variance = concrete(var, self._updating, user_line).reshape(-1)
-        tracked = self.num_batches_tracked.value + 1
-        weight = self.momentum if self.momentum is not None else 1 / int(tracked)
-        new_mean = (1 - weight) * mean.value + weight * batch_mean
-        new_variance = (1 - weight) * variance.value + (weight * count / (count - 1)) * batch_variance
-        # The product of the two is finite unless an element is not, or it overflows: only then look at each.
-        if not math.isfinite(np.dot(new_mean, new_variance)):
-            self._check_finite(new_mean, new_variance)
+        old_mean, old_variance, number = (concrete(x, self._updating, user_line) for x in (mean, variance, self.num_batches_tracked))
+        tracked = number + 1
+        weight = self.momentum if self.momentum is not None else 1 / tracked
+        new_mean = (1 - weight) * old_mean + weight * batch_mean
+        new_variance = (1 - weight) * old_variance + (weight * count / (count - 1)) * batch_variance
+        require_finite((new_mean, new_variance), self._check_finite)
         assign(mean, Tensor(new_mean))
         assign(variance, Tensor(new_variance))
         assign(self.num_batches_tracked, Tensor(tracked))
@@ -163,7 +163,7 @@ class BatchNorm1d(Module):
 
     def _warn_if_never_updated(self) -> None:
         assert self.num_batches_tracked is not None
-        if not self._warned and not self.num_batches_tracked.value:
+        if not self._warned and tracing() is None and not self.num_batches_tracked.value:
             self.__dict__["_warned"] = True
             warnings.warn(
                 f"{self._place()} evaluates before its running statistics were updated even once, so it normalises by mean 0 and variance 1; "

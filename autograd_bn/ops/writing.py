@@ -9,14 +9,15 @@ import numpy as np
 
 from autograd_bn.core.constructors import linear
 from autograd_bn.core.dispatch import apply
-from autograd_bn.core.errors import DtypeError, MutationError, ShapeError
+from autograd_bn.core.errors import DtypeError, MutationError, ShapeError, TraceError
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import current
 from autograd_bn.core.structural import unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray
-from autograd_bn.core.views import Path, along, origin, replay
+from autograd_bn.core.tracing import Symbol, outer_tape, tracing
+from autograd_bn.core.views import Path, along, origin, replay, views_of
 from autograd_bn.ops.indexing import is_basic, plain_index
 
 
@@ -109,7 +110,7 @@ def _check(x: Tensor, what: str) -> None:
     if type(node) is not Node:
         return
     recording = node.level >= current().floor
-    if node.primitive is None and (recording or node.level > 0):
+    if node.primitive is None and (recording or not outer_tape(node.level)):
         which = "a leaf" if base is x else "a view of a leaf"
         raise MutationError(
             f"{what} on {which} of shape {x.shape} that requires a gradient would lose the leaf; write y = x + … for a new tensor, "
@@ -130,8 +131,17 @@ def _store(x: Tensor, value: Tensor, key: Any) -> None:
 def _replace(base: Tensor, new: Tensor) -> None:
     """Give a base another value and history; a leaf keeps its own, a constant its name."""
     old = base.node
+    if tracing() is not None and any(primitive.name == "reshape" for view in views_of(base) for primitive, _ in origin(view)[1]):
+        raise TraceError(
+            f"a write into a tensor of shape {base.shape} that was reshaped: whether the reshaped tensor shares its memory depends on the layout, which "
+            f"a trace does not know; write before reshaping, or inside a function that is not compiled\n  at {caller_line()}"
+        )
     base.value = new.value
-    if type(new.node) is Constant:
+    if type(new.node) is Symbol and type(old) is not Node:
+        base.node = new.node
+    elif type(new.node) is Symbol:
+        base.value = new
+    elif type(new.node) is Constant:
         if type(old) is Constant:
             base.node = Constant(new.shape, new.dtype, old.name, False, new.node.reason, new.node.line)
     else:

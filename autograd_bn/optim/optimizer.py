@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import UserDict
 from collections.abc import Iterable, Mapping
@@ -9,11 +10,16 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autograd_bn.core.effects import assign
+from autograd_bn.core.effects import assign, require_finite
 from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.core.node import Node
 from autograd_bn.core.state import current, no_grad
+<<<<<<< HEAD
 from autograd_bn.core.tensor import Tensor, plain, tensor
+=======
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tracing import tracing
+>>>>>>> 01a5b9f (jit: a function traced on tensors without values, simplified, and run as straight NumPy calls)
 
 Array = np.ndarray[Any, Any]
 Params: TypeAlias = "Iterable[Tensor] | Iterable[Mapping[str, Any]]"
@@ -141,7 +147,18 @@ class Optimizer:
         """
         if not current().effects:
             raise OperationError("step() inside no_effects() would change nothing; move it out")
+<<<<<<< HEAD
         check_finite("step()", self.params)
+=======
+        live = [(i, p, g) for i, p in enumerate(self.params) if (g := p.grad) is not None]
+        if not live:
+            raise GradientError("step(): no parameter has a gradient; call backward() first")
+        trace = tracing()
+        if trace is not None:
+            trace.depends(self)
+        for i, _, g in live:
+            require_finite((g,), functools.partial(self._check_finite, i))
+>>>>>>> 01a5b9f (jit: a function traced on tensors without values, simplified, and run as straight NumPy calls)
         with no_grad():
             updates: list[Update | None] = []
             for group in self.param_groups:

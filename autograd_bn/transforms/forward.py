@@ -11,6 +11,7 @@ from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.node import CONSTANT, Dual
 from autograd_bn.core.state import fresh_level
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, owned
+from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import flatten, matched
 
 
@@ -45,6 +46,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     directions = matched(tuple(tangents), structure, "jvp's tangents")
     opened = []
     for x, t in zip(map(asarray, leaves), map(asarray, directions), strict=True):
+        lifted(x), lifted(t)
         check_differentiable(x.dtype, "jvp")
         if t.shape != x.shape:
             raise ShapeError(f"jvp: a tangent has shape {t.shape}, its primal {x.shape}; they must be equal")

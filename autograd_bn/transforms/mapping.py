@@ -11,6 +11,7 @@ from autograd_bn.core.node import CONSTANT, Batch
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import fresh_level
 from autograd_bn.core.tensor import Tensor, asarray, owned
+from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure, flatten
 
 
@@ -75,7 +76,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                 if axis is None:
                     inner.append(leaf)
                     continue
-                x = asarray(leaf)
+                x = lifted(asarray(leaf))
                 if not -x.ndim <= axis < x.ndim:
                     raise ShapeError(f"vmap over axis {axis} of an argument of shape {x.shape}")
                 if size not in (None, x.shape[axis]):

@@ -14,6 +14,7 @@ from autograd_bn.core.node import Node
 from autograd_bn.core.state import fresh_level
 from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf, owned
+from autograd_bn.core.tracing import lifted, tracing
 from autograd_bn.core.tree import Structure, flatten, matched
 
 
@@ -25,10 +26,13 @@ def _inputs(tree: Any, what: str) -> tuple[int, Any, list[Tensor], Structure]:
     level = fresh_level()
     leaves, structure = flatten(tree)
     line = caller_line(2)
+    trace = tracing()
     opened = []
     for x in leaves:
         if type(x) is not Tensor:
             x = asarray(x)
+        if trace is not None:
+            trace.lift(x)
         value = x.value
         if value.dtype.kind != "f":
             check_differentiable(x.dtype, what)
@@ -100,7 +104,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
 
 
 def _seed(seed: Any, node: Node) -> Any:
-    seed = seed if isinstance(seed, Tensor) else asarray(seed)
+    seed = lifted(seed if isinstance(seed, Tensor) else asarray(seed))
     if seed.shape != node.shape:
         raise ShapeError(f"the cotangent has shape {seed.shape}, the value {node.shape}; they must be equal")
     if seed.dtype != node.dtype:

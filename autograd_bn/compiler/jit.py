@@ -1,0 +1,228 @@
+"""``jit``: a function that is traced when it is first called with arguments of a kind, and runs compiled from then on."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_bn.compiler.program import Bound, settled
+from autograd_bn.compiler.trace import trace
+from autograd_bn.core.errors import OperationError
+from autograd_bn.core.graph import Graph
+from autograd_bn.core.node import Constant, Node
+from autograd_bn.core.state import current
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tracing import tracing
+from autograd_bn.core.tree import Structure, flatten
+
+MANY = 8
+"""From how many versions on a warning says that the function is compiled again and again."""
+
+_tracing = threading.RLock()
+"""A trace lifts the tensors that it touches, so that there is one at a time."""
+
+
+class CacheInfo(NamedTuple):
+    """How often a compiled version was there (``hits``) or had to be made (``misses``), and how many there are (``currsize``).
+
+    ``eager`` counts how often the function ran as it is: inside a transform or trace, or while ``record()``, ``profile()`` or
+    ``anomaly_mode()`` look on.
+    """
+
+    hits: int
+    misses: int
+    currsize: int
+    eager: int
+
+
+class _Held:
+    """A Module or other object among the arguments, which is part of what is compiled."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.owner is self.owner
+
+    def __hash__(self) -> int:
+        return id(self.owner)
+
+
+def jit(function: Callable[..., Any]) -> Compiled:
+    """Compile a function of tensors: trace it once for each kind of arguments, then run the simplified graph.
+
+    Parameters
+    ----------
+    function
+        Takes tensors and arrays, nested containers of them, and Python values. Numbers, flags and words are part of what is
+        compiled, and another value compiles again; a learning rate that changes is better a tensor. It may call ``backward()`` and
+        optimisers, and close over tensors and Modules: their values are read at each call, and changed ones are written back at its end.
+
+    Returns a `Compiled` of the same arguments. Its results are tensors that require no gradient.
+
+    Raises TraceError where the function looks at a value (``if``, ``float()``, ``.item()``), naming the line and the way out; GradientError
+    where a result requires a gradient.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> f = ab.jit(ab.grad(lambda x: (x**3).sum()))
+    >>> f(ab.tensor([1.0, 2.0]))
+    tensor([ 3., 12.])
+    >>> f(ab.tensor([3.0, 4.0]))
+    tensor([27., 48.])
+    >>> f.cache_info()
+    CacheInfo(hits=1, misses=1, currsize=1, eager=0)
+    """
+    return Compiled(function)
+
+
+class Compiled:
+    """A compiled function. ``graph`` is what was traced, ``lowered`` what is left after all passes, ``source`` the kernel; all of the last version used."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        if not callable(function):
+            raise OperationError(f"jit compiles a function, got {type(function).__name__}")
+        functools.update_wrapper(self, function)
+        self.__name__: str = getattr(function, "__name__", type(function).__name__)
+        self._function = function
+        self._versions: dict[Any, list[Bound]] = {}
+        self._last: Bound | None = None
+        self._counts = [0, 0, 0]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the version for these arguments; the first time, make it."""
+        state = current()
+        held = _held(args, kwargs)
+        leaves, structure = flatten(held)
+        dynamic = [i for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray, np.generic))]
+        if state.watch is not None or tracing() is not None or any(_live(leaves[i]) for i in dynamic):
+            self._counts[2] += 1
+            return self._function(*args, **kwargs)
+        key = (state.floor == 0, state.effects, _frozen(structure), tuple(map(_kind, leaves)))
+        arguments = [leaves[i] for i in dynamic]
+        for version in self._versions.get(key, ()):
+            if version.fits(arguments):
+                self._counts[0] += 1
+                break
+        else:
+            version = self._compiled(key, leaves, dynamic, structure)
+        self._last = version
+        return version.run(arguments)
+
+    def _compiled(self, key: Any, leaves: list[Any], dynamic: Sequence[int], structure: Structure) -> Bound:
+        with _tracing:
+            version = Bound(settled(trace(self._opened, leaves, dynamic, structure)))
+            self._versions.setdefault(key, []).append(version)
+            self._counts[1] += 1
+        if self._counts[1] == MANY:
+            warnings.warn(
+                f"{self.__name__} was compiled {MANY} times, for other shapes, dtypes, Python values or settings each time; pass numbers that change as tensors, "
+                "and pad batches to one shape (cache_info() counts)",
+                stacklevel=3,
+            )
+        return version
+
+    def _opened(self, *args: Any, **kwargs: Any) -> Any:
+        """The function, with the objects that were held for it."""
+        return self._function(*map(_released, args), **{key: _released(value) for key, value in kwargs.items()})
+
+    def _made(self) -> Bound:
+        if self._last is None:
+            raise OperationError(f"{self.__name__} is compiled when it is first called; call it once")
+        return self._last
+
+    @property
+    def graph(self) -> Graph:
+        """What was traced, backward pass and updates included."""
+        return self._made().graph
+
+    @property
+    def lowered(self) -> Graph:
+        """What is left of the graph after all passes."""
+        return self._made().lowered
+
+    @property
+    def source(self) -> str:
+        """The kernel, as readable code."""
+        return self._made().source
+
+    @property
+    def nbytes(self) -> int:
+        """What the buffers that are kept from call to call take, a thread."""
+        return self._made().plan.nbytes
+
+    def cache_info(self) -> CacheInfo:
+        """How often there was a compiled version."""
+        hits, misses, eager = self._counts
+        return CacheInfo(hits, misses, sum(map(len, self._versions.values())), eager)
+
+    def cache_clear(self) -> None:
+        """Forget all versions."""
+        self._versions.clear()
+        self._last = None
+        self._counts = [0, 0, 0]
+
+    def explain(self) -> str:
+        """What was traced, what the passes left, and the memory that is kept, in a few lines."""
+        version = self._made()
+        before, after = (sum(node.kind == "operation" for node in graph.nodes) for graph in (version.graph, version.lowered))
+        inside = sum(node.index in version.plan.target for node in version.lowered.nodes)
+        return (
+            f"{self.__name__}: {before} operations traced, {after} after all passes\n"
+            f"{inside} results go into {len(version.plan.buffers)} buffers of {version.plan.nbytes} bytes in all"
+        )
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.__name__}: {self.cache_info()}>"
+
+
+def _held(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    module = sys.modules.get("autograd_bn.nn.module")
+    if module is None:
+        return args, kwargs
+    kind = module.Module
+    return tuple(_Held(x) if isinstance(x, kind) else x for x in args), {key: _Held(x) if isinstance(x, kind) else x for key, x in kwargs.items()}
+
+
+def _released(x: Any) -> Any:
+    return x.owner if type(x) is _Held else x
+
+
+def _live(x: Any) -> bool:
+    """Whether an operation on the argument would be recorded somewhere outside."""
+    if not isinstance(x, Tensor):
+        return False
+    node = x.node
+    return not (type(node) is Constant or (type(node) is Node and node.level == 0 and node.primitive is None))
+
+
+def _kind(x: Any) -> Any:
+    """What a trace depends on of one argument."""
+    if isinstance(x, Tensor):
+        graded = None if type(x.node) is not Node else x.grad is not None
+        return (x.value.shape, x.value.dtype, graded)
+    if isinstance(x, (np.ndarray, np.generic)):
+        return (x.shape, x.dtype, "array")
+    try:
+        hash(x)
+    except TypeError:
+        return _Held(x)
+    return (type(x), x, str(x) if isinstance(x, float) else None)
+
+
+def _frozen(structure: Structure) -> Any:
+    rest = structure.rest
+    try:
+        hash(rest)
+    except TypeError:
+        rest = tuple(rest) if isinstance(rest, list) else id(rest)
+    return (structure.kind, rest, tuple(map(_frozen, structure.children)))

@@ -1,0 +1,102 @@
+"""A plan as straight NumPy calls: one line an operation, results written into buffers that are kept."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.compiler.passes.rewrite import operand_list
+from autograd_bn.compiler.plan import Plan, elements
+from autograd_bn.core.graph import GraphNode
+
+LARGE = 1 << 14
+"""From how many bytes on a value is dropped as soon as nobody reads it."""
+
+Kernel = Callable[..., tuple[Any, ...]]
+
+
+class _Writer:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.space: dict[str, Any] = {}
+        self.names: dict[int, str] = {}
+
+    def held(self, prefix: str, value: Any) -> str:
+        """A name for a value that cannot be written out."""
+        name = f"{prefix}{sum(key.startswith(prefix) for key in self.space)}"
+        self.space[name] = value
+        return name
+
+    def written(self, value: Any) -> str:
+        """A static parameter or number as source."""
+        if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, (float, complex)) and np.isfinite(value)):
+            return repr(value)
+        if type(value) is tuple:
+            return f"({', '.join(map(self.written, value))}{',' if len(value) == 1 else ''})"
+        if isinstance(value, slice):
+            return f"slice({self.written(value.start)}, {self.written(value.stop)}, {self.written(value.step)})"
+        if isinstance(value, np.dtype):
+            self.space["dtype"] = np.dtype
+            return f"dtype({value.str!r})"
+        return self.held("k", value)
+
+    def line(self, node: GraphNode) -> str:
+        """One operation."""
+        primitive = node.primitive
+        assert primitive is not None
+        function = f"{primitive.name}_" if keyword.iskeyword(primitive.name) else primitive.name
+        self.space[function] = primitive.forward
+        arguments = [self.written(number) if i is None else self.names[i] for i, number in operand_list(node)]
+        if node.index in self.plan.target:
+            arguments.append(f"b{self.plan.target[node.index]}")
+        arguments += [f"{key}={self.written(value)}" for key, value in node.static.items()]
+        return f"{self.names[node.index]} = {function}({', '.join(arguments)})"
+
+
+def emit(plan: Plan) -> tuple[str, Kernel]:
+    """The source of a function of the inputs and the buffers, and that function."""
+    writer = _Writer(plan)
+    graph = plan.graph
+    inputs: list[str] = []
+    for node in graph.nodes:
+        if node.kind == "leaf":
+            writer.names[node.index] = f"x{len(inputs)}"
+            inputs.append(f"x{len(inputs)}")
+        elif node.kind == "constant":
+            writer.names[node.index] = writer.held("c", node.value)
+        else:
+            writer.names[node.index] = f"v{node.index}"
+    body = [f"{''.join(f'b{i}, ' for i in range(len(plan.buffers)))}= buffers"] if plan.buffers else []
+    drops: dict[int, list[str]] = {}
+    outputs = set(graph.outputs)
+    for node in graph.nodes:
+        large = elements(node) * (node.dtype.itemsize if node.dtype is not None else 0) >= LARGE
+        if node.kind == "operation" and large and node.index not in outputs and node.index not in plan.target:
+            drops.setdefault(plan.last[node.index], []).append(writer.names[node.index])
+    where = None
+    for node in graph.nodes:
+        if node.kind != "operation":
+            continue
+        place = f"{node.line.file}:{node.line.number}" if node.line is not None else None
+        if place != where:
+            where = place
+            if node.line is not None and not node.line.inside:
+                body.append(f"# {place}: {node.line.text}")
+        body.append(f"{writer.line(node):<72}  # {node.dtype}{list(node.shape or ())}{f' {node.name}' if node.name else ''}")
+        if node.index in drops:
+            body.append(f"del {', '.join(drops[node.index])}")
+    results = [f"{writer.names[i]}.copy()" if i in plan.copied else writer.names[i] for i in graph.outputs]
+    body.append(f"return ({''.join(f'{name}, ' for name in results)})")
+    source = "\n".join([f"def kernel({', '.join([*inputs, 'buffers'])}):", *(f"    {text}" for text in body), ""])
+    space = writer.space
+    exec(compile(source, "<ab.jit>", "exec"), space)  # noqa: S102 - the source is made of the names above
+    kernel: Kernel = space["kernel"]
+    return source, kernel
+
+
+def allocated(plan: Plan) -> Sequence[Any]:
+    """Memory for the buffers of a plan."""
+    return [np.empty(buffer.shape, buffer.dtype) for buffer in plan.buffers]

@@ -1,0 +1,29 @@
+"""Each pass takes a graph and gives a graph that computes the same, in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from autograd_bn.compiler.passes.algebra import simplified
+from autograd_bn.compiler.passes.broadcasts import without_broadcasts
+from autograd_bn.compiler.passes.common import without_repetition
+from autograd_bn.compiler.passes.constants import folded
+from autograd_bn.compiler.passes.dead import without_dead_code
+from autograd_bn.core.graph import Graph
+
+PASSES: dict[str, Callable[[Graph], Graph]] = {
+    "dead code": without_dead_code,
+    "constants": folded,
+    "algebra": simplified,
+    "broadcasts": without_broadcasts,
+    "common subexpressions": without_repetition,
+    "dead code, again": without_dead_code,
+}
+"""In the order in which they run."""
+
+
+def lowered(graph: Graph) -> Graph:
+    """The graph after all passes."""
+    for run in PASSES.values():
+        graph = run(graph)
+    return graph

@@ -1,0 +1,54 @@
+"""What passes are written with: a graph is read from the front, and copied into another."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.graph import Graph, GraphNode
+from autograd_bn.core.node import NO_STATIC
+from autograd_bn.core.primitive import Primitive
+
+
+class Rewrite:
+    """A graph in the making. ``place`` says where the values of the old one are in it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.old = graph
+        self.nodes: list[GraphNode] = []
+        self.place: dict[int, int] = {}
+
+    def keep(self, node: GraphNode) -> int:
+        """Copy a node; gives its place."""
+        return self.put(node, node.primitive, tuple(self.place[i] for i in node.inputs), node.constants, node.static)
+
+    def put(self, like: GraphNode, primitive: Primitive | None, inputs: tuple[int, ...], numbers: tuple[Any, ...], static: Any = NO_STATIC) -> int:
+        """Add an operation on values of the new graph in the place of an old node; gives its place."""
+        index = len(self.nodes)
+        self.nodes.append(dataclasses.replace(like, index=index, primitive=primitive, inputs=inputs, constants=numbers, static=static))
+        self.place[like.index] = index
+        return index
+
+    def constant(self, like: GraphNode, value: Any) -> int:
+        """Put an array in the place of an old node."""
+        index = len(self.nodes)
+        array = np.asarray(value)
+        self.nodes.append(GraphNode(index, "constant", shape=array.shape, dtype=array.dtype, name=like.name, scope=like.scope, line=like.line, value=array))
+        self.place[like.index] = index
+        return index
+
+    def same(self, node: GraphNode, place: int) -> None:
+        """An old node has the same value as one in the new graph."""
+        self.place[node.index] = place
+
+    def graph(self) -> Graph:
+        """The new graph."""
+        return Graph(tuple(self.nodes), tuple(self.place[i] for i in self.old.outputs))
+
+
+def operand_list(node: GraphNode) -> list[tuple[int | None, Any]]:
+    """An entry an operand: its index and None, or None and the plain number."""
+    sources = iter(node.inputs)
+    return [(next(sources), None) if number is None else (None, number) for number in node.constants]

@@ -1,0 +1,150 @@
+"""A compiled program bound to what it reads and changes: inputs are fetched, the kernel runs, effects are committed."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.compiler import numpy_emitter
+from autograd_bn.compiler.passes import lowered
+from autograd_bn.compiler.plan import Plan, planned
+from autograd_bn.compiler.trace import Program, Source, settings
+from autograd_bn.core.errors import TraceError
+from autograd_bn.core.graph import Graph, GraphNode
+from autograd_bn.core.node import Constant, Node
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.views import replay
+
+
+class Bound:
+    """One compiled version of a function."""
+
+    def __init__(self, program: Program) -> None:
+        self.graph = program.graph
+        self.lowered: Graph = lowered(program.graph)
+        self.plan: Plan = planned(self.lowered)
+        self.source, self._kernel = numpy_emitter.emit(self.plan)
+        self._program = program
+        self._local = threading.local()
+        leaves = [node for node in program.graph.nodes if node.kind == "leaf"]
+        self._hidden = [(source, leaf) for source, leaf in zip(program.inputs, leaves, strict=True) if source.tensor is not None]
+        # A leaf whose gradient was None when it was traced is another case than one that has a gradient.
+        graded = {(source.position, id(source.tensor)) for source in program.inputs if source.gradient}
+        self._ungraded = [
+            source
+            for source in program.inputs
+            if source.tensor is not None and type(source.tensor.node) is Node and not source.gradient and (source.position, id(source.tensor)) not in graded
+        ]
+        self._written = {id(source.tensor) for source in (*program.writes, *program.cleared) if source.tensor is not None}
+        self._closed = {id(source.tensor) for source, _ in self._hidden}
+
+    def fits(self, arguments: Sequence[Any]) -> bool:
+        """Whether what the function closes over is still as it was when it was traced."""
+        for owner, known in self._program.guards:
+            if settings(owner) != known:
+                return False
+        for source in self._ungraded:
+            assert source.tensor is not None
+            if source.tensor.grad is not None:
+                return False
+        for source, leaf in self._hidden:
+            x = _fetched(source, arguments)
+            if x is None or isinstance(x.value, Tensor) or x.value.shape != leaf.shape or x.value.dtype != leaf.dtype:
+                return False
+        return True
+
+    def run(self, arguments: Sequence[Any]) -> Any:
+        """Fetch the inputs, run the kernel, look at what must be finite, commit the effects, and give the results."""
+        program = self._program
+        if program.writes and any(id(x) in self._closed for x in arguments):
+            raise TraceError(
+                "a compiled function changes tensors, and got as an argument one that it also closes over: which of the two is meant cannot be told; "
+                "pass it, or close over it, but not both"
+            )
+        values = []
+        for source in program.inputs:
+            x = _fetched(source, arguments)
+            values.append(x.value if isinstance(x, Tensor) else np.asarray(x))
+        buffers = getattr(self._local, "buffers", None)
+        if buffers is None:
+            buffers = self._local.buffers = numpy_emitter.allocated(self.plan)
+        outputs = self._kernel(*values, buffers)
+        for check in program.checks:
+            arrays = [outputs[i] for i in check.outputs]
+            if not all(np.isfinite(a).all() for a in arrays):
+                check.report(*arrays)
+        count = program.results
+        for source, value in zip(program.writes, outputs[count:], strict=False):
+            _commit(source, arguments, _array(value))
+        for source in program.cleared:
+            _commit(source, arguments, None)
+        return program.structure.unflatten(Tensor(_array(value)) for value in outputs[:count])
+
+
+def _array(value: Any) -> Any:
+    return value if isinstance(value, np.ndarray) else np.asarray(value)
+
+
+def _owner(source: Source, arguments: Sequence[Any]) -> Any:
+    return arguments[source.position] if source.tensor is None else source.tensor
+
+
+def _fetched(source: Source, arguments: Sequence[Any]) -> Any:
+    owner = _owner(source, arguments)
+    return owner.grad if source.gradient else owner
+
+
+def _commit(source: Source, arguments: Sequence[Any], value: Any) -> None:
+    """Give a tensor, or its gradient, the value that a run computed for it."""
+    owner: Tensor = _owner(source, arguments)
+    if source.gradient:
+        owner.node.extras().gradient = None if value is None else Tensor(value)
+        return
+    owner.value = value
+    if type(owner.node) is Constant:
+        owner.node = Constant(value.shape, value.dtype, owner.node.name)
+    replay(owner)
+
+
+def settled(program: Program) -> Program:
+    """The program with tensors that it alone holds, because the traced function made them, turned into constants.
+
+    Takes over ``program``: the caller must not keep it, or they are held.
+    """
+    nodes = list(program.graph.nodes)
+    leaves = [node.index for node in nodes if node.kind == "leaf"]
+    inputs = [None if s.tensor is None else (weakref.ref(s.tensor), s.tensor.value, s.tensor.node.level) for s in program.inputs]
+    slots = [(s.position, s.gradient) for s in program.inputs]
+    writes = [None if s.tensor is None else weakref.ref(s.tensor) for s in program.writes]
+    rest = [(s.position, s.gradient) for s in program.writes]
+    cleared = [(None if s.tensor is None else weakref.ref(s.tensor), s.position, s.gradient) for s in program.cleared]
+    graph, structure, results, checks, guards = program.graph, program.structure, program.results, program.checks, program.guards
+    del program
+    kept: list[Source] = []
+    for index, found, (position, gradient) in zip(leaves, inputs, slots, strict=True):
+        if found is None:
+            kept.append(Source(position, None, gradient))
+            continue
+        tensor = found[0]()
+        if tensor is not None:
+            kept.append(Source(position, tensor, gradient))
+            continue
+        old = nodes[index]
+        value = np.array(found[1])
+        nodes[index] = GraphNode(index, "constant", shape=old.shape, dtype=old.dtype, name=old.name, value=value)
+    outputs = list(graph.outputs[:results])
+    changed: list[Source] = []
+    for index, reference, (position, gradient) in zip(graph.outputs[results:], writes, rest, strict=False):
+        tensor = None if reference is None else reference()
+        if reference is None or tensor is not None:
+            changed.append(Source(position, tensor, gradient))
+            outputs.append(index)
+    moved = len(outputs) - results - len(writes)
+    outputs += graph.outputs[results + len(writes) :]
+    checks = tuple(check._replace(outputs=tuple(i + moved for i in check.outputs)) for check in checks)
+    gone = tuple(Source(p, None if r is None else r(), g) for r, p, g in cleared if r is None or r() is not None)
+    return Program(Graph(tuple(nodes), tuple(outputs)), tuple(kept), structure, results, tuple(changed), gone, checks, guards)

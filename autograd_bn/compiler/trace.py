@@ -1,0 +1,351 @@
+"""A function's operations, written down by running it once on tensors without values."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_bn.core.dispatch import explained
+from autograd_bn.core.effects import concrete
+from autograd_bn.core.errors import DtypeError, GradientError, MutationError, ShapeError, TraceError
+from autograd_bn.core.graph import Graph, GraphNode, variable
+from autograd_bn.core.lines import Line, caller_line, outside_engine
+from autograd_bn.core.node import Constant, Node
+from autograd_bn.core.primitive import Primitive, abstract_of, raw
+from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave, located, user_line
+from autograd_bn.core.tensor import Tensor, leaf
+from autograd_bn.core.tracing import Symbol, Unknown, enter_trace, leave_trace, tracing
+from autograd_bn.core.tree import Structure, flatten
+from autograd_bn.core.views import origin, replay
+from autograd_bn.core.watch import Watch
+
+Array = np.ndarray[Any, Any]
+
+
+class Source(NamedTuple):
+    """Where an input of a compiled function comes from, and where a changed one goes.
+
+    It is argument ``position``, or a tensor that the function closes over; with ``gradient`` its ``.grad``.
+    """
+
+    position: int
+    tensor: Tensor | None
+    gradient: bool = False
+
+
+class Check(NamedTuple):
+    """Outputs that must be finite before anything is committed."""
+
+    outputs: tuple[int, ...]
+    report: Callable[..., object]
+
+
+class Program(NamedTuple):
+    """What a trace found.
+
+    ``graph`` has a leaf an input, in the order of ``inputs``, and its outputs are, one after the other: the results, the changed
+    values of ``writes``, and those of ``checks``. ``cleared`` have their gradient set to None.
+    """
+
+    graph: Graph
+    inputs: tuple[Source, ...]
+    structure: Structure
+    results: int
+    writes: tuple[Source, ...]
+    cleared: tuple[Source, ...]
+    checks: tuple[Check, ...]
+    guards: tuple[tuple[Any, dict[str, Any]], ...]
+
+
+class _Lifted:
+    """A tensor that stands for an input, and how to put it back as it was."""
+
+    __slots__ = ("gradient", "index", "level", "node", "source", "tensor", "value")
+
+    def __init__(self, tensor: Tensor, index: int, source: Source, gradient: Tensor | None) -> None:
+        self.tensor = tensor
+        self.value = tensor.value
+        self.node = tensor.node
+        self.level = tensor.node.level
+        self.index = index
+        self.source = source
+        self.gradient = gradient
+
+    def restore(self) -> None:
+        tensor, node = self.tensor, self.node
+        tensor.value, tensor.node = self.value, node
+        if type(node) is Node:
+            node.level = node.fast = self.level
+            if node.extra is not None:
+                node.extra.gradient = self.gradient
+
+
+class FunctionTrace:
+    """One run of a function on unknown values. See `Trace` in ``core.tracing`` for what the engine asks of it."""
+
+    def __init__(self) -> None:
+        self.level = fresh_level()
+        self.tape = fresh_level()
+        self.nodes: list[GraphNode] = []
+        self.inputs: list[Source] = []
+        self.lifted: dict[int, _Lifted] = {}
+        self.arguments: list[_Lifted] = []
+        self.checks: list[tuple[list[int], Callable[..., object]]] = []
+        self.owners: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._constants: dict[int, tuple[Array, int]] = {}
+
+    # What the engine asks
+
+    def lift(self, x: Tensor) -> None:
+        """Make a tensor that has a value stand for an input."""
+        while isinstance(x.value, Tensor):
+            x = x.value
+        node = x.node
+        if type(node) is Symbol:
+            if node.trace is not self:
+                raise escaped(x)
+            return
+        if type(node) is Node:
+            if node.level != 0 or node.primitive is not None:
+                raise TraceError(
+                    f"a compiled function closes over a tensor of shape {x.shape} that was made by a recorded operation, {node.title} at {node.line}; "
+                    f"pass it as an argument, or detach() it\n  at {user_line()}"
+                )
+            self._lift_leaf(x, Source(-1, x))
+        elif type(node) is Constant:
+            self.lifted[id(x)] = _Lifted(x, self._input(x.value, Source(-1, x), node.name), Source(-1, x), None)
+            x.value, x.node = self._symbol(self.lifted[id(x)].index)
+        else:
+            raise TraceError(
+                f"a compiled function closes over a tensor of shape {x.shape} of an enclosing transform; pass it as an argument\n  at {user_line()}"
+            )
+
+    def operation(self, primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any]) -> Tensor:
+        """Write down an operation."""
+        if tracing() is not self:
+            raise escaped(next(x for x in operands if isinstance(x, Tensor)))
+        try:
+            shape, dtype = primitive.abstract([abstract_of(x) for x in operands], static)
+        except Exception as error:
+            raise explained(primitive, operands, static, error) from error
+        inputs: list[int] = []
+        numbers: list[Any] = []
+        for x in operands:
+            if isinstance(x, Tensor):
+                inputs.append(x.node.index)
+                numbers.append(None)
+            elif isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic):
+                numbers.append(x)
+            else:
+                inputs.append(self.constant(np.asarray(x)))
+                numbers.append(None)
+        scope = current().scope
+        frame = outside_engine(sys._getframe(1))
+        line = Line(frame.f_code, frame.f_lasti)
+        index = len(self.nodes)
+        self.nodes.append(
+            GraphNode(index, "operation", primitive, tuple(inputs), static, shape, np.dtype(dtype), variable(line), scope, located(line, scope), tuple(numbers))
+        )
+        first = operands[0]
+        memory = None
+        if primitive.aliases and isinstance(first, Tensor):
+            memory = first.value if first.value.base is None else first.value.base
+        return Tensor(Unknown(shape, dtype, memory), Symbol(self.level, self, index))
+
+    def assign(self, target: Tensor, value: Any) -> None:
+        """Give a lifted leaf or constant another value."""
+        self.lift(target)
+        bottom = target.value if isinstance(target.value, Tensor) else target
+        if origin(target)[0] is not target:
+            raise MutationError(f"assign to a view of shape {target.shape}: write view[...] = value, which its base sees too\n  at {user_line()}")
+        if type(target.node) is Node and (target.node.primitive is not None or target.node.level != self.tape):
+            raise MutationError(f"assign to a tensor that is no leaf would contradict its history\n  at {user_line()}")
+        new = self._bottom(value)
+        if new.shape != bottom.shape:
+            raise ShapeError(f"assign: the target has shape {bottom.shape}, the value {new.shape}; they must be equal\n  at {user_line()}")
+        if new.dtype != bottom.dtype:
+            if not np.can_cast(new.dtype, bottom.dtype, "same_kind"):
+                raise DtypeError(f"assign: a value of dtype {new.dtype} does not fit a target of dtype {bottom.dtype}; convert it first\n  at {user_line()}")
+            new = raw.astype(new, dtype=bottom.dtype)
+        if type(target.node) is Node:
+            target.value = new
+        else:
+            target.value, target.node = new.value, new.node
+        replay(target)
+
+    def require_finite(self, values: Sequence[Any], report: Callable[..., object]) -> None:
+        """Have the values looked at after each run."""
+        self.checks.append(([self._bottom(x).node.index for x in values], report))
+
+    def depends(self, owner: Any) -> None:
+        """The program depends on the plain attributes of an object."""
+        if id(owner) not in self.owners:
+            self.owners[id(owner)] = (owner, settings(owner))
+
+    # Building
+
+    def constant(self, value: Array) -> int:
+        """The node of an array that is part of the program."""
+        known = self._constants.get(id(value))
+        if known is None:
+            index = len(self.nodes)
+            self.nodes.append(GraphNode(index, "constant", shape=value.shape, dtype=value.dtype, value=value))
+            known = self._constants[id(value)] = (value, index)
+        return known[1]
+
+    def argument(self, position: int, x: Any) -> Tensor:
+        """What the function gets for an array, or a tensor that is a leaf or constant."""
+        if not isinstance(x, Tensor):
+            value = np.asarray(x)
+            fresh = Tensor(value)
+        elif type(x.node) is Node:
+            fresh = leaf(x.value, 0, x.name)
+            gradient = _gradient(x)
+            if gradient is not None:
+                fresh.node.extras().gradient = Tensor(gradient.value)
+            self._lift_leaf(fresh, Source(position, None))
+            self.arguments.append(self.lifted[id(fresh)])
+            return fresh
+        else:
+            fresh = Tensor(x.value)
+        index = self._input(fresh.value, Source(position, None), x.name if isinstance(x, Tensor) else None)
+        held = _Lifted(fresh, index, Source(position, None), None)
+        fresh.value, fresh.node = self._symbol(index)
+        self.arguments.append(held)
+        self.lifted[id(fresh)] = held
+        return fresh
+
+    def _lift_leaf(self, x: Tensor, source: Source) -> None:
+        gradient = _gradient(x)
+        held = self.lifted[id(x)] = _Lifted(x, self._input(x.value, source, x.name), source, gradient)
+        x.value = Tensor(*self._symbol(held.index))
+        node = x.node
+        node.level, node.fast = self.tape, NESTED
+        if gradient is not None:
+            index = self._input(gradient.value, source._replace(gradient=True), None)
+            node.extra.gradient = Tensor(*self._symbol(index))
+
+    def _input(self, value: Any, source: Source, name: str | None) -> int:
+        index = len(self.nodes)
+        self.nodes.append(GraphNode(index, "leaf", shape=value.shape, dtype=value.dtype, name=name))
+        self.inputs.append(source)
+        return index
+
+    def _symbol(self, index: int) -> tuple[Unknown, Symbol]:
+        node = self.nodes[index]
+        assert node.shape is not None and node.dtype is not None
+        return Unknown(node.shape, node.dtype), Symbol(self.level, self, index, node.name)
+
+    def _bottom(self, x: Any) -> Tensor:
+        """The traced tensor under a value, whatever levels lie above it."""
+        if isinstance(x, Tensor):
+            self.lift(x)
+            while isinstance(x, Tensor) and type(x.node) is not Symbol:
+                if not isinstance(x.value, Tensor) or type(x.node) not in (Node, Constant):
+                    concrete(x, lambda: "assign", lambda: caller_line(4))  # a batch, or a dual of one
+                x = x.value
+            return x  # type: ignore[no-any-return]
+        return Tensor(*self._symbol(self.constant(np.asarray(x))))
+
+    def _result(self, x: Any) -> int:
+        """The index of a result. Raises GradientError if a gradient would have to flow into it from outside."""
+        if not isinstance(x, Tensor):
+            return self.constant(np.asarray(x))
+        if type(x.node) is Node and x.node.primitive is not None and x.node.saved is not None:
+            raise GradientError(
+                f"a compiled function returns a tensor of shape {x.shape}, made by {x.node.title}, that requires a gradient; a gradient cannot flow back "
+                "into it from outside. Compile the whole step with backward() or ab.grad inside, return x.detach(), or call it inside ab.no_grad()"
+                f"\n  made at {x.node.line}"
+            )
+        return int(self._bottom(x).node.index)
+
+    def finish(self, out: Any) -> Program:
+        """The program, once the function has returned; the tensors that it touched are put back."""
+        leaves, structure = flatten(out)
+        results = [self._result(x) for x in leaves]
+        writes: list[tuple[Source, int]] = []
+        cleared: list[Source] = []
+        for held in list(self.lifted.values()):
+            tensor = held.tensor
+            if tensor.base is None:
+                index = self._bottom(tensor).node.index
+                if index != held.index:
+                    writes.append((held.source, index))
+            if type(held.node) is Node:
+                gradient = _gradient(tensor)
+                slot = held.source._replace(gradient=True)
+                if gradient is None:
+                    if held.gradient is not None:
+                        cleared.append(slot)
+                elif held.gradient is None or self._bottom(gradient).node.index != self._gradient_input(slot):
+                    writes.append((slot, self._bottom(gradient).node.index))
+        outputs = [*results, *(index for _, index in writes)]
+        checks = []
+        for indices, report in self.checks:
+            checks.append(Check(tuple(range(len(outputs), len(outputs) + len(indices))), report))
+            outputs += indices
+        graph = Graph(tuple(self.nodes), tuple(outputs))
+        return Program(
+            graph,
+            tuple(self.inputs),
+            structure,
+            len(results),
+            tuple(source for source, _ in writes),
+            tuple(cleared),
+            tuple(checks),
+            tuple(self.owners.values()),
+        )
+
+    def _gradient_input(self, slot: Source) -> int:
+        leaves = (node.index for node in self.nodes if node.kind == "leaf")
+        return next(index for index, source in zip(leaves, self.inputs, strict=True) if source.gradient and _same(source, slot))
+
+    def restore(self) -> None:
+        """Put every tensor back as it was."""
+        for held in self.lifted.values():
+            held.restore()
+
+
+def _gradient(x: Tensor) -> Tensor | None:
+    """A leaf's gradient; reading ``grad`` would lift the leaf."""
+    extra = x.node.extra
+    return None if extra is None else extra.gradient
+
+
+def escaped(x: Tensor) -> TraceError:
+    """The error for a traced tensor that is used after its trace."""
+    return TraceError(
+        f"a tensor of shape {x.shape} without a value came out of a function that was compiled by ab.jit by another way than being returned; "
+        f"return it, or give it to a tensor with ab.assign\n  at {user_line()}"
+    )
+
+
+def _same(one: Source, other: Source) -> bool:
+    return one.position == other.position and one.tensor is other.tensor
+
+
+def settings(owner: Any) -> dict[str, Any]:
+    """The plain attributes of an object: numbers, flags, words."""
+    return {key: value for key, value in vars(owner).items() if isinstance(value, (bool, int, float, str, type(None)))}
+
+
+def trace(function: Callable[..., Any], leaves: Sequence[Any], dynamic: Sequence[int], structure: Structure) -> Program:
+    """Run a function on unknown values in the place of the ``dynamic`` ones among the leaves of its arguments."""
+    run = FunctionTrace()
+    token = enter_trace(run)
+    state = current()
+    surroundings = enter(State(0 if state.floor == 0 else fresh_level(), state.scope, Watch(()), state.effects, state.cut))
+    try:
+        inner = list(leaves)
+        for position, i in enumerate(dynamic):
+            inner[i] = run.argument(position, leaves[i])
+        args, kwargs = structure.unflatten(inner)
+        del inner
+        return run.finish(function(*args, **kwargs))
+    finally:
+        run.restore()
+        leave(surroundings)
+        leave_trace(token)
