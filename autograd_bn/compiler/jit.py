@@ -125,8 +125,8 @@ class Compiled:
             self._counts[1] += 1
         if self._counts[1] == MANY:
             warnings.warn(
-                f"{self.__name__} was compiled {MANY} times, for other shapes, dtypes, Python values or settings each time; pass numbers that change as tensors, "
-                "and pad batches to one shape (cache_info() counts)",
+                f"{self.__name__} was compiled {MANY} times, for other shapes, dtypes, Python values or settings each time; pass numbers that change as "
+                "tensors, and pad batches to one shape (cache_info() counts)",
                 stacklevel=3,
             )
         return version

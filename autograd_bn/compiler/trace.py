@@ -236,7 +236,8 @@ class FunctionTrace:
 
     def _symbol(self, index: int) -> tuple[Unknown, Symbol]:
         node = self.nodes[index]
-        assert node.shape is not None and node.dtype is not None
+        assert node.shape is not None
+        assert node.dtype is not None
         return Unknown(node.shape, node.dtype), Symbol(self.level, self, index, node.name)
 
     def _bottom(self, x: Any) -> Tensor:
@@ -328,8 +329,11 @@ def _same(one: Source, other: Source) -> bool:
 
 
 def settings(owner: Any) -> dict[str, Any]:
-    """The plain attributes of an object: numbers, flags, words."""
-    return {key: value for key, value in vars(owner).items() if isinstance(value, (bool, int, float, str, type(None)))}
+    """The plain attributes of an object: numbers, flags, words, and what it says itself in ``traced_settings``."""
+    found: dict[str, Any] = {key: value for key, value in vars(owner).items() if isinstance(value, (bool, int, float, str, type(None)))}
+    if hasattr(owner, "traced_settings"):
+        found["traced_settings"] = owner.traced_settings()
+    return found
 
 
 def trace(function: Callable[..., Any], leaves: Sequence[Any], dynamic: Sequence[int], structure: Structure) -> Program:

@@ -14,12 +14,8 @@ from autograd_bn.core.effects import assign, require_finite
 from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.core.node import Node
 from autograd_bn.core.state import current, no_grad
-<<<<<<< HEAD
 from autograd_bn.core.tensor import Tensor, plain, tensor
-=======
-from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.tracing import tracing
->>>>>>> 01a5b9f (jit: a function traced on tensors without values, simplified, and run as straight NumPy calls)
 
 Array = np.ndarray[Any, Any]
 Params: TypeAlias = "Iterable[Tensor] | Iterable[Mapping[str, Any]]"
@@ -147,18 +143,10 @@ class Optimizer:
         """
         if not current().effects:
             raise OperationError("step() inside no_effects() would change nothing; move it out")
-<<<<<<< HEAD
-        check_finite("step()", self.params)
-=======
-        live = [(i, p, g) for i, p in enumerate(self.params) if (g := p.grad) is not None]
-        if not live:
-            raise GradientError("step(): no parameter has a gradient; call backward() first")
         trace = tracing()
         if trace is not None:
             trace.depends(self)
-        for i, _, g in live:
-            require_finite((g,), functools.partial(self._check_finite, i))
->>>>>>> 01a5b9f (jit: a function traced on tensors without values, simplified, and run as straight NumPy calls)
+        check_finite("step()", self.params)
         with no_grad():
             updates: list[Update | None] = []
             for group in self.param_groups:
@@ -175,7 +163,20 @@ class Optimizer:
             for i, (p, update) in enumerate(zip(self.params, updates, strict=True)):
                 if update is not None:
                     assign(p, update.value)
-                    self._state[i] = update.state
+                    self._remember(self._state[i], update.state)
+
+    @staticmethod
+    def _remember(state: State, new: State) -> None:
+        """Give the tensors of a state their new values; they stay the same tensors, so that a compiled step finds them."""
+        for name, value in new.items():
+            if name not in state:
+                state[name] = tensor(np.zeros(value.shape, value.dtype))
+            assign(state[name], value)
+
+    def traced_settings(self) -> tuple[Any, ...]:
+        """What a compiled step depends on besides tensors: the settings but the learning rate, and what is remembered of which parameter."""
+        groups = [{name: value for name, value in group.items() if name not in ("params", "lr")} for group in self.param_groups]
+        return groups, [list(state) for state in self._state]
 
     def _updated(self, p: Tensor, g: Tensor, lr: Tensor, state: State, group: ParamGroup) -> Update:
         """The new value and state of a parameter with gradient g; ``lr`` has its dtype. Neither is written into."""
@@ -257,17 +258,18 @@ def check_finite(what: str, params: Iterable[Tensor]) -> None:
         if g is None:
             continue
         found = True
-        # A sum of squares is finite unless an element is not, or it overflows: only then look at each.
-        array = plain(g)
-        if not math.isfinite(np.vdot(array, array)):
-            wrong = int((~np.isfinite(array)).sum())
-            if wrong:
-                raise GradientError(
-                    f"{what}: the gradient of {described(i, p)} has {wrong} elements of {array.size} that are NaN or infinite; no parameter is changed. "
-                    "Lower the learning rate, clip the gradients, or find the first such operation with anomaly mode"
-                )
+        require_finite((g,), functools.partial(_refuse, f"{what}: the gradient of {described(i, p)}"))
     if not found:
         raise GradientError(f"{what}: no parameter has a gradient; call backward() first")
+
+
+def _refuse(what: str, array: Array) -> None:
+    wrong = int((~np.isfinite(array)).sum())
+    if wrong:
+        raise GradientError(
+            f"{what} has {wrong} elements of {array.size} that are NaN or infinite; no parameter is changed. "
+            "Lower the learning rate, clip the gradients, or find the first such operation with anomaly mode"
+        )
 
 
 def unmatched(where: str, expected: Iterable[str], found: Any) -> list[str]:

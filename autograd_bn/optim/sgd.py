@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-<<<<<<< HEAD
-=======
-import numpy as np
-
-from autograd_bn.core.effects import assign
->>>>>>> 01a5b9f (jit: a function traced on tensors without values, simplified, and run as straight NumPy calls)
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.optim.optimizer import Optimizer, ParamGroup, Params, State, Update
@@ -64,30 +58,16 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov, maximize=maximize)
 
-<<<<<<< HEAD
     def _check_group(self, group: ParamGroup) -> None:
         if group["nesterov"] and (not group["momentum"] or group["dampening"]):
             raise OperationError("nesterov=True needs momentum > 0 and dampening = 0")
-=======
-    def _updated(self, i: int, p: Tensor, g: Tensor) -> Tensor:
-        if self.weight_decay:
-            g = g + p * self.weight_decay
-        if self.momentum:
-            old = self._velocity[i]
-            if old is None:
-                old = self._velocity[i] = tensor(np.zeros(p.shape, p.dtype))
-            v = old * self.momentum + g
-            assign(old, v)
-            g = g + v * self.momentum if self.nesterov else v
-        return p - g * self.lr
->>>>>>> 01a5b9f (jit: a function traced on tensors without values, simplified, and run as straight NumPy calls)
 
     def _updated(self, p: Tensor, g: Tensor, lr: Tensor, state: State, group: ParamGroup) -> Update:
         if group["weight_decay"]:
             g = g + p * group["weight_decay"]
         if group["momentum"]:
             old = state.get("velocity")
-            v = g.detach() if old is None else old * group["momentum"] + g * (1 - group["dampening"])
+            v = g if old is None else old * group["momentum"] + g * (1 - group["dampening"])
             state = {"velocity": v}
             g = g + v * group["momentum"] if group["nesterov"] else v
         return Update(p - g * lr, state)
