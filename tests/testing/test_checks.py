@@ -1,0 +1,260 @@
+"""Each check finds the fault it is there for and nothing else; what is right, or at an edge, raises no alarm."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.testing import GradientCheckError, Report, check_gradients
+from autograd_bn.testing.reference import central_slope, complex_slope, taylor_order
+from tests.mutants import Mutant, planted
+
+X = np.random.default_rng(5).standard_normal((4, 3))
+
+
+def ruled(value: Callable[..., Any], bwd: Callable[..., Any]) -> Any:
+    """A function with a pullback of its own, which gets the operands and the cotangent."""
+
+    @ab.custom_vjp
+    def op(*xs: Any) -> Any:
+        return value(*xs)
+
+    op.defvjp(lambda *xs: (value(*xs), xs), lambda xs, g: bwd(*xs, g))
+    return op
+
+
+def failed(function: Callable[..., Any], *args: Any, **settings: Any) -> Report:
+    report = check_gradients(function, *args, raises=False, **settings)
+    assert not report.ok, report
+    return report
+
+
+def checks_of(report: Report) -> set[str]:
+    return {finding.check for finding in report.findings}
+
+
+def test_a_rule_that_clips_its_cotangent_is_not_linear() -> None:
+    report = failed(ruled(lambda x: x * 1.0, lambda x, g: (ab.clip(g, -2.0, 2.0),)), X)
+    assert checks_of(report) == {"linearity"}
+
+
+def array(x: Any) -> Any:
+    """The array under all levels."""
+    while isinstance(x, ab.Tensor):
+        x = x.value
+    return x
+
+
+def test_a_rule_that_writes_into_its_operand_is_found() -> None:
+    def bwd(x: Any, g: Any) -> Any:
+        array(x)[...] *= 1.5
+        return (g * 1.0,)
+
+    assert checks_of(failed(ruled(lambda x: x * 1.0, bwd), np.ones(3), checks=["unchanged"])) == {"unchanged"}
+
+
+def test_a_function_that_writes_into_its_input_is_found() -> None:
+    def function(x: Any) -> Any:
+        y = x * 2.0
+        array(x)[...] += 1.0
+        return y
+
+    assert checks_of(failed(function, np.ones(3), checks=["unchanged"])) == {"unchanged"}
+
+
+def test_a_rule_that_gives_out_one_buffer_twice_is_found() -> None:
+    buffer = np.zeros(3)
+
+    def bwd(x: Any, g: Any) -> Any:
+        np.copyto(buffer, g.detach().numpy())
+        return (ab.Tensor(buffer),)
+
+    report = failed(ruled(lambda x: x * 1.0, bwd), np.ones(3))
+    assert "aliasing" in checks_of(report) and "stale buffer" in report.cause
+
+
+def test_what_is_kept_from_the_last_call_is_a_stale_buffer() -> None:
+    kept: list[Any] = []
+
+    @ab.custom_vjp
+    def square(x: Any) -> Any:
+        return x * x
+
+    def forward(x: Any) -> Any:
+        kept[:] = [x]
+        return x * x, None
+
+    square.defvjp(forward, lambda _, g: (2.0 * kept[0] * g,))
+    report = failed(square, X, checks=["aliasing"])
+    assert "stale buffer" in report.cause and "elsewhere" in report.findings[0].what
+
+
+def test_random_numbers_are_found() -> None:
+    rng = np.random.default_rng(0)
+    report = failed(lambda x: x * rng.standard_normal(3), np.ones(3))
+    assert "determinism" in checks_of(report) and "random numbers" in report.cause
+
+
+def test_a_path_that_is_lost_where_a_tensor_is_used_twice() -> None:
+    with planted(Mutant("mul", "dropped accumulation", 0)):
+        report = failed(lambda x: x * 2.0, X)
+    assert checks_of(report) == {"accumulation", "graph_invariance"} and "accumulated path was dropped" in report.cause
+
+
+def test_a_rule_that_is_computed_outside_the_engine_has_no_second_derivative() -> None:
+    def bwd(x: Any, g: Any) -> Any:
+        return (g * np.cos(array(x)),)
+
+    report = failed(ruled(lambda x: ab.sin(x), bwd), X)
+    assert checks_of(report) == {"second_order"}
+
+
+def test_a_wrong_tangent_alone_is_a_failure_of_forward_mode() -> None:
+    rule = ab.exp.primitive
+    jvp = rule.jvp
+    rule.jvp = lambda *args: -jvp(*args)
+    try:
+        report = failed(lambda x: ab.exp(x) * 2.0, X, checks=["vjp", "jvp", "modes_agree"])
+    finally:
+        rule.jvp = jvp
+    assert checks_of(report) == {"jvp", "modes_agree"}
+    assert report.findings[0].operation.startswith("exp(") and "sign" in report.cause
+
+
+def test_modes_that_are_wrong_alike_agree_and_are_found_all_the_same() -> None:
+    rule = ab.exp.primitive
+    pair = rule.vjp, rule.jvp
+    rule.vjp, rule.jvp = lambda *a: [None if c is None else c * 2.0 for c in pair[0](*a)], lambda *a: pair[1](*a) * 2.0
+    try:
+        report = failed(ab.exp, X, checks=["vjp", "jvp", "modes_agree"])
+    finally:
+        rule.vjp, rule.jvp = pair
+    assert checks_of(report) == {"vjp", "jvp"} and "modes_agree" in report.passed
+
+
+@pytest.mark.parametrize(
+    ("bwd", "cause"),
+    [
+        (lambda x, y, g: (g @ y.T, x.T @ g), ""),
+        (lambda x, y, g: (3.0 * (g @ y.T), x.T @ g), "off by 3"),
+        (lambda x, y, g: (-(g @ y.T), x.T @ g), "sign"),
+        (lambda x, y, g: (y @ g.T, x.T @ g), "transposed"),
+        (lambda x, y, g: (x.T @ g, g @ y.T), "swapped"),
+        (lambda x, y, g: (ab.zeros((3, 3)), x.T @ g), "no cotangent arrives"),
+        (lambda x, y, g: (g @ y.T, (x.T @ g)[:1]), "broadcast not summed"),
+    ],
+)
+def test_the_cause_is_named(bwd: Any, cause: str) -> None:
+    x, y = np.random.default_rng(1).standard_normal((2, 3, 3))
+    report = check_gradients(ruled(lambda x, y: x @ y, bwd), x, y, raises=False)
+    assert report.ok if not cause else cause in report.cause, report
+
+
+def test_the_operation_at_fault_is_named_in_a_deep_composition() -> None:
+    faulty = ruled(lambda x: ab.tanh(x), lambda x, g: (g * (1.0 + ab.tanh(x) ** 2),))
+    report = failed(lambda x: (ab.exp(faulty(ab.sin(x) * 2.0)) / 3.0).mean(), X)
+    assert "number 3 of" in report.findings[0].operation and "return value" not in report.findings[0].operation
+
+
+def test_a_cut_graph_is_named_with_its_line() -> None:
+    report = failed(lambda x: x * x.detach(), X, checks=["vjp"])
+    assert "cut by detach()" in report.cause and "test_checks.py" in report.cause
+
+
+def test_values_are_compared_with_a_reference() -> None:
+    report = failed(lambda x: ab.sin(x), X, reference=np.cos)
+    assert {"values", "vjp"} <= checks_of(report)
+    assert check_gradients(lambda x: ab.sin(x), X, reference=np.sin).passed["values"]
+
+
+RIGHT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "batch norm": (ab.batch_norm, (X, np.ones(3), np.zeros(3))),
+    "batch norm of float32": (ab.batch_norm, (X.astype("f4"), np.ones(3, "f4"), np.zeros(3, "f4"))),
+    "a layer by its parameters": (lambda layer, x: layer(x), (ab.nn.Linear(3, 2), X.astype("f4"))),
+    "batch norm as a module": (lambda layer, x: layer(x), (ab.nn.BatchNorm1d(3), X.astype("f4"))),
+    "a network": (lambda net, x: net(x), (ab.nn.Sequential(ab.nn.Linear(3, 4), ab.nn.Tanh(), ab.nn.Linear(4, 2)), X.astype("f4"))),
+    "float16": (lambda x: ab.tanh(x) * x, (X.astype("f2"),)),
+    "float32 inside": (lambda x: ab.tanh(x.astype("float32")).astype("float64"), (X,)),
+    "not analytic": (lambda x: ab.abs(x) * x, (X,)),
+    "kinks": (lambda x: ab.relu(x) + ab.abs(x), (np.array([-1.0, 0.0, 2.0]),)),
+    "ties": (lambda x: x.max(), (np.array([1.0, 1.0, 0.0]),)),
+    "NaN": (lambda x: ab.sqrt(x), (np.array([-1.0, 1.0]),)),
+    "infinity": (lambda x: ab.log(x), (np.array([0.0, 1.0]),)),
+    "steep": (lambda x: ab.exp(30.0 * x), (X,)),
+    "near a pole": (lambda x: ab.log(x), (np.array([1e-8, 1e-3, 1e5]),)),
+    "containers": (lambda p: {"a": p["w"] * p["b"][0], "b": (p["w"].sum(), 3)}, ({"w": X, "b": [X[0]]},)),
+    "large": (lambda x: ab.tanh(x).sum(), (np.ones((50, 40)),)),
+    "empty": (lambda x: x * 2.0, (np.zeros((0, 3)),)),
+    "constant": (lambda x: ab.zeros(3) + 0.0 * x, (np.ones(3),)),
+    "cancelling": (lambda x: ab.softmax(x).sum(), (X,)),
+    "integers beside": (lambda x, i: x[i], (X, np.array([0, 0, 2]))),
+}
+
+
+@pytest.mark.parametrize("name", sorted(RIGHT))
+def test_what_is_right_raises_no_alarm(name: str) -> None:
+    function, args = RIGHT[name]
+    report = check_gradients(function, *args, also=("vmap", "checkpoint"))
+    assert report.passed["vjp"]
+
+
+def test_a_kink_is_said_and_a_number_outside_the_slopes_is_wrong() -> None:
+    report = check_gradients(ab.relu, np.array([-1.0, 0.0, 2.0]))
+    assert "a kink at [1]" in report.notes[0] and "second_order" in report.skipped
+    beyond = ruled(lambda x: ab.relu(x), lambda x, g: (g * ab.where(x == 0.0, 1.7, ab.where(x > 0.0, 1.0, 0.0)),))
+    assert failed(beyond, np.array([-1.0, 0.0, 2.0]), checks=["vjp"]).findings[0].index == (1,)
+
+
+def test_elements_that_are_not_compared_one_by_one_are_compared_along_directions() -> None:
+    def bwd(x: Any, g: Any) -> Any:
+        factor = np.ones(400)
+        factor[137] = 1.5
+        return (g * factor,)
+
+    report = failed(ruled(lambda x: x * 1.0, bwd), np.ones(400), elements=4)
+    assert "vjp" in checks_of(report)
+
+
+def test_the_references_by_themselves() -> None:
+    exact = math.cos(0.7)
+    line = lambda t: np.atleast_1d(np.sin(0.7 + t))
+    assert complex_slope(line) == pytest.approx(exact, rel=1e-15)
+    assert central_slope(line).value == pytest.approx(exact, rel=1e-10)
+    assert complex_slope(lambda t: np.atleast_1d(math.sin(0.7 + t))) is None
+    assert taylor_order(line, exact) == pytest.approx(2.0, abs=0.1)
+    assert taylor_order(line, 1.03 * exact) < 1.3
+
+
+def test_the_message_fits_a_terminal_and_travels() -> None:
+    faulty = ruled(lambda x: x.mean(), lambda x, g: (ab.broadcast_to(g, x.shape),))
+    with pytest.raises(GradientCheckError) as caught:
+        check_gradients(lambda x: ab.exp(faulty(x) * 0.5), X, name="model")
+    text = str(caught.value)
+    assert isinstance(caught.value, AssertionError) and isinstance(caught.value, ab.AutogradError)
+    assert all(len(line) <= 88 for line in text.splitlines() if "/" not in line)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == text
+    with pytest.raises(TypeError, match=r"read \.ok"):
+        bool(caught.value.report)
+
+
+def test_what_cannot_be_checked_is_said() -> None:
+    with pytest.raises(ab.AutogradError, match="no array of real floating dtype"):
+        check_gradients(lambda i: i * 2, np.arange(3))
+    with pytest.raises(ab.AutogradError, match="returned no tensor"):
+        check_gradients(lambda x: x > 0.0, X)
+    with pytest.raises(ab.AutogradError, match="no check 'speed'"):
+        check_gradients(ab.sin, X, checks=["speed"])
+
+
+def test_every_check_stands_alone() -> None:
+    names = [name for name in ab.testing.__all__ if name.startswith("check_") and name != "check_gradients"]
+    for name, (function, args) in itertools.product(names, [RIGHT["batch norm"]]):
+        report = getattr(ab.testing, name)(function, *args)
+        assert list(report.passed) == [name.removeprefix("check_")]
