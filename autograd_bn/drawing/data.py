@@ -21,6 +21,8 @@ from autograd_bn.drawing.words import array_text, subscript
 SCHEMA = "autograd_bn.graph/1"
 SHOWN = 64
 """Arrays of at most this many elements are written whole; of larger ones a summary."""
+LARGE, SHOWN_IN_LARGE = 1000, 6
+"""In a graph of more nodes than this, only arrays of so few elements."""
 CROWD = 40
 """A cluster of more parts than this is divided into groups of consecutive ones."""
 _BINS = 24
@@ -54,7 +56,7 @@ class _Writer:
         self.graph = graph
         self.edges = graph.edges
         self.parts = notes.parts(graph, self.edges)
-        self.arrays = _Arrays()
+        self.arrays = _Arrays(SHOWN if len(graph.nodes) <= LARGE else SHOWN_IN_LARGE)
         self.lines: dict[tuple[object, int], int] = {}
         self.places: list[dict[str, Any]] = []
         self.tree = _Tree(graph, self.edges)
@@ -243,15 +245,19 @@ class _Tree:
         return {cluster: sorted(parts) for cluster, parts in children.items()}
 
     def _settle(self, graph: Graph, edges: Sequence[Edge]) -> None:
-        """In a crowded cluster, move what no operation made (parameters) to where it is used, if that is one place."""
-        crowded = {cluster for cluster, parts in self._children().items() if len(parts) > CROWD}
+        """Put a module's parameter just outside the one scope that uses it; in a crowded cluster, whatever no operation made where it is used."""
         users: dict[int, set[int | None]] = {}
         for edge in edges:
-            if graph.nodes[edge.source].kind != "operation" and self.of[edge.source] in crowded:
+            if graph.nodes[edge.source].kind != "operation":
                 users.setdefault(edge.source, set()).add(self.of[edge.target])
-        for index, found in users.items():
-            if len(found) == 1:
-                (self.of[index],) = found
+        alone = {index: next(iter(found)) for index, found in users.items() if len(found) == 1}
+        for index, user in alone.items():
+            if user is not None and user != self.of[index] and _is_parameter(graph.nodes[index]):
+                self.of[index] = self.clusters[user].parent
+        crowded = {cluster for cluster, parts in self._children().items() if len(parts) > CROWD}
+        for index, user in alone.items():
+            if self.of[index] in crowded:
+                self.of[index] = user
 
     def _divide(self) -> None:
         """Groups within groups, so that no cluster has more than a crowd of parts."""
@@ -274,11 +280,17 @@ class _Tree:
                 level = above
 
 
+def _is_parameter(node: GraphNode) -> bool:
+    """Whether a leaf was made by a module: by one of this package, or in a constructor."""
+    return node.kind == "leaf" and node.line is not None and (node.line.inside or node.line.function.endswith("__init__"))
+
+
 class _Arrays:
     """Summaries of arrays, each array once."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: int) -> None:
         self.found: list[dict[str, Any]] = []
+        self._whole = whole
         self._known: dict[tuple[Any, ...], int] = {}
         self._kept: list[Array] = []
 
@@ -292,16 +304,16 @@ class _Arrays:
         key = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
         if key not in self._known or array.size == 0:
             self._known[key] = len(self.found)
-            self.found.append(summary(array))
+            self.found.append(summary(array, self._whole))
         return self._known[key]
 
 
-def summary(array: Array) -> dict[str, Any]:
+def summary(array: Array, whole: int = SHOWN) -> dict[str, Any]:
     """An array in numbers: shape, dtype, text; of finite real elements the least, greatest, mean, deviation, norm and a histogram; few elements whole."""
     with np.errstate(all="ignore"):
         text = array_text(array)
     found: dict[str, Any] = {"shape": list(array.shape), "dtype": str(array.dtype), "text": text}
-    if array.size <= SHOWN:
+    if array.size <= whole:
         found["elements"] = [_plain(x) for x in array.ravel().tolist()]
     if array.size == 0 or array.dtype.kind not in "biufc":
         return found

@@ -127,3 +127,13 @@ def test_names_survive_as_typed() -> None:
     text = graph_json(graph(x * 2.0))
     text.encode()
     assert json.loads(text)["nodes"][0]["name"] == name
+
+
+def test_a_parameter_stands_in_its_module_and_an_input_outside() -> None:
+    model = ab.nn.Sequential(ab.nn.Linear(3, 2), ab.nn.Sigmoid())
+    x = ab.tensor(np.ones((4, 3)), requires_grad=True, name="x")
+    data = graph_data(graph(model(x)))
+    names = {cluster["id"]: cluster["name"] for cluster in data["clusters"]}
+    places = {node["called"]: names.get(node["cluster"]) for node in data["nodes"] if node["kind"] == "leaf"}
+    assert places.pop("x") is None
+    assert set(places.values()) == {"0: Linear"}

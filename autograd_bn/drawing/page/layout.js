@@ -4,7 +4,7 @@
 // links: [{from, to, port}] with indices of parts; offsets are from a part's middle.
 // Gives {main, cross, places: [{main, cross}], routes: [[{main, cross}, …]]}: middles of parts, and points of links: level, curve, level, curve, …
 
-const LEVEL_GAP = 18, PORT_GAP = 14, SWEEPS = 12, ROUNDS = 24;
+const LEVEL_GAP = 26, PORT_GAP = 14, SWEEPS = 12, ROUNDS = 24;
 
 function layered(parts, links, gap) {
   const rank = ranksOf(parts, links, running(parts, links));
@@ -15,6 +15,7 @@ function layered(parts, links, gap) {
   for (let i = 0; i < layers.length; i++) layers[i] ??= [];
   order(layers);
   place(layers);
+  straighten(layers, chains);
   return measured(parts, links, vertices, layers, chains, gap);
 }
 
@@ -146,10 +147,37 @@ function place(layers) {
   }
 }
 
+// Long links run level where there is room, and what is nearly in line with the part before it is put in line.
+function straighten(layers, chains) {
+  const number = () => layers.forEach((layer) => layer.forEach((vertex, i) => { vertex.index = i; }));
+  const room = (vertex) => {
+    const layer = layers[vertex.rank], before = layer[vertex.index - 1], after = layer[vertex.index + 1];
+    return [before ? before.at + apart(before, vertex) : -Infinity, after ? after.at - apart(vertex, after) : Infinity];
+  };
+  const level = (vertices, at) => {
+    const rooms = vertices.map(room), low = Math.max(...rooms.map((r) => r[0])), high = Math.min(...rooms.map((r) => r[1]));
+    if (low > high) return;
+    for (const vertex of vertices) vertex.at = Math.max(low, Math.min(high, at));
+  };
+  number();
+  const long = chains.map(({ chain }) => chain.slice(1, -1)).filter((chain) => chain.length > 1).sort((a, b) => b.length - a.length);
+  for (let round = 0; round < 2; round++) {
+    for (const layer of layers) {
+      for (const vertex of layer) {
+        const wanted = vertex.previous.map((link) => link.other.at + link.there - link.own).sort((a, b) => Math.abs(a - vertex.at) - Math.abs(b - vertex.at))[0];
+        if (vertex.part >= 0 && wanted !== undefined && Math.abs(wanted - vertex.at) < 12) level([vertex], wanted);
+      }
+    }
+    for (const chain of long) level(chain, chain[chain.length >> 1].at);
+  }
+}
+
+const apart = (a, b) => (a.size + b.size) / 2 + (a.part < 0 && b.part < 0 ? PORT_GAP : LEVEL_GAP);
+
 // The nearest positions in the given order with the gaps kept: pool adjacent violators.
 function settle(layer, wanted, weights) {
   const shift = [0];
-  for (let i = 1; i < layer.length; i++) shift.push(shift[i - 1] + (layer[i - 1].size + layer[i].size) / 2 + (layer[i].part < 0 && layer[i - 1].part < 0 ? PORT_GAP : LEVEL_GAP));
+  for (let i = 1; i < layer.length; i++) shift.push(shift[i - 1] + apart(layer[i - 1], layer[i]));
   const blocks = [];
   wanted.forEach((want, i) => {
     let block = { mean: want - shift[i], weight: weights[i], count: 1 };
@@ -176,7 +204,8 @@ function measured(parts, links, vertices, layers, chains, gap) {
     const width = Math.max(0, ...layer.map((vertex) => (vertex.part < 0 ? 0 : parts[vertex.part].main)));
     starts[r] = main;
     ends[r] = main + width;
-    main += width + (r + 1 < layers.length ? gap : 0);
+    const bare = layer.every((vertex) => vertex.part < 0 || parts[vertex.part].border === "in");
+    main += width + (r + 1 < layers.length ? (bare ? Math.min(gap, 26) : gap) : 0);
   });
   const places = parts.map((part, i) => ({ main: (starts[vertices[i].rank] + ends[vertices[i].rank]) / 2, cross: vertices[i].at - low }));
   spread(parts, links, vertices, chains);

@@ -57,7 +57,7 @@ function toggleCluster(id) {
 }
 
 function openAll() {
-  if (!openUpTo(MANY)) say(`Scopes were opened until about ${MANY} parts are shown; open others one by one.`);
+  if (!openUpTo(MANY, true)) say(`Scopes were opened until about ${MANY} parts are shown; open others one by one.`);
   redraw({ refit: true });
 }
 function closeAll() {
@@ -88,7 +88,7 @@ function caption(time) {
   const words = sent.map((edge) => {
     const { terms } = gathered(edge.source, time), own = nodes[edge.source].d;
     const rule = edge.formula ? `${edge.d} = ${edge.summed ? "Σ " : ""}${edge.formula}` : edge.d;
-    return terms.length > 1 && terms.at(-1) === edge.d ? `${rule}, so ${own} = ${terms.join(" + ")}` : rule;
+    return terms.length > 1 && terms.at(-1) === edge.d ? `${rule}, so ${own} = ${sumOf(terms)}` : rule;
   });
   return [`Backward through ${node.symbol}`, words.join(";  ")];
 }
@@ -117,8 +117,8 @@ function play() {
   if (state.time === steps.length - 1) setTime(0);
   const pace = Math.max(30, Math.min(1100, 60000 / steps.length));
   state.playing = setInterval(() => {
+    setTime(state.time + 1);
     if (state.time === steps.length - 1) pause();
-    else setTime(state.time + 1);
   }, pace);
   get("play").classList.add("playing");
   get("play").setAttribute("aria-label", "Pause");
@@ -322,10 +322,10 @@ get("count").textContent = `${nodes.length} nodes, ${made} operations`;
 get("forward").style.flexGrow = made + 1;
 get("backward").style.flexGrow = steps.length - made - 2;
 get("backward").hidden = !data.recorded.gradients;
-const all = openUpTo(FEW);
+const all = openUpTo(FEW, false);
 redraw({ refit: true });
 setTime(state.time, { follow: false });
-if (!all) say(`${nodes.length} nodes: scopes are closed. Click a name to open one, or search with /.`);
+if (!all) say(`${nodes.length} nodes: ${open.size ? "some " : ""}scopes are closed. Click a name to open one, or search with /.`);
 else if (!data.recorded.values) say("Values and gradients are shown for what ran inside ab.record().");
 let size = innerWidth;
 addEventListener("resize", () => {

@@ -57,20 +57,22 @@ if (data.recorded.gradients) {
 }
 steps.push({ kind: "end" });
 const arrivals = (node, time) => outgoing[node].filter((edge) => edge.cotangent !== null && backwardStep[edge.target] <= time);
-const expected = (node) => outgoing[node].filter((edge) => edge.cotangent !== null);
+const expected = outgoing.map((list) => list.filter((edge) => edge.cotangent !== null).length);
+const sumOf = (terms) => (terms.length > 8 ? [...terms.slice(0, 3), "…", terms.at(-1)] : terms).join(" + ");
 const valueKnown = (node, time) => nodes[node].value !== null && forwardStep[node] <= time;
-const gradientWhole = (node, time) => nodes[node].gradient !== null && seedStep <= time && arrivals(node, time).length === expected(node).length;
+const gradientWhole = (node, time) => nodes[node].gradient !== null && seedStep <= time && arrivals(node, time).length === expected[node];
 
 // What has come together at a node by a step: the terms' names, and the array of their sum where it is known.
 function gathered(id, time) {
-  const node = nodes[id], here = arrivals(id, time), all = expected(id);
+  const node = nodes[id], here = arrivals(id, time);
   const terms = here.map((edge) => edge.d);
   if (node.seeded && seedStep <= time) terms.unshift("seed");
+  const whole = node.gradient !== null && seedStep <= time && here.length === expected[id];
   let array = null;
-  if (gradientWhole(id, time)) array = node.gradient;
+  if (whole) array = node.gradient;
   else if (here.length === 1 && !node.seeded) array = here[0].cotangent;
   else if (here.length && !node.seeded && node.sums.length) array = node.sums[here.length - 1];
-  return { terms, array, whole: gradientWhole(id, time), missing: all.length - here.length };
+  return { terms, array, whole, missing: expected[id] - here.length };
 }
 
 // What flows back over a wire, which may stand for several edges of one value.
@@ -80,7 +82,7 @@ function flowOf(wire, time) {
   if (wire.edges.some((edge) => edge.source !== source)) return { terms: here.map((edge) => edge.d), array: null, whole: here.length === sent.length };
   let array = null;
   if (here.length === 1) array = here[0].cotangent;
-  else if (here.length && here.length === sent.length) array = sent.length === expected(source).length && !nodes[source].seeded ? nodes[source].gradient : wire.cluster === null ? null : crossings.get(`${source} ${wire.cluster}`) ?? null;
+  else if (here.length && here.length === sent.length) array = sent.length === expected[source] && !nodes[source].seeded ? nodes[source].gradient : wire.cluster === null ? null : crossings.get(`${source} ${wire.cluster}`) ?? null;
   return { terms: here.map((edge) => edge.d), array, whole: here.length > 0 && here.length === sent.length };
 }
 
@@ -98,12 +100,13 @@ const shownCount = () => {
   return count;
 };
 
-// Open clusters, outermost first, as long as no more than `limit` parts are shown. Says whether all are open.
-function openUpTo(limit) {
+// Open clusters, outermost first, as long as no more than `limit` parts are shown; a level whole or not at all unless `some`. Says whether all are open.
+function openUpTo(limit, some) {
   let count = shownCount();
   let level = children.get(null).filter(isCluster), all = true;
   while (level.length) {
-    const below = [];
+    const below = [], more = level.filter((cluster) => !open.has(cluster.id)).reduce((sum, cluster) => sum + children.get(cluster.id).length, 0);
+    if (!some && count + more > limit) return false;
     for (const cluster of level) {
       const parts = children.get(cluster.id);
       if (!open.has(cluster.id)) {
@@ -166,6 +169,14 @@ function wiresByContainer() {
 
 const HEADER = 26, PAD = 16;
 
+// The layout of a container, made again only where something in it has changed.
+const plans = new Map();
+function planned(container, made, links, gap) {
+  const mark = JSON.stringify([gap, made.map(({ key, main, cross, ins, outs }) => [key, main, cross, ins, outs]), links]);
+  if (plans.get(container)?.mark !== mark) plans.set(container, { mark, plan: layered(made, links, gap) });
+  return plans.get(container).plan;
+}
+
 // Everything that is shown: {boxes: [{part, x, y, w, h, open}], wires: [{…, points}], width, height}. `sizeOf(part)` is a closed part's.
 function sceneOf(sizeOf, flow, labelWidth) {
   const wires = wiresByContainer();
@@ -191,7 +202,7 @@ function sceneOf(sizeOf, flow, labelWidth) {
     made.push(...outPorts.map((key) => ({ key, main: 0, cross: 10, border: "out" })));
     const index = new Map(made.map((item, i) => [item.key, i]));
     const gap = turned || !data.recorded.gradients ? 40 : Math.max(44, ...mine.map((wire) => 22 + labelWidth(wire)));
-    const plan = layered(made, mine.map((wire) => ({ from: index.get(wire.from), to: index.get(wire.to), port: wire.port })), gap);
+    const plan = planned(container, made, mine.map((wire) => ({ from: index.get(wire.from), to: index.get(wire.to), port: wire.port })), gap);
     const before = turned ? { main: HEADER, cross: PAD } : { main: PAD, cross: HEADER };
     const size = container === "" ? { main: plan.main, cross: plan.cross } : { main: plan.main + before.main + PAD, cross: plan.cross + before.cross + PAD };
     const shift = container === "" ? { main: 0, cross: 0 } : before;

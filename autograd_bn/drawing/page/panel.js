@@ -1,5 +1,6 @@
 // The details of a node or a scope at the step that is shown. Text is only ever set as text.
 
+const MOST = 100;
 const panel = document.getElementById("panel");
 
 function tag(name, attributes = {}, ...content) {
@@ -14,7 +15,7 @@ function number(value) {
   if (typeof value !== "number") return String(value).replace("-", "−");
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value).replace("-", "−");
   const size = Math.abs(value);
-  const text = size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(3) : String(Number(value.toPrecision(5)));
+  const text = size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(5)));
   return text.replaceAll("-", "−");
 }
 
@@ -93,7 +94,7 @@ function nodePanel(node, time) {
   const content = [heading(node.symbol, node.kind === "operation" ? node.name : null, node.kind), facts];
   const forward = tag("section", { class: "forward" }, tag("h3", {}, "Value"));
   if (node.formula) forward.append(tag("p", { class: "formula" }, `${node.called} = ${node.formula}`));
-  if (incoming[node.id].length) forward.append(tag("p", { class: "links" }, "from ", ...incoming[node.id].map((edge) => link(edge.source))));
+  if (incoming[node.id].length) forward.append(tag("p", { class: "links" }, "from ", ...incoming[node.id].slice(0, MOST).map((edge) => link(edge.source))));
   forward.append(arrayBlock(valueKnown(node.id, time) ? node.value : null, "value"));
   content.push(forward);
   if (node.kind !== "constant") content.push(gradientSection(node, time));
@@ -103,18 +104,19 @@ function nodePanel(node, time) {
 function gradientSection(node, time) {
   const { terms, array, whole, missing } = gathered(node.id, time);
   const section = tag("section", { class: "gradient" }, tag("h3", {}, "Gradient"));
-  section.append(tag("p", { class: "formula" }, `${node.d} = ${terms.length ? terms.join(" + ") : "—"}${terms.length && missing ? " + …" : ""}`));
+  section.append(tag("p", { class: "formula" }, `${node.d} = ${terms.length ? sumOf(terms) : "—"}${terms.length && missing ? " + …" : ""}`));
   if (terms.length && !whole && array !== null) section.append(tag("p", { class: "muted" }, `so far; ${missing} to come`));
   section.append(arrayBlock(array, "gradient"));
   const parts = outgoing[node.id].filter((edge) => edge.d !== null);
   if (parts.length) {
     const list = tag("ul", { class: "terms" });
-    for (const edge of parts) {
+    for (const edge of parts.slice(0, MOST)) {
       const known = edge.cotangent !== null && backwardStep[edge.target] <= time;
       const sum = edge.summed ? "Σ " : "";
       list.append(tag("li", { class: known ? "" : "unsent" }, tag("b", {}, edge.d), edge.formula ? ` = ${sum}${sum && /[+−]/.test(edge.formula.slice(1)) ? `(${edge.formula})` : edge.formula}` : "", " from ", link(edge.target),
         tag("span", { class: "muted" }, `${edge.summed ? `${edge.summed}, ` : ""}${known ? arrays[edge.cotangent].text : "—"}`)));
     }
+    if (parts.length > MOST) list.append(tag("li", { class: "muted" }, `and ${parts.length - MOST} more`));
     section.append(tag("h4", {}, parts.length > 1 ? "What comes together here" : "Where it comes from"), list);
   }
   return section;

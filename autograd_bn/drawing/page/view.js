@@ -37,11 +37,11 @@ const arrayText = (array) => (array === null ? "—" : short(arrays[array].text.
 const clusterTitle = (cluster) => cluster.name || "scope";
 
 function gradientRows(id, time) {
-  const { terms, array } = gathered(id, time), several = expected(id).length + (nodes[id].seeded ? 1 : 0) > 1;
-  const sum = several && terms.length ? ` = ${terms.join(" + ")}` : "";
+  const { terms, array, missing, whole } = gathered(id, time), several = expected[id] + (nodes[id].seeded ? 1 : 0) > 1;
   const text = arrayText(array), own = short(nodes[id].d, 20);
+  if (several && !whole) return [short(`${own} = ${sumOf([...terms, ...(missing || !terms.length ? ["…"] : [])])}`, 30), text === "—" ? "—" : `so far ${text}`];
   const amount = text === "—" ? `${own} —` : text.startsWith("‖·‖") ? text.replace("·", own) : `${own} = ${text}`;
-  return [several ? short(`${own}${sum}`, 30) : "", amount];
+  return [several ? short(`${own} = ${sumOf(terms)}`, 30) : "", amount];
 }
 
 const BIG = `17px ${FONT}`, NAME = `italic 13px ${FONT}`, SMALL = `11px ${FONT}`;
@@ -83,7 +83,7 @@ function pathText(points, turned, shift) {
   return text;
 }
 
-const wireName = (wire) => short(wire.edges.filter((edge) => edge.d !== null).map((edge) => edge.d).join(" + "), 16);
+const wireName = (wire) => short(sumOf(wire.edges.filter((edge) => edge.d !== null).map((edge) => edge.d)), 16);
 
 function drawScene(flow) {
   const scene = sceneOf(sizeOf, flow, (wire) => (wire.from.startsWith("in ") ? 0 : widthOf(wireName(wire), SMALL)));
@@ -134,7 +134,12 @@ function drawBox(box) {
     const title = short(clusterTitle(part), box.open ? Math.max(8, Math.floor(box.w / 9)) : 24);
     head.append(make("rect", { class: "grip", width: box.open ? Math.min(box.w, widthOf(title, `600 13px ${FONT}`) + 44).toFixed(1) : box.w.toFixed(1), height: 24, rx: 8 }));
     head.append(make("text", { class: "sign", x: 14, y: 17, "text-anchor": "middle" }, box.open ? "−" : "+"), make("text", { class: "title", x: 25, y: 17 }, title));
-    group.append(head);
+    if (box.open) {  // over the wires
+      const top = make("g", { class: "scope open", transform: group.getAttribute("transform") });
+      top.dataset.key = box.key;
+      top.append(head);
+      layers[3].append(top);
+    } else group.append(head);
     if (!box.open) {
       const ids = members.get(part.id), operations = ids.filter((id) => nodes[id].kind === "operation");
       entry.count = make("text", { class: "small", x: 14, y: 37 });
@@ -209,7 +214,7 @@ function showTime(time) {
     group.classList.toggle("returning", now);
     label.classList.toggle("unsent", flow.terms.length === 0);
     label.classList.toggle("returning", now);
-    label.textContent = flow.terms.length === 0 ? "—" : short(flow.terms.join(" + "), 16);
+    label.textContent = flow.terms.length === 0 ? "—" : short(sumOf(flow.terms), 16);
   }
 }
 
@@ -247,14 +252,15 @@ function zoomAt(x, y, factor) {
   Object.assign(camera, { x: x - (x - camera.x) * real, y: y - (y - camera.y) * real, scale });
   moveCamera();
 }
+const BUTTONS = 60;
 function fit(least = 0) {
   const { width, height } = drawn.scene, room = canvas.getBoundingClientRect();
   if (!room.width || !room.height) return;
   const margin = room.width < 600 ? 16 : 40;
-  const whole = Math.min(1.25, (room.width - 2 * margin) / Math.max(width, 1), (room.height - 2 * margin) / Math.max(height, 1));
+  const whole = Math.min(1.25, (room.width - 2 * margin) / Math.max(width, 1), (room.height - margin - BUTTONS) / Math.max(height, 1));
   // Rather the beginning, to be read, than all of it too small.
-  const scale = Math.max(0.02, whole, Math.min(least, 1.25)), middle = (size, drawing) => Math.max(drawing * scale + 2 * margin > size ? margin : 0, (size - drawing * scale) / 2);
-  Object.assign(camera, { x: middle(room.width, width), y: middle(room.height, height), scale });
+  const scale = Math.max(0.02, whole, Math.min(least, 1.25)), middle = (size, drawing) => Math.max(margin, (size - drawing * scale) / 2);
+  Object.assign(camera, { x: middle(room.width, width), y: middle(room.height - BUTTONS + margin, height), scale });
   moveCamera();
 }
 // Bring a box into view, if it is not there or too small to read.
