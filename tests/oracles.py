@@ -1,4 +1,4 @@
-"""Derivatives found without the engine, and samples to find them at."""
+"""Derivatives found without the engine, and without its testing kit, which they check."""
 
 from __future__ import annotations
 
@@ -54,17 +54,6 @@ def gradient(
         directions = [unit if i == position else None for i in range(len(operands))]
         out[index] = np.sum(cotangent * derivative(function, operands, directions))
     return out
-
-
-def sample(rng: np.random.Generator, domain: Any, shape: tuple[int, ...]) -> Array:
-    """Uniform in the domain's interval, away from its kinks and poles."""
-    x = rng.uniform(domain.low, domain.high, shape)
-    for _ in range(100):
-        close = np.any([np.abs(x - point) < domain.margin for point in domain.avoid], axis=0) if domain.avoid else np.zeros(shape, bool)
-        if not close.any():
-            return x
-        x = np.where(close, rng.uniform(domain.low, domain.high, shape), x)
-    raise AssertionError(f"the domain {domain} leaves nothing to sample")
 
 
 def value(x: Any) -> Array:

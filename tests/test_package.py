@@ -13,12 +13,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def wheel_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("build", reason="the package build is not installed")
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)], check=True, capture_output=True, timeout=300)
     (found,) = folder.glob("*.whl")
-    return zipfile.ZipFile(found).namelist()
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(wheel_path: Path) -> list[str]:
+    return zipfile.ZipFile(wheel_path).namelist()
 
 
 @pytest.mark.parametrize("name", ["py.typed", "core/methods.pyi", "data/digits.npz", "data/DIGITS.txt", "drawing/layout_process.py", "cli.py"])
@@ -30,6 +35,12 @@ def test_a_wheel_holds_every_module_and_nothing_else(wheel: list[str]) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "autograd_bn").rglob("*.py")}
     assert {name for name in wheel if name.endswith(".py")} == modules | {"autograd_bn_pytest.py"}
     assert {name.split("/")[0].split("-")[0] for name in wheel} == {"autograd_bn", "autograd_bn_pytest.py"}
+
+
+def test_pytest_finds_the_plugin(wheel_path: Path) -> None:
+    with zipfile.ZipFile(wheel_path) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith("entry_points.txt"))
+        assert "[pytest11]\nautograd_bn = autograd_bn_pytest\n" in archive.read(name).decode()
 
 
 def test_importing_the_package_leaves_heavy_packages_alone() -> None:

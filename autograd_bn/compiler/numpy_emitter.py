@@ -51,7 +51,8 @@ class _Writer:
         self.space[function] = primitive.forward
         arguments = [self.written(number) if i is None else self.names[i] for i, number in operand_list(node)]
         if node.index in self.plan.target:
-            arguments.append(f"b{self.plan.target[node.index]}")
+            buffer = f"b{self.plan.target[node.index]}"
+            arguments.append(f"out={buffer}" if function in ("maximum", "minimum") else buffer)  # NumPy deprecates theirs by position
         arguments += [f"{key}={self.written(value)}" for key, value in node.static.items()]
         return f"{self.names[node.index]} = {function}({', '.join(arguments)})"
 

@@ -27,7 +27,7 @@ CHECKS: dict[str, Check] = {
     "accumulation": properties.check_accumulated,
     "graph_invariance": properties.check_graphs,
 }
-ALSO: dict[str, Check] = {"vmap": properties.check_mapped, "checkpoint": properties.check_recomputed}
+ALSO: dict[str, Check] = {"vmap": properties.check_mapped, "checkpoint": properties.check_recomputed, "jit": properties.check_compiled}
 
 
 class Settings(TypedDict, total=False):
@@ -63,7 +63,7 @@ def check_gradients(
     checks
         The names of the checks to make; all unless given.
     also
-        Further ones: ``"vmap"`` and ``"checkpoint"``, under which derivatives must be the same.
+        Further ones: ``"vmap"``, ``"checkpoint"`` and ``"jit"``, under which derivatives must be the same.
     raises
         Raise what is found; else return it.
     reference
@@ -282,3 +282,15 @@ def check_checkpoint(function: Callable[..., Any], *args: Any, **settings: Unpac
     True
     """
     return _alone("checkpoint", function, args, settings)
+
+
+def check_jit(function: Callable[..., Any], *args: Any, **settings: Unpack[Settings]) -> Report:
+    """Check that ``jit`` changes neither values nor gradients. See `check_gradients`.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.testing.check_jit(ab.softmax, ab.ones((2, 3))).ok
+    True
+    """
+    return _alone("jit", function, args, settings)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bn.core.errors import AutogradError
+from autograd_bn.core.errors import AutogradError, TraceError
 from autograd_bn.core.state import no_effects
 from autograd_bn.core.sweep import backward
 from autograd_bn.core.tensor import tensor
@@ -172,6 +172,30 @@ def check_recomputed(subject: Subject, report: Report) -> None:
         found = _pull_of(checkpoint(subject.__call__), subject)
     _compare(subject, report, "checkpoint", "the gradient is another under checkpoint", found, subject.pulled, None, "recomputation gives other values")
     _done(report, "checkpoint", "the same gradient")
+
+
+def check_compiled(subject: Subject, report: Report) -> None:
+    """``jit`` changes neither values nor gradients, also when the compiled function runs again on other values."""
+    from autograd_bn.compiler import jit
+
+    def pull(inputs: tuple[Any, ...], gs: tuple[Any, ...]) -> Any:
+        return vjp(subject, *inputs)[1](gs)
+
+    compiled, pulled = jit(subject.__call__), jit(pull)
+    with no_effects():
+        for inputs in (subject.inputs, [x * np.asarray(0.96875, x.dtype) for x in subject.inputs]):
+            try:
+                values = [_plain(y) for y in compiled(*inputs)]
+                found = [_plain(c) for c in pulled(tuple(inputs), tuple(subject.cotangents))]
+            except TraceError as error:
+                report.skipped["jit"] = f"it cannot be compiled: {str(error).splitlines()[0]}"
+                return
+            except AutogradError as error:
+                report.findings.append(Finding("jit", f"jit raised {type(error).__name__}: {error}"))
+                return
+            _compare(subject, report, "jit", "the compiled value is not the eager one", values, subject.values(inputs), None, "the compiler")
+            _compare(subject, report, "jit", "the compiled gradient is not the eager one", found, subject.pull(inputs=inputs), None, "the compiler")
+    _done(report, "jit", "the same values and gradients")
 
 
 def _backward(results: Sequence[Any], gs: Sequence[Array]) -> None:

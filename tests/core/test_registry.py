@@ -13,7 +13,8 @@ import pytest
 import autograd_bn as ab
 from autograd_bn.core.constructors import elementwise
 from autograd_bn.core.primitive import Primitive, abstract_of, raw, registry
-from tests.oracles import assert_close, central, directional, gradient, is_real, sample, value
+from autograd_bn.testing.registering import sample
+from tests.oracles import assert_close, central, directional, gradient, is_real, value
 
 NAMES = sorted(registry)
 DIFFERENTIABLE = [name for name in NAMES if registry[name].differentiable]

@@ -201,7 +201,7 @@ RIGHT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 @pytest.mark.parametrize("name", sorted(RIGHT))
 def test_what_is_right_raises_no_alarm(name: str) -> None:
     function, args = RIGHT[name]
-    report = check_gradients(function, *args, also=("vmap", "checkpoint"))
+    report = check_gradients(function, *args, also=("vmap", "checkpoint", "jit"))
     assert report.passed["vjp"]
 
 

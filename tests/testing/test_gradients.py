@@ -17,7 +17,7 @@ from tests.core.test_registry import DIFFERENTIABLE, bound, cases
 def test_no_primitive_of_the_engine_raises_an_alarm(name: str) -> None:
     for case in cases(registry[name]):
         function, operands, _ = bound(registry[name], case)
-        report = check_gradients(function, *operands, name=name, also=("vmap", "checkpoint"))
+        report = check_gradients(function, *operands, name=name, also=("vmap", "checkpoint", "jit"))
         assert "vjp" in report.passed and "jvp" in report.passed and "second_order" in report.passed, report
 
 
