@@ -24,7 +24,7 @@ Path = tuple[tuple["Primitive", Mapping[str, Any]], ...]
 
 
 def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[str, Any]) -> None:
-    """Remember that an operation's result shares memory with its operand, if it does."""
+    """Remember that an operation's result shares memory with its operand, if it does, and whether it was cut from a recorded one."""
     out, value = view.value, source.value
     while type(out) is Tensor:
         out = out.value
@@ -33,12 +33,13 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
     memory = out.base
     if memory is None or (memory is not value and memory is not value.base):
         return
+    cut = type(view.node) is Constant and type(source.node) is not Constant
     base = source.base
     if base is None:
         base = source
-        view.path = (None, primitive, static)
+        view.path = (None, primitive, static, cut)
     else:
-        view.path = (source.path, primitive, static)
+        view.path = (source.path, primitive, static, cut or source.path[3])
     view.base = base
     views = base.views
     if views is None:
@@ -59,7 +60,7 @@ def _flat(linked: Any) -> Path:
     """A path as a sequence. A view links to the path of the view that it was made from, so that long chains stay cheap."""
     steps = []
     while linked is not None:
-        linked, primitive, static = linked
+        linked, primitive, static, _ = linked
         steps.append((primitive, static))
     return tuple(reversed(steps))
 
@@ -83,7 +84,7 @@ def replay(base: Tensor) -> None:
     """Bring the views of a base whose value was replaced up to date; what was cut from the graph stays cut."""
     for view in views_of(base):
         lifted(view)
-        cut = type(view.node) is Constant and view.node.reason is not None
+        cut = view.path[3]
         state = current()
         token = enter(State(fresh_level() if cut else 0, state.scope, effects=state.effects, cut=state.cut))
         try:
