@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_bn.core.node import Constant
+from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import State, current, enter, fresh_level, leave
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.tracing import lifted
@@ -30,8 +31,11 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
         out = out.value
     while type(value) is Tensor:
         value = value.value
-    memory = out.base
-    if memory is None or (memory is not value and memory is not value.base):
+    if type(value) is np.ndarray:
+        memory = out.base
+        if memory is None or (memory is not value and memory is not value.base):
+            return
+    elif type(out) is not np.ndarray:  # a number that came out of an operation is memory too, but an element of it is none
         return
     cut = type(view.node) is Constant and type(source.node) is not Constant
     base = source.base
@@ -48,6 +52,11 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
     views.append(weakref.ref(view))
     if len(views) >= 32 and not len(views) & (len(views) - 1):
         views[:] = [reference for reference in views if reference() is not None]
+
+
+def unshared(out: Tensor, x: Tensor) -> Tensor:
+    """The result of a composition; a copy of it where it came out as a view of the operand, though NumPy gives a new array."""
+    return raw.positive(out) if (out if out.base is None else out.base) is (x if x.base is None else x.base) else out  # type: ignore[no-any-return]
 
 
 def origin(x: Tensor) -> tuple[Tensor, Path]:

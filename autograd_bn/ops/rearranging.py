@@ -12,6 +12,7 @@ from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.primitive import broadcast_shapes, raw
 from autograd_bn.core.tensor import Tensor, asarray, plain
+from autograd_bn.core.views import unshared
 from autograd_bn.ops.arithmetic import where
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.shape import broadcast_to, concat, permute_dims
@@ -112,7 +113,7 @@ def roll(x: Any, /, shift: int | Sequence[int], axis: int | Sequence[int] | None
     >>> ab.roll(ab.tensor([1.0, 2.0, 3.0]), 1)
     tensor([3., 1., 2.])
     """
-    x = asarray(x)
+    given = x = asarray(x)
     if axis is None:
         if not isinstance(shift, (int, np.integer)):
             raise ShapeError(f"roll: several shifts {tuple(shift)} need as many axes")
@@ -127,7 +128,7 @@ def roll(x: Any, /, shift: int | Sequence[int], axis: int | Sequence[int] | None
         if n and places % n:
             cut = n - places % n
             x = concat([getitem(x, _along(along, slice(cut, n))), getitem(x, _along(along, slice(0, cut)))], axis=along)
-    return asarray(x)
+    return unshared(x, given)
 
 
 @composite
@@ -142,7 +143,7 @@ def repeat(x: Any, repeats: int | Sequence[int] | Any, /, axis: int | None = Non
     >>> ab.repeat(ab.tensor([1.0, 2.0]), 2)
     tensor([1., 1., 2., 2.])
     """
-    x = asarray(x)
+    given = x = asarray(x)
     if axis is None:
         x, axis = x.reshape((x.size,)), 0
     (along,) = normalized_axes(axis, x.ndim)
@@ -155,7 +156,7 @@ def repeat(x: Any, repeats: int | Sequence[int] | Any, /, axis: int | None = Non
             raise ShapeError(f"repeat: {counts.shape} repeats for an axis of length {n}")
         return getitem(x, _along(along, np.repeat(np.arange(n), counts)))
     count = int(counts)
-    return broadcast_to(x.reshape((*before, n, 1, *after)), (*before, n, count, *after)).reshape((*before, n * count, *after))
+    return unshared(broadcast_to(x.reshape((*before, n, 1, *after)), (*before, n, count, *after)).reshape((*before, n * count, *after)), given)
 
 
 @composite
@@ -175,7 +176,7 @@ def tile(x: Any, repetitions: int | Sequence[int], /) -> Tensor:
     shape = (1,) * (rank - x.ndim) + x.shape
     apart = x.reshape(tuple(m for n in shape for m in (1, n)))
     spread = broadcast_to(apart, tuple(m for c, n in zip(counts, shape, strict=True) for m in (c, n)))
-    return spread.reshape(tuple(c * n for c, n in zip(counts, shape, strict=True)))
+    return unshared(spread.reshape(tuple(c * n for c, n in zip(counts, shape, strict=True))), x)
 
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int], /) -> Tensor:
@@ -277,4 +278,4 @@ def meshgrid(*arrays: Any, indexing: Literal["xy", "ij"] = "xy") -> list[Tensor]
         places[:2] = 1, 0
     columns = [x.reshape(tuple(x.size if i == place else 1 for i in range(rank))) for x, place in zip(vectors, places, strict=True)]
     whole = broadcast_shapes(*(x.shape for x in columns))
-    return [broadcast_to(x, whole) for x in columns]
+    return [unshared(broadcast_to(column, whole), x) for column, x in zip(columns, vectors, strict=True)]

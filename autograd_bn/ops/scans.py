@@ -12,6 +12,7 @@ from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.views import unshared
 from autograd_bn.ops.creation import ones, zeros
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.rearranging import moveaxis
@@ -87,7 +88,7 @@ def cumulative_prod(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike 
     tensor([1., 2., 6.])
     """
     x, along = _prepared(x, axis, dtype)
-    out = moveaxis(_products(moveaxis(x, along, -1)), -1, along)
+    out = unshared(moveaxis(_products(moveaxis(x, along, -1)), -1, along), x)
     return concat([ones(_column(x.shape, along), dtype=x.dtype), out], axis=along) if include_initial else out
 
 

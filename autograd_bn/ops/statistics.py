@@ -12,6 +12,7 @@ from autograd_bn.core.constructors import composite, kept_shape, normalized_axes
 from autograd_bn.core.errors import DtypeError, OperationError
 from autograd_bn.core.structural import averaged
 from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.views import unshared
 from autograd_bn.ops.arithmetic import abs as absolute
 from autograd_bn.ops.arithmetic import pow as power
 from autograd_bn.ops.arithmetic import where
@@ -60,7 +61,8 @@ def prod(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, ke
     """
     x = asarray(x)
     axes = normalized_axes(axis, x.ndim)
-    left = _joined(astype(x, accumulated_dtype(x.dtype) if dtype is None else dtype), axes)
+    typed = astype(x, accumulated_dtype(x.dtype) if dtype is None else dtype)
+    left = _joined(typed, axes) if axes else typed
     odd = None
     n = left.shape[-1] if axes else 1
     while n > 1:
@@ -72,7 +74,7 @@ def prod(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, ke
         n = h
     if axes:
         left = getitem(left, (Ellipsis, 0)) if n else total(left, axis=-1) + 1  # 1, and still recorded
-    out: Tensor = left if odd is None else left * odd
+    out = unshared(left if odd is None else left * odd, x)
     return out.reshape(kept_shape(x.shape, axes)) if keepdims else out
 
 

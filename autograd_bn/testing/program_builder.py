@@ -227,7 +227,9 @@ def _mask(b: Builder, shape: tuple[int, ...]) -> Array:
 def _reduction(b: Builder) -> None:
     i = b.operand()
     x = b.value(i)
-    name = b.choose(("sum", "mean", "max", "min", "logsumexp", "linalg.vector_norm", "prod", "var", "std", "median", "any", "count_nonzero", "argmax", "argmin"))
+    name = b.choose(
+        ("sum", "mean", "max", "min", "logsumexp", "linalg.vector_norm", "prod", "var", "std", "median", "any", "count_nonzero", "argmax", "argmin")
+    )
     static: dict[str, Any] = {"axis": b.axis(x) if x.ndim and b.pick(3) else None}
     if name in ("var", "std"):
         static["correction"] = b.pick(2)
@@ -244,7 +246,11 @@ def _shape(b: Builder) -> None:
     kind = b.pick(8)
     if kind == 0:
         n = x.size
-        b.add("reshape", i, positional=(b.choose([(n,), (-1, 1), (1, n), *([(2, n // 2), (n // 2, 2)] if n and n % 2 == 0 else []), *([(3, n // 3)] if n % 3 == 0 else [])]),))
+        b.add(
+            "reshape",
+            i,
+            positional=(b.choose([(n,), (-1, 1), (1, n), *([(2, n // 2), (n // 2, 2)] if n and n % 2 == 0 else []), *([(3, n // 3)] if n % 3 == 0 else [])]),),
+        )
     elif kind == 1:
         b.add("permute_dims", i, positional=(tuple(np.roll(range(x.ndim), b.pick(3)).tolist())[:: b.choose((1, -1))],))
     elif kind == 2:

@@ -26,7 +26,7 @@ from autograd_bn.testing.program import AUTOGRAD, UPDATES, Array, Program, Step,
 STEP = 1e-4
 TOLERANCE = 1e-5
 VIEWS = frozenset(
-    "getitem reshape permute_dims matrix_transpose expand_dims squeeze broadcast_to swapaxes moveaxis flip split unstack diagonal diag linalg.diagonal einsum".split()
+    ["getitem", "reshape", "permute_dims", "matrix_transpose", "expand_dims", "squeeze", "broadcast_to", "swapaxes", "moveaxis", "flip", "split", "unstack", "diagonal", "diag", "linalg.diagonal", "einsum"]
 )
 """The steps whose result NumPy may let share memory, and so do we; every other gives a new array."""
 

@@ -177,3 +177,11 @@ def test_compositions_map_over_examples(name: str) -> None:
     assert_close(ab.vmap(function)(x), np.stack([value(function(row)) for row in x]), 1e-12)
     gradients = ab.vmap(ab.grad(lambda t: (function(t) ** 2).sum()))(x)
     assert_close(gradients, np.stack([value(ab.grad(lambda t: (function(t) ** 2).sum())(row)) for row in x]), 1e-12)
+
+
+def test_the_product_of_a_number_is_a_number() -> None:
+    x = ab.tensor(3.0, requires_grad=True)
+    y = ab.prod(x)
+    assert y.shape == ()
+    y.backward()
+    assert_close(x.grad, 1.0)

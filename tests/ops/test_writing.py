@@ -266,3 +266,52 @@ def test_a_long_chain_of_views_is_linear_in_memory_and_can_be_written_through() 
     del views[1:]
     last[0, 1] = 7.0
     assert y.tolist()[0][1] == 7.0
+
+
+def test_a_view_follows_a_tensor_that_was_made_without_a_gradient_and_written_with_one() -> None:
+    for made in (lambda x: x.detach(), lambda x: ab.zeros(3), lambda x: ab.sign(x)):
+        x = ab.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        y = made(x)
+        tail = y[1:]
+        y[...] = x * 3.0
+        tail.sum().backward()
+        assert_close(x.grad, [0.0, 3.0, 3.0])
+
+
+def test_what_is_made_of_a_view_that_was_cut_is_cut_too() -> None:
+    y = ab.tensor([1.0, 2.0], requires_grad=True) * 1.0
+    with ab.no_grad():
+        view = y[:1]
+    inner = view[...]
+    y[0] = 5.0
+    assert inner.tolist() == [5.0] and not inner.requires_grad
+
+
+def test_a_number_that_came_out_of_an_operation_is_seen_by_its_views() -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True)
+    y = x.sum()
+    column = y.reshape((1, 1))
+    y *= 2.0
+    assert column.tolist() == [[6.0]]
+    column.sum().backward()
+    assert_close(x.grad, [2.0, 2.0])
+
+
+UNSHARED: list[Callable[[Any], Any]] = [
+    lambda x: ab.roll(x, 0),
+    lambda x: ab.roll(x, 0, axis=0),
+    lambda x: ab.repeat(x, 1, axis=0),
+    lambda x: ab.tile(x, (1, 1)),
+    lambda x: ab.prod(x, axis=1),
+    lambda x: ab.prod(x, axis=()),
+    lambda x: ab.cumulative_prod(x, axis=1),
+    lambda x: ab.meshgrid(x[:, 0])[0],
+]
+
+
+@pytest.mark.parametrize("function", UNSHARED)
+def test_a_result_that_numpy_makes_anew_is_not_shared(function: Callable[[Any], Any]) -> None:
+    x = ab.tensor([[1.0], [2.0], [3.0]])
+    out = function(x)
+    out[...] = 7.0
+    assert x.tolist() == [[1.0], [2.0], [3.0]]
