@@ -56,7 +56,7 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
 
 def unshared(out: Tensor, x: Tensor) -> Tensor:
     """The result of a composition; a copy of it where it came out as a view of the operand, though NumPy gives a new array."""
-    return raw.positive(out) if (out if out.base is None else out.base) is (x if x.base is None else x.base) else out  # type: ignore[no-any-return]
+    return raw.positive(out) if (out if out.base is None else out.base) is (x if x.base is None else x.base) else out
 
 
 def origin(x: Tensor) -> tuple[Tensor, Path]:

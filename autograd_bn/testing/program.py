@@ -95,7 +95,7 @@ def _named(static: dict[str, Any]) -> dict[str, Any]:
 
 
 class Autograd:
-    """This package as a namespace of programs."""
+    """The package as a namespace of programs."""
 
     def function(self, name: str) -> Callable[..., Any]:
         """A public function by its dotted name, or a raw operation."""
@@ -143,6 +143,51 @@ class Program(NamedTuple):
 
     def __str__(self) -> str:
         return source(self)
+
+
+def without(program: Program, dropped: int, bypass: bool = False) -> Program:
+    """The program without a step and all that is made of its result; or, to bypass it, with its first operand in place of its result."""
+    count = len(program.inputs)
+    places: dict[int, int] = {i: i for i in range(count)}
+    steps: list[Step] = []
+    for i, step in enumerate(program.steps):
+        if not all(j in places for j in step.operands):
+            continue
+        if i != dropped:
+            places[count + i] = count + len(steps)
+            steps.append(step._replace(operands=tuple(places[j] for j in step.operands)))
+        elif bypass and step.operands and not step.writes:
+            places[count + i] = places[step.operands[0]]
+    return Program(program.inputs, tuple(steps), tuple(sorted({places[i] for i in program.outputs if i in places})))
+
+
+def smaller(program: Program, fails: Callable[[Program], bool]) -> Program:
+    """The smallest program found, by leaving steps and outputs out, that fails too."""
+    count = len(program.inputs)
+
+    def tried(candidate: Program) -> bool:
+        try:
+            return fails(candidate)
+        except (ValueError, TypeError, IndexError, KeyError, np.linalg.LinAlgError):  # its shapes do not fit any more
+            return False
+
+    for i, step in enumerate(program.steps):
+        first = Program(program.inputs, program.steps[: i + 1], (step.operands[0] if step.writes else count + i,))
+        if tried(first):
+            program = first
+            break
+    before = None
+    while before != (len(program.steps), len(program.outputs)):
+        before = len(program.steps), len(program.outputs)
+        for i in reversed(range(len(program.steps))):
+            for bypass in (False, True):
+                if i < len(program.steps) and tried(fewer := without(program, i, bypass)):
+                    program = fewer
+        for i in program.outputs:
+            fewer = program._replace(outputs=tuple(j for j in program.outputs if j != i))
+            if tried(fewer):
+                program = fewer
+    return program
 
 
 def weights(number: int, shape: tuple[int, ...]) -> Array:

@@ -6,6 +6,7 @@ What no gradient may flow through (``detach``, ``no_grad``) keeps, in the runs t
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import math
 import operator
@@ -21,12 +22,13 @@ import numpy as np
 import autograd_bn as ab
 from autograd_bn.core.errors import AutogradError, DrawingError
 from autograd_bn.core.primitive import registry
-from autograd_bn.testing.program import AUTOGRAD, UPDATES, Array, Program, Step, perform, source, weights
+from autograd_bn.testing.program import AUTOGRAD, UPDATES, Array, Program, Step, perform, smaller, source, weights
 
 STEP = 1e-4
 TOLERANCE = 1e-5
 VIEWS = frozenset(
-    ["getitem", "reshape", "permute_dims", "matrix_transpose", "expand_dims", "squeeze", "broadcast_to", "swapaxes", "moveaxis", "flip", "split", "unstack", "diagonal", "diag", "linalg.diagonal", "einsum"]
+    {"getitem", "reshape", "permute_dims", "matrix_transpose", "expand_dims", "squeeze", "broadcast_to", "swapaxes", "moveaxis"}
+    | {"flip", "split", "unstack", "diagonal", "diag", "linalg.diagonal", "einsum"}
 )
 """The steps whose result NumPy may let share memory, and so do we; every other gives a new array."""
 
@@ -223,14 +225,15 @@ def differences(program: Program, first: Replay, step: float = STEP) -> Differen
         moved[i][index] += delta
         return replayed(program, moved, first).loss(program.outputs)
 
-    gradients, doubt = [], 0.0
+    gradients: list[Array] = []
+    doubt = 0.0
     for i, x in enumerate(program.inputs):
         found = np.zeros(x.shape)
         for index in np.ndindex(x.shape):
             wide, narrow = ((at(i, index, h) - at(i, index, -h)) / (2 * h) for h in (step, step / 2))
             found[index] = (4 * narrow - wide) / 3
-            gap = abs(narrow - wide)
-            doubt = max(doubt, gap / max(1.0, abs(found[index]))) if math.isfinite(gap) else math.inf
+            gap = float(abs(narrow - wide))
+            doubt = max(doubt, gap / max(1.0, abs(float(found[index])))) if math.isfinite(gap) else math.inf
         gradients.append(found)
     return Differences(gradients, doubt)
 
@@ -282,24 +285,49 @@ def _difference(ours: Array, theirs: Array, tolerance: float) -> str:
     return f"at {tuple(int(k) for k in worst)} ours is {ours[worst]:.8g}, the oracle's {theirs[worst]:.8g}"
 
 
-def assert_right(program: Program, *, refusals: bool = True, folder: str | os.PathLike[str] | None = None) -> Outcome:
-    """Raise AssertionError unless a program's values and gradients are those of the oracle.
+class ProgramError(AssertionError):
+    """A program that is not right. The message, made when it is first read, shows the smallest one that fails alike, and draws it.
 
-    The message is what is wrong, the program as runnable Python, and the path of a picture of its graph. A refusal (an
-    `AutogradError`) passes unless ``refusals`` is False; a program whose differences do not settle passes.
+    Attributes
+    ----------
+    program, outcome
+        The program as it was found, and what became of it.
+    """
+
+    def __init__(self, program: Program, outcome: Outcome, folder: str | os.PathLike[str] | None = None) -> None:
+        super().__init__()
+        self.program, self.outcome, self.folder = program, outcome, folder
+
+    @functools.cached_property
+    def message(self) -> str:
+        """What is wrong, runnable Python, and where the picture is."""
+        least = smaller(self.program, lambda program: judge(program).kind == self.outcome.kind)
+        outcome = judge(least)
+        if outcome.kind != self.outcome.kind:  # what was broken has been mended since
+            outcome = self.outcome
+        return f"{outcome.detail}\n\n{source(least, outcome.gradients)}\n{_drawn(least, self.folder)}"
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def assert_right(program: Program, *, refusals: bool = True, folder: str | os.PathLike[str] | None = None) -> Outcome:
+    """Raise ProgramError, an AssertionError, unless a program's values and gradients are those of the oracle.
+
+    A program whose differences do not settle passes.
 
     Parameters
     ----------
     program
         The program.
     refusals
-        Whether an error of the engine is an answer.
+        Whether an error of the engine (an `AutogradError`) is an answer.
     folder
         Where to draw a failing program; the temporary directory unless given.
     """
     outcome = judge(program)
     if outcome.kind == "wrong" or (outcome.kind == "refused" and not refusals):
-        raise AssertionError(f"{outcome.detail}\n\n{source(program, outcome.gradients)}\n{_drawn(program, folder)}")
+        raise ProgramError(program, outcome, folder)
     return outcome
 
 

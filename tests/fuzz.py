@@ -1,0 +1,108 @@
+"""Random programs with random writes against a brute-force oracle, and against what PyTorch accepts.
+
+``python -m tests.fuzz --count 20000 --seed 0 --torch``. Each program is run on tensors, and replayed on arrays with differences of two step
+sizes. It is right; or refused with an error; or wrong; or unreliable, where the two step sizes disagree (a kink nearby).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import warnings
+from collections import Counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_bn.testing.program import Program, smaller, source
+from autograd_bn.testing.program_moves import random_program
+from autograd_bn.testing.program_oracle import Outcome, judge
+from tests.torch_namespace import answer
+
+
+class Report(NamedTuple):
+    """How often each outcome came, how PyTorch answered, and why we refused what it accepts."""
+
+    outcomes: Counter[str]
+    peer: Counter[str]
+    refusals: Counter[str]
+    needless: Counter[str]
+    wrong: list[tuple[int, str]]
+
+    def __str__(self) -> str:
+        total = sum(self.outcomes.values())
+        lines = [f"{total} programs: " + ", ".join(f"{self.outcomes[kind]} {kind}" for kind in ("right", "refused", "wrong", "unreliable"))]
+        lines += [f"  {count:6} {message}" for message, count in self.refusals.most_common()]
+        if self.peer:
+            accepted = self.peer["accepted"]
+            refused = sum(self.needless.values())
+            lines.append("PyTorch: " + ", ".join(f"{self.peer[kind]} {kind}" for kind in ("accepted", "rejected", "absent")))
+            lines.append(f"  other gradients than the oracle's: {self.peer['differs']}")
+            lines.append(f"  we refuse {refused} of the {accepted} that it accepts ({100 * refused / max(1, accepted):.2f} %)")
+            lines += [f"  {count:6} {message}" for message, count in self.needless.most_common()]
+        return "\n".join(lines)
+
+
+def kind_of(message: str) -> str:
+    """A message without its numbers, so that alike ones are counted together."""
+    first = message.splitlines()[0]
+    first = re.sub(r"\([\d, ]*\)", "(…)", first)
+    return re.sub(r"^(\w+): (x\[…\] = …|[-+*/]=) ", r"\1: … ", first)[:110]
+
+
+def program_of(seed: int, number: int) -> Program:
+    return random_program(np.random.default_rng([seed, number]))
+
+
+def fuzz(count: int, seed: int, torch: Any = None, progress: bool = False) -> Report:
+    """Judge that many programs."""
+    report = Report(Counter(), Counter(), Counter(), Counter(), [])
+    for number in range(count):
+        program = program_of(seed, number)
+        outcome = judge(program)
+        report.outcomes[outcome.kind] += 1
+        if outcome.kind == "refused":
+            report.refusals[kind_of(outcome.detail)] += 1
+        if outcome.kind == "wrong":
+            report.wrong.append((number, outcome.detail))
+        if torch is not None:
+            _compare(torch, program, outcome, report)
+        if progress and sys.stderr.isatty() and number % 50 == 0:
+            print(f"\r{number} of {count}, {report.outcomes['wrong']} wrong", end="", file=sys.stderr)
+    if progress and sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    return report
+
+
+def _compare(torch: Any, program: Program, outcome: Outcome, report: Report) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kind, detail = answer(torch, program)
+    report.peer[kind] += 1
+    if kind == "accepted" and outcome.kind == "refused":
+        report.needless[kind_of(outcome.detail)] += 1
+    if kind == "accepted" and outcome.kind == "right" and outcome.gradients is not None:
+        same = all(np.allclose(x, y, rtol=1e-4, atol=1e-4) for x, y in zip(detail, outcome.gradients, strict=True))
+        report.peer["differs"] += not same
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--torch", action="store_true", help="compare with what PyTorch accepts")
+    arguments = parser.parse_args()
+    torch = None
+    if arguments.torch:
+        import torch
+    report = fuzz(arguments.count, arguments.seed, torch, progress=True)
+    print(report)
+    for number, detail in report.wrong[:5]:
+        least = smaller(program_of(arguments.seed, number), lambda program: judge(program).kind == "wrong")
+        print(f"\nprogram {number}: {detail}\n{source(least, judge(least).gradients)}")
+    return bool(report.wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
