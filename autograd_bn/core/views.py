@@ -31,11 +31,11 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
         out = out.value
     while type(value) is Tensor:
         value = value.value
-    if type(value) is np.ndarray:
-        memory = out.base
-        if memory is None or (memory is not value and memory is not value.base):
+    memory = out.base
+    if isinstance(value, np.generic):  # a number that came out of an operation is memory too; what is taken out as a number again is not
+        if isinstance(out, np.generic):
             return
-    elif type(out) is not np.ndarray:  # a number that came out of an operation is memory too, but an element of it is none
+    elif memory is None or (memory is not value and memory is not value.base):
         return
     cut = type(view.node) is Constant and type(source.node) is not Constant
     base = source.base
