@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-import autograd_bn as ab
 from autograd_bn.core.primitive import raw
+from autograd_bn.core.state import no_grad, scope
+from autograd_bn.core.tensor import tensor
 
 Array = np.ndarray[Any, Any]
 UPDATES: dict[str, Callable[[Any, Any], Any]] = {
@@ -19,6 +21,10 @@ UPDATES: dict[str, Callable[[Any, Any], Any]] = {
     "*=": operator.imul,
     "/=": operator.itruediv,
 }
+
+
+PUBLIC = importlib.import_module("autograd_bn")
+"""The namespace that users see."""
 
 
 class Step(NamedTuple):
@@ -103,15 +109,15 @@ class Autograd:
             return lambda x: x.detach()
         if name.startswith("raw."):
             return getattr(raw, name.removeprefix("raw."))  # type: ignore[no-any-return]
-        return operator.attrgetter(name)(ab)  # type: ignore[no-any-return]
+        return operator.attrgetter(name)(PUBLIC)  # type: ignore[no-any-return]
 
     def under(self, name: str) -> contextlib.AbstractContextManager[Any]:
         """``no_grad`` or a scope."""
-        return ab.no_grad() if name == "no_grad" else ab.scope(name)
+        return no_grad() if name == "no_grad" else scope(name)
 
     def constant(self, array: Array) -> Any:
         """A tensor that owns a copy."""
-        return ab.tensor(array)
+        return tensor(array)
 
 
 AUTOGRAD = Autograd()

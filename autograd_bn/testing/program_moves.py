@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
-import autograd_bn as ab
 from autograd_bn.core.primitive import Domain, registry
-from autograd_bn.testing.program import UPDATES, Array, Program
+from autograd_bn.testing.program import PUBLIC, UPDATES, Array, Program
 from autograd_bn.testing.program_builder import Builder, UnfitError
 
 ROW = 8
 """How many numbers a row has, each from 0 to 255."""
 SHAPES: tuple[tuple[int, ...], ...] = ((3,), (2, 3), (), (1,), (2, 1), (1, 3), (2, 2), (4,), (3, 3), (2, 1, 3))
-PUBLIC = {"sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative"}
+RENAMED = {"sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative"}
 """Primitives whose function has another name."""
 
 
@@ -36,8 +35,8 @@ def _elementwise(b: Builder) -> None:
         operands[0] = b.add("constant", array=_mask(b, b.value(first).shape)) if mask is None else mask
     else:
         operands = [b.within(i, primitive.domains[min(k, len(primitive.domains) - 1)]) for k, i in enumerate(operands)]
-    public = PUBLIC.get(name, name)
-    b.add(public if public in ab.__all__ else f"raw.{name}", *operands)
+    public = RENAMED.get(name, name)
+    b.add(public if public in PUBLIC.__all__ else f"raw.{name}", *operands)
 
 
 def _fits(x: tuple[int, ...], y: tuple[int, ...]) -> bool:

@@ -19,9 +19,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-import autograd_bn as ab
 from autograd_bn.core.errors import AutogradError, DrawingError
 from autograd_bn.core.primitive import registry
+from autograd_bn.core.tensor import Tensor, tensor
+from autograd_bn.drawing import draw
 from autograd_bn.testing.program import AUTOGRAD, UPDATES, Array, Program, Step, perform, smaller, source, weights
 
 STEP = 1e-4
@@ -251,11 +252,11 @@ def judge(program: Program, tolerance: float = TOLERANCE) -> Outcome:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         first = replayed(program, program.inputs)
-        leaves = [ab.tensor(x, requires_grad=True) for x in program.inputs]
+        leaves = [tensor(x, requires_grad=True) for x in program.inputs]
         try:
             values = program.run(AUTOGRAD, leaves)
             loss = program.loss(values)
-            if isinstance(loss, ab.Tensor) and loss.requires_grad:
+            if isinstance(loss, Tensor) and loss.requires_grad:
                 loss.backward()
         except AutogradError as error:
             return Outcome("refused", f"{type(error).__name__}: {error}")
@@ -335,7 +336,7 @@ def _drawn(program: Program, folder: str | os.PathLike[str] | None) -> str:
     """Draw the graph to a file; what to say of it."""
     name = hashlib.sha256(repr(program).encode()).hexdigest()[:8]
     path = Path(tempfile.gettempdir() if folder is None else folder) / f"program-{name}.svg"
-    leaves = [ab.tensor(x, requires_grad=True, name=f"x{i}") for i, x in enumerate(program.inputs)]
+    leaves = [tensor(x, requires_grad=True, name=f"x{i}") for i, x in enumerate(program.inputs)]
     try:
         loss = program.loss(program.run(AUTOGRAD, leaves))
     except AutogradError as error:
@@ -343,8 +344,8 @@ def _drawn(program: Program, folder: str | os.PathLike[str] | None) -> str:
     if not loss.requires_grad:
         return "# not drawn: the loss requires no gradient"
     try:
-        ab.draw(loss, file=path)
+        draw(loss, file=path)
     except DrawingError:
         path = path.with_suffix(".dot")
-        ab.draw(loss, file=path)
+        draw(loss, file=path)
     return f"# drawn: {path}"

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-import autograd_bn as ab
 from autograd_bn.core.primitive import Domain, Primitive, registry
+from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.testing.program import Array, Program
 from autograd_bn.testing.program_moves import ROW, SHAPES, build, random_inputs
 
@@ -118,7 +118,7 @@ def tensors(
     requires_grad: bool = True,
     domain: Domain | None = None,
     layouts: Sequence[str] = LAYOUTS,
-) -> st.SearchStrategy[ab.Tensor]:
+) -> st.SearchStrategy[Tensor]:
     """Tensors of any layout, which require a gradient where their dtype can.
 
     The parameters are those of `arrays`. A tensor that requires a gradient owns a copy, in the layout of the array where that has
@@ -138,14 +138,14 @@ def tensors(
     >>> test_exp()
     """
 
-    def made(x: Array) -> ab.Tensor:
-        return ab.tensor(x, requires_grad=True) if requires_grad and x.dtype.kind == "f" else ab.asarray(x)
+    def made(x: Array) -> Tensor:
+        return tensor(x, requires_grad=True) if requires_grad and x.dtype.kind == "f" else asarray(x)
 
     return arrays(dtype, shape, domain=domain, layouts=layouts).map(made)
 
 
 @st.composite
-def broadcastable(draw: st.DrawFn, count: int = 2, dtype: npt.DTypeLike = "float64", *, requires_grad: bool = True, max_dims: int = 3) -> tuple[ab.Tensor, ...]:
+def broadcastable(draw: st.DrawFn, count: int = 2, dtype: npt.DTypeLike = "float64", *, requires_grad: bool = True, max_dims: int = 3) -> tuple[Tensor, ...]:
     """Tensors whose shapes broadcast with one another."""
     found = draw(st_numpy.mutually_broadcastable_shapes(num_shapes=count, max_dims=max_dims, max_side=4, min_side=0))
     return tuple(draw(tensors(dtype, shape, requires_grad=requires_grad)) for shape in found.input_shapes)

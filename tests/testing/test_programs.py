@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 import autograd_bn as ab
 from autograd_bn.core.errors import AutogradError
 from autograd_bn.core.primitive import registry
+from autograd_bn.testing import program_oracle
 from autograd_bn.testing.program import AUTOGRAD, Program, Step, smaller, source
 from autograd_bn.testing.program_moves import random_program
 from autograd_bn.testing.program_oracle import Replay, assert_right, differences, judge, replayed
@@ -128,14 +129,14 @@ def test_programs_print_as_python_that_runs_and_checks_itself() -> None:
 
 
 def test_without_a_layout_engine_the_message_names_the_text_of_the_drawing(broken_sine: None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = ab.draw
+    draw = program_oracle.draw
 
     def refused(y: object, *, file: pathlib.Path) -> object:
         if file.suffix != ".dot":
             raise ab.DrawingError("no layout engine")
         return draw(y, file=file)
 
-    monkeypatch.setattr(ab, "draw", refused)
+    monkeypatch.setattr(program_oracle, "draw", refused)
     program = Program((np.array([0.5]),), (Step("sin", (0,)),), (1,))
     with pytest.raises(AssertionError, match=r"# drawn: .*\.dot"):
         assert_right(program, folder=tmp_path)
