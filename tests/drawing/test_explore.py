@@ -145,6 +145,43 @@ def test_gradients_appear_step_by_step_and_add_up(browser: Any, recorded: tuple[
         np.testing.assert_allclose(seen[-1][1], (by_multiplication + by_square).ravel())  # type: ignore[operator]
 
 
+def test_a_wire_tells_what_flows_along_it_both_ways(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    file, g = recorded
+    xhat = g.nodes[index_of(g, "x̂")]
+    with opened(browser, file) as page:
+        node(page, index_of(g, "xμ")).focus()
+        page.keyboard.press("Enter")
+        page.locator("#panel .terms button.back").first.click()
+        assert page.locator("#panel .kind").text_content() == "wire"
+        assert page.locator(".wire.selected").count() == 1
+        assert xhat.cotangents is not None
+        assert elements(page, "gradient") == xhat.cotangents[0].ravel().tolist()  # type: ignore[union-attr]
+        assert elements(page, "value") == g.nodes[xhat.inputs[0]].value.ravel().tolist()  # type: ignore[union-attr]
+        assert "dxμ₁ = dx̂ · ivar" in page.locator("#panel .formula").all_text_contents()
+        at(page, 0)
+        assert page.locator("#panel .none").all_text_contents() == ["—", "—"]
+        page.locator("#collapse").click()
+        at(page, int(page.locator("#time").get_attribute("max")))
+        page.locator(".wire .hit").first.dispatch_event("click")
+        np.testing.assert_allclose(elements(page, "gradient"), g.nodes[0].gradient.ravel())  # type: ignore[union-attr]
+
+
+def test_two_fingers_zoom(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    with opened(browser, recorded[0], **PHONE) as page:
+
+        def scale() -> float:
+            return float(page.locator(".world").get_attribute("transform").split("scale(")[1][:-1])
+
+        start = scale()
+        touch = page.context.new_cdp_session(page)
+        for kind, apart in (("touchStart", 40), ("touchMove", 50), ("touchMove", 80)):
+            touch.send(
+                "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": 195 - apart, "y": 400, "id": 1}, {"x": 195 + apart, "y": 400, "id": 2}]}
+            )
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        assert scale() == pytest.approx(2 * start, rel=0.05)
+
+
 def test_play_runs_to_the_end(browser: Any, recorded: tuple[Path, Graph]) -> None:
     with opened(browser, recorded[0]) as page:
         last = page.locator("#time").get_attribute("max")

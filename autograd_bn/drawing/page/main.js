@@ -28,11 +28,13 @@ function redraw({ keep = null, refit = false } = {}) {
 
 function mark() {
   for (const [key, entry] of drawn.boxes) entry.group.classList.toggle("selected", key === state.selected);
+  const wire = state.selected?.[0] === "w" ? state.selected : null;
+  for (const entry of drawn.wires) entry.group.classList.toggle("selected", wire !== null && wireKey(entry.wire) === wire);
   light(state.pointed ?? state.focused ?? (state.time === steps.length - 1 ? state.selected : null));
 }
 
 function select(key, { move = false, quiet = false } = {}) {
-  if (key !== null) {
+  if (key !== null && key[0] !== "w") {
     const part = key[0] === "c" ? clusters[Number(key.slice(1))] : nodes[Number(key.slice(1))];
     const count = open.size;
     reveal(part);
@@ -50,7 +52,7 @@ function toggleCluster(id) {
   if (open.has(id)) open.delete(id);
   else open.add(id);
   redraw({ keep: `c${id}` });
-  if (state.selected !== null && !drawn.boxes.has(state.selected)) select(null);
+  if (state.selected !== null && state.selected[0] !== "w" && !drawn.boxes.has(state.selected)) select(null);
   else if (state.selected !== null) showPanel(state.selected, state.time);
   if (shown) centre(`c${id}`, 0.3);
   focusBox(`c${id}`);
@@ -62,7 +64,7 @@ function openAll() {
 }
 function closeAll() {
   open.clear();
-  if (state.selected !== null && !children.get(null).some((part) => keyOf(part) === state.selected)) select(null);
+  if (state.selected !== null && state.selected[0] !== "w" && !children.get(null).some((part) => keyOf(part) === state.selected)) select(null);
   redraw({ refit: true });
 }
 function turn() {
@@ -87,7 +89,7 @@ function caption(time) {
   const sent = incoming[node.id].filter((edge) => edge.cotangent !== null);
   const words = sent.map((edge) => {
     const { terms } = gathered(edge.source, time), own = nodes[edge.source].d;
-    const rule = edge.formula ? `${edge.d} = ${edge.summed ? "Σ " : ""}${edge.formula}` : edge.d;
+    const rule = edge.formula ? ruleText(edge) : edge.d;
     return terms.length > 1 && terms.at(-1) === edge.d ? `${rule}, so ${own} = ${sumOf(terms)}` : rule;
   });
   return [`Backward through ${node.symbol}`, words.join(";  ")];
@@ -285,6 +287,8 @@ canvas.addEventListener("wheel", (event) => {
 canvas.addEventListener("click", (event) => {
   if (dragged > 4) return;
   const group = event.target.closest("[data-key]");
+  const line = event.target.closest("[data-wire]");
+  if (line) return select(wireKey(drawn.wires[Number(line.dataset.wire)].wire));
   if (!group) return select(null);
   const { key } = group.dataset;
   if (event.target.closest(".head")) activate(key);

@@ -101,6 +101,14 @@ function nodePanel(node, time) {
   panel.replaceChildren(...content);
 }
 
+function ruleText(edge) {
+  const formula = edge.summed && /[+−]/.test(edge.formula.slice(1)) ? `(${edge.formula})` : edge.formula;
+  return `${edge.d} = ${edge.summed ? "Σ " : ""}${formula}`;
+}
+// A wire is called by the edges that it stands for: of a scope's border, all of them.
+const wireOf = (key) => ({ cluster: null, ...drawn.wires.find(({ wire }) => wireKey(wire) === key)?.wire, edges: key.slice(1).split("-").map((id) => edges[Number(id)]) });
+const wireKey = (wire) => `w${wire.edges.map((edge) => edge.id).join("-")}`;
+
 function gradientSection(node, time) {
   const { terms, array, whole, missing } = gathered(node.id, time);
   const section = tag("section", { class: "gradient" }, tag("h3", {}, "Gradient"));
@@ -112,8 +120,9 @@ function gradientSection(node, time) {
     const list = tag("ul", { class: "terms" });
     for (const edge of parts.slice(0, MOST)) {
       const known = edge.cotangent !== null && backwardStep[edge.target] <= time;
-      const sum = edge.summed ? "Σ " : "";
-      list.append(tag("li", { class: known ? "" : "unsent" }, tag("b", {}, edge.d), edge.formula ? ` = ${sum}${sum && /[+−]/.test(edge.formula.slice(1)) ? `(${edge.formula})` : edge.formula}` : "", " from ", link(edge.target),
+      const name = tag("button", { type: "button", class: "link back" }, short(edge.d, 30));
+      name.addEventListener("click", () => select(`w${edge.id}`));
+      list.append(tag("li", { class: known ? "" : "unsent" }, name, edge.formula ? ruleText(edge).slice(edge.d.length) : "", " from ", link(edge.target),
         tag("span", { class: "muted" }, `${edge.summed ? `${edge.summed}, ` : ""}${known ? arrays[edge.cotangent].text : "—"}`)));
     }
     if (parts.length > MOST) list.append(tag("li", { class: "muted" }, `and ${parts.length - MOST} more`));
@@ -122,13 +131,30 @@ function gradientSection(node, time) {
   return section;
 }
 
+// What goes over a wire, both ways.
+function wirePanel(wire, time) {
+  const source = nodes[wire.edges[0].source], targets = [...new Set(wire.edges.map((edge) => edge.target))];
+  const content = [heading("→", wireTitle(wire), "wire")];
+  content.push(tag("p", { class: "links" }, "from ", link(source.id), " to ", ...targets.slice(0, MOST).map((id) => link(id, `${nodes[id].symbol} ${nodes[id].called}`))));
+  content.push(tag("section", { class: "forward" }, tag("h3", {}, "Value"), arrayBlock(valueKnown(source.id, time) ? source.value : null, "value")));
+  if (source.kind !== "constant") {
+    const flow = flowOf(wire, time), section = tag("section", { class: "gradient" }, tag("h3", {}, "Gradient that comes back"));
+    if (flow.terms.length > 1) section.append(tag("p", { class: "formula" }, sumOf(flow.terms)));
+    for (const edge of wire.edges.slice(0, MOST)) if (edge.formula) section.append(tag("p", { class: "formula" }, ruleText(edge)));
+    for (const edge of wire.edges) if (edge.summed) section.append(tag("p", { class: "muted" }, edge.summed));
+    section.append(arrayBlock(flow.array, "gradient"));
+    content.push(section);
+  }
+  panel.replaceChildren(...content);
+}
+
 function clusterPanel(cluster, time) {
   const ids = members.get(cluster.id), operations = ids.filter((id) => nodes[id].kind === "operation");
   const toggle = tag("button", { type: "button", class: "wide" }, open.has(cluster.id) ? "Close the scope" : "Open the scope");
   toggle.addEventListener("click", () => toggleCluster(cluster.id));
   const used = new Map();
   for (const id of operations) used.set(nodes[id].operation, (used.get(nodes[id].operation) ?? 0) + 1);
-  const facts = tag("dl", { class: "about" }, row("operations", `${operations.length} of ${ids.length} nodes`));
+  const facts = tag("dl", { class: "about" }, row("nodes", `${ids.length}, of which ${operations.length} operation${operations.length === 1 ? "" : "s"}`));
   if (used.size) facts.append(row("made of", [...used].map(([name, count]) => (count === 1 ? name : `${name} ×${count}`)).join(", ")));
   if (cluster.line !== null) facts.append(row("line", ...placeOf(cluster.line)));
   const norms = operations.filter((id) => gradientWhole(id, time) && "norm" in arrays[nodes[id].gradient]).map((id) => [arrays[nodes[id].gradient].norm, id]).sort((a, b) => a[0] - b[0]);
@@ -140,8 +166,9 @@ function showPanel(key, time) {
   panel.hidden = key === null;
   document.body.classList.toggle("detailed", key !== null);
   if (key === null) return panel.replaceChildren();
-  const id = Number(key.slice(1)), top = panel.dataset.shown === key ? panel.scrollTop : 0;
-  if (key[0] === "c") clusterPanel(clusters[id], time);
+  const id = key[0] === "w" ? null : Number(key.slice(1)), top = panel.dataset.shown === key ? panel.scrollTop : 0;
+  if (key[0] === "w") wirePanel(wireOf(key), time);
+  else if (key[0] === "c") clusterPanel(clusters[id], time);
   else nodePanel(nodes[id], time);
   panel.dataset.shown = key;
   panel.scrollTop = top;

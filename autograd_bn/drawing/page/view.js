@@ -36,12 +36,12 @@ const shapeText = (part) => (part.shape === null ? "" : `(${part.shape.join(", "
 const arrayText = (array) => (array === null ? "—" : short(arrays[array].text.replace(/, mean .*$/, ""), 24));
 const clusterTitle = (cluster) => cluster.name || "scope";
 
+const amountText = (name, text) => (text === "—" ? `${name} —` : text.startsWith("‖·‖") ? text.replace("·", () => name) : `${name} = ${text}`);
 function gradientRows(id, time) {
   const { terms, array, missing, whole } = gathered(id, time), several = expected[id] + (nodes[id].seeded ? 1 : 0) > 1;
   const text = arrayText(array), own = short(nodes[id].d, 20);
   if (several && !whole) return [short(`${own} = ${sumOf([...terms, ...(missing || !terms.length ? ["…"] : [])])}`, 30), text === "—" ? "—" : `so far ${text}`];
-  const amount = text === "—" ? `${own} —` : text.startsWith("‖·‖") ? text.replace("·", own) : `${own} = ${text}`;
-  return [several ? short(`${own} = ${sumOf(terms)}`, 30) : "", amount];
+  return [several ? short(`${own} = ${sumOf(terms)}`, 30) : "", amountText(own, text)];
 }
 
 const BIG = `17px ${FONT}`, NAME = `italic 13px ${FONT}`, SMALL = `11px ${FONT}`;
@@ -96,8 +96,11 @@ function drawScene(flow) {
   return scene;
 }
 
+// What a wire carries: a value, on its way to one node or into a scope.
+const wireTitle = (wire) => [...new Set(wire.edges.map((edge) => nodes[edge.source].called))].slice(0, 3).join(", ");
+
 function drawWire(wire) {
-  const source = nodes[wire.edges[0].source], constant = wire.edges.every((edge) => nodes[edge.source].kind === "constant");
+  const constant = wire.edges.every((edge) => nodes[edge.source].kind === "constant");
   const opened = (key) => key[0] === "c" && open.has(Number(key.slice(1)));
   const toPort = wire.to.startsWith("out ") || opened(wire.to), fromPort = wire.from.startsWith("in ") || opened(wire.from);
   const group = make("g", { class: `wire${constant ? " constant" : ""}` });
@@ -116,8 +119,8 @@ function drawWire(wire) {
     entry.label = make("text", { class: "flow", x, y, "text-anchor": wire.turned ? "start" : "middle" });
     if (!fromPort) layers[3].append(entry.label);
   }
-  group.append(make("title", {}, short(source.called, 60)));
-  group.dataset.source = source.id;
+  group.append(make("title", {}, short(wireTitle(wire), 80)));
+  group.dataset.wire = drawn.wires.length;
   layers[1].append(group);
   drawn.wires.push(entry);
 }
@@ -214,7 +217,7 @@ function showTime(time) {
     group.classList.toggle("returning", now);
     label.classList.toggle("unsent", flow.terms.length === 0);
     label.classList.toggle("returning", now);
-    label.textContent = flow.terms.length === 0 ? "—" : short(sumOf(flow.terms), 16);
+    label.textContent = flow.terms.length === 0 ? "—" : now && flow.array !== null && flow.whole ? amountText(short(sumOf(flow.terms), 16), arrayText(flow.array)) : short(sumOf(flow.terms), 16);
   }
 }
 
