@@ -181,7 +181,7 @@ def _one_blas_thread() -> AbstractContextManager[object]:
 
 
 def _trained(options: argparse.Namespace, train: Dataset, test: Dataset, normalised: bool) -> History:
-    from autograd_bn.nn.init import generator
+    from autograd_bn.data import Loader
     from autograd_bn.optim import SGD
     from autograd_bn.train import fit
 
@@ -189,11 +189,9 @@ def _trained(options: argparse.Namespace, train: Dataset, test: Dataset, normali
     return fit(
         network,
         SGD(network.parameters(), lr=options.lr),
-        train,
+        Loader(train, BATCH, seed=options.seed + 1, drop_last=True),
         test,
         steps=options.steps,
-        batch_size=BATCH,
-        rng=generator(options.seed + 1),
         every=max(options.steps // 100, 1),
         label="with BN   " if normalised else "without BN",
         progress=not options.quiet,
@@ -206,7 +204,7 @@ def _table(histories: dict[str, History]) -> str:
     count = len(first.steps)
     rows = sorted({0, *(round(count * i / 10) - 1 for i in range(1, 11) if round(count * i / 10) >= 1)})
     lines = ["", "test accuracy", "  steps" + "".join(f"{name:>13}" for name in histories)]
-    lines += [f"{first.steps[i]:>7}" + "".join(f"{h.accuracies[i]:>13.1%}" for h in histories.values()) for i in rows]
+    lines += [f"{first.steps[i]:>7}" + "".join(f"{h['accuracy'][i]:>13.1%}" for h in histories.values()) for i in rows]
     return "\n".join([*lines, ""])
 
 
@@ -218,7 +216,7 @@ def _plot(path: Path, histories: dict[str, History]) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for (name, history), style in zip(histories.items(), ("--", "-"), strict=True):
-        axes.plot(history.steps, history.accuracies, style, label=name, color="black")
+        axes.plot(history.steps, history["accuracy"], style, label=name, color="black")
     axes.set(xlabel="training steps", ylabel="test accuracy", ylim=(0, 1))
     axes.legend(frameon=False, loc="best")
     figure.savefig(path, dpi=150)

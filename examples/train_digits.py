@@ -32,7 +32,7 @@ def trained(normalised: bool, train: ab.data.Dataset, test: ab.data.Dataset) -> 
     """The history of one run."""
     model = network(normalised)
     optimizer = ab.optim.SGD(model.parameters(), lr=0.5)
-    return ab.train.fit(model, optimizer, train, test, steps=STEPS, batch_size=60, rng=nn.init.generator(1), every=STEPS // 8, progress=False)
+    return ab.train.fit(model, optimizer, ab.data.Loader(train, 60, seed=1, drop_last=True), test, steps=STEPS, every=STEPS // 8, progress=False)
 
 
 def main(directory: Path) -> None:
@@ -40,7 +40,7 @@ def main(directory: Path) -> None:
     train, test = ab.data.split(ab.data.Dataset(images.reshape(len(images), -1), labels), nn.init.generator(0))
     plain, normalised = trained(False, train, test), trained(True, train, test)
     print("test accuracy\nsteps  without BN  with BN")
-    for step, a, b in zip(plain.steps, plain.accuracies, normalised.accuracies, strict=True):
+    for step, a, b in zip(plain.steps, plain["accuracy"], normalised["accuracy"], strict=True):
         print(f"{step:5}  {a:10.1%}  {b:7.1%}")
     model = network(True)
     loss = nn.functional.cross_entropy(model(ab.tensor(train.images[:60], name="x")), train.labels[:60])

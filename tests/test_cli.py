@@ -82,7 +82,7 @@ def test_both_networks_start_from_the_same_weights() -> None:
 
 
 def test_the_table_shows_about_ten_rows() -> None:
-    history = History(list(range(1, 101)), [0.0] * 100, [i / 100 for i in range(100)])
+    history = History(list(range(1, 101)), {"accuracy": [i / 100 for i in range(100)]})
     lines = cli._table({"without BN": history, "with BN": history}).strip().splitlines()
     assert len(lines) == 2 + 11
     assert lines[-1].split() == ["100", "99.0%", "99.0%"]
