@@ -84,12 +84,13 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> import pathlib, autograd_bn as ab
-    >>> _ = pathlib.Path("foreign").write_bytes(b"something else")
-    >>> ab.train.load_checkpoint("foreign")
+    >>> import numpy as np, autograd_bn as ab
+    >>> ab.train.save_checkpoint("run.safetensors", {"step": 3, "w": np.ones(2)})
+    >>> with open("run.safetensors", "r+b") as file:
+    ...     _ = file.seek(-1, 2), file.write(b"!")
+    >>> ab.train.load_checkpoint("run.safetensors")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ...
-    autograd_bn.train.checkpoint.CheckpointError: foreign is no checkpoint: it says that its header has ... bytes, of 14 bytes in all
+    autograd_bn.train.checkpoint.CheckpointError: run.safetensors was damaged: ...
     """
     path = Path(path)
     with path.open("rb") as file:

@@ -24,7 +24,7 @@ EXAMPLES, BATCH, LIMIT = 60_000, 60, 1.05
 
 
 class Stop(ab.train.Callback):
-    """Gives the seconds of each step of `fit`, and lets the other loop have its turn after it."""
+    """Gives the CPU seconds of each step of `fit`, and lets the other loop have its turn after it."""
 
     def __init__(self, other: Iterator[float]) -> None:
         self.other = other
@@ -32,27 +32,27 @@ class Stop(ab.train.Callback):
         self.began = 0.0
 
     def on_start(self, run: ab.train.Run) -> None:
-        self.began = time.perf_counter()
+        self.began = time.thread_time()
 
     def on_step(self, run: ab.train.Run) -> None:
-        mine = time.perf_counter() - self.began
+        mine = time.thread_time() - self.began
         self.pairs.append((mine, next(self.other)))
-        self.began = time.perf_counter()
+        self.began = time.thread_time()
 
 
 def bare(data: ab.data.Dataset) -> Iterator[float]:
-    """The loop as a user would write it; gives the seconds of each step."""
+    """The loop as a user would write it; gives the CPU seconds of each step."""
     model = network("ReLU", 0)
     optimizer = ab.optim.SGD(model.parameters(), lr=0.01)
-    began = time.perf_counter()
+    began = time.thread_time()
     while True:
         for x, y in ab.data.Loader(data, BATCH, seed=0):
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(x), y)
             loss.backward()
             optimizer.step()
-            yield time.perf_counter() - began
-            began = time.perf_counter()
+            yield time.thread_time() - began
+            began = time.thread_time()
 
 
 def main() -> int:
@@ -66,9 +66,8 @@ def main() -> int:
     fitted, plain = (statistics.median(column) for column in zip(*stop.pairs, strict=True))
     mean = sum(a for a, _ in stop.pairs) / sum(b for _, b in stop.pairs)
     ratio = fitted / plain
-    print(
-        f"{len(stop.pairs)} steps each, in turn: fit {fitted * 1e6:.0f} µs a step, bare loop {plain * 1e6:.0f} µs; ratio of medians {ratio:.3f}, of sums {mean:.3f}"
-    )
+    print(f"{len(stop.pairs)} steps each, in turn: fit {fitted * 1e6:.0f} µs a step, bare loop {plain * 1e6:.0f} µs")
+    print(f"ratio of medians {ratio:.3f} (limit {LIMIT}), of sums {mean:.3f}")
     return int(ratio > LIMIT)
 
 
