@@ -116,7 +116,8 @@ def _factor(e: Evidence) -> str:
         return f"{sign}off by a factor of 2: counted twice, or a scale of 1/2 is missing"
     if abs(k - 0.5) < CLOSE:
         return f"{sign}off by a factor of 1/2: one of two equal paths was dropped, or a factor 2 is missing"
-    return f"{sign}off by a factor of {k:.6g} (a scale)"
+    which = "a scale" if e.actual.size > 1 else "a scale, or a wrong term: one element cannot tell which"
+    return f"{sign}off by a factor of {k:.6g} ({which})"
 
 
 def _lengths(shapes: Sequence[tuple[int, ...]]) -> list[int]:
