@@ -36,7 +36,7 @@ def draw(
     y
         A tensor, a container of tensors, or a Graph.
     file
-        Where to write it too: .svg, .png, .pdf, or .dot for the text.
+        Where to write it too: .svg, .png, .pdf, .dot for the text, or .json for the graph as data (see ``drawing.data``).
     style
         ``"default"``, or ``"classic"`` for the published figure of batch norm (F. Kratzert, 2016), which only the graph of a
         batch norm of shape (N, D) has.
@@ -67,11 +67,14 @@ def draw(
     3
     >>> svg = drawing.pipe("svg")
     """
-    from autograd_bn.drawing.picture import checked
+    from pathlib import Path
+
+    from autograd_bn.drawing.picture import checked, write_file
 
     if direction not in ("LR", "TB", "RL", "BT"):
         raise DrawingError(f"no direction is named {direction!r}; there are 'LR', 'TB', 'RL' and 'BT'")
-    if file is not None:
+    as_data = file is not None and Path(file).suffix.lower() == ".json"
+    if file is not None and not as_data:
         checked(file)
     graph = y if isinstance(y, Graph) else recorded_graph(y)
     if style == "default":
@@ -84,6 +87,10 @@ def draw(
         drawing = classic_drawing(graph, timeout=timeout)
     else:
         raise DrawingError(f"no style is named {style!r}; there are 'default' and 'classic'")
-    if file is not None:
+    if file is not None and as_data:
+        from autograd_bn.drawing.data import graph_json
+
+        write_file(Path(file), graph_json(graph).encode(), drawing.source)
+    elif file is not None:
         drawing.write(file)
     return drawing

@@ -18,6 +18,7 @@ from autograd_bn.core.record import record
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.tree import flatten
 from autograd_bn.drawing.data import graph_json
+from autograd_bn.drawing.picture import write_file
 
 _SCRIPTS = ("layout.js", "model.js", "view.js", "panel.js", "main.js")
 # Characters that could end the data's block or be taken for markup or a line's end; JSON has another way to write each.
@@ -78,10 +79,7 @@ def explore(
         shown = target if isinstance(target, Graph) else graph(target)
     path = Path(file)
     page = page_text(graph_json(shown), title if title is not None else name)
-    try:
-        path.write_text(page, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise DrawingError(f"cannot write {os.fspath(path)!r}: {error.strerror or error}") from error
+    write_file(path, page.encode())
     return path
 
 
@@ -105,7 +103,13 @@ def page_text(data: str, title: str) -> str:
     parts = [(folder / name).read_text(encoding="utf-8") for name in _SCRIPTS]
     script = '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
     policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
-    texts = {"policy": policy, "title": html.escape(title), "style": style, "script": script, "data": data.translate(_ESCAPES)}
+    texts = {
+        "policy": policy,
+        "title": html.escape(title.encode("utf-8", "backslashreplace").decode()),
+        "style": style,
+        "script": script,
+        "data": data.translate(_ESCAPES),
+    }
     return _filled((folder / "page.html").read_text(encoding="utf-8"), texts)
 
 

@@ -106,7 +106,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc, unused-ignore]
             raise ValueError(f"outfile {str(target)!r} is also the DOT text's file; use another name, or overwrite_source=True")
         if raise_if_result_exists and target.exists():
             raise graphviz.FileExistsError(f"{target} exists already")
-        _write(target, picture, self.source)
+        write_file(target, picture, self.source)
         if cleanup and target.absolute() != Path(saved).absolute():
             os.remove(saved)
         if view or quiet_view:
@@ -122,7 +122,7 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc, unused-ignore]
         suffix = path.suffix.lower()
         picture = self.source.encode() if suffix == ".dot" else self.pipe(suffix[1:])
         assert isinstance(picture, bytes)
-        _write(path, picture, self.source)
+        write_file(path, picture, self.source)
 
 
 def checked(file: str | os.PathLike[str]) -> Path:
@@ -134,7 +134,8 @@ def checked(file: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _write(path: Path, content: bytes, source: str) -> None:
+def write_file(path: Path, content: bytes, source: str = "") -> None:
+    """Write, or raise a DrawingError with the DOT text."""
     try:
         path.write_bytes(content)
     except OSError as error:

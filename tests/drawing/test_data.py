@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn.core.errors import DrawingError
 from autograd_bn.core.graph import graph
 from autograd_bn.drawing.data import CROWD, SCHEMA, SHOWN, graph_data, graph_json, summary
 from tests.drawing.conftest import batch_norm
@@ -119,6 +121,14 @@ def test_an_array_in_numbers() -> None:
 )
 def test_any_array_has_a_summary_that_is_json(array: Any) -> None:
     assert json.loads(json.dumps(summary(array), allow_nan=False))["shape"] == list(array.shape)
+
+
+def test_a_json_file_is_the_graph_as_data(tmp_path: Path) -> None:
+    y = batch_norm(backward=True)
+    ab.draw(y, file=tmp_path / "y.JSON")
+    assert (tmp_path / "y.JSON").read_text(encoding="utf-8") == graph_json(graph(y))
+    with pytest.raises(DrawingError, match="cannot write"):
+        ab.draw(y, file=tmp_path / "nowhere" / "y.json")
 
 
 def test_names_survive_as_typed() -> None:
