@@ -108,15 +108,13 @@ def main(count: int, seed: int = 0) -> int:
                 if arrived(process):
                     break
                 kills += 1
-                parts = list(path.parent.glob(f".{path.name}.*"))
-                partial += len(parts)
-                for part in parts:
-                    part.unlink()
+                partial += len(list(path.parent.glob(f".{path.name}.*")))
                 if path.exists():
                     resumed.append(load_checkpoint(path)["step"])
                 process = child(path)
             if process.returncode is None:
                 assert arrived(process), "a run that is killed no more does not arrive"
+            assert not list(path.parent.glob(f".{path.name}.*")), "a half-written file was left"
             runs += 1
             if flat(load_checkpoint(path)) != expected:
                 wrong += 1

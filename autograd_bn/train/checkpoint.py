@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -62,17 +62,25 @@ def save_checkpoint(path: str | os.PathLike[str], state: Mapping[str, Any]) -> N
     tree = json.dumps(_lowered(state, "", arrays), allow_nan=True)
     content = _signed(_packed(arrays, {"format": FORMAT, "version": str(VERSION), "digest": BLANK, "state": tree}))
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove what a process that was killed while it wrote this checkpoint left beside it."""
+    path = Path(path)
+    for file in path.parent.iterdir() if path.parent.is_dir() else ():
+        if file.name.startswith(f".{path.name}.") and file.name.endswith(".part"):
+            file.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:

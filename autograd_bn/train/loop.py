@@ -22,7 +22,7 @@ from autograd_bn.nn.module import Module
 from autograd_bn.optim.optimizer import Optimizer
 from autograd_bn.optim.schedules import Schedule
 from autograd_bn.train.callbacks import Callback
-from autograd_bn.train.checkpoint import load_checkpoint, save_checkpoint
+from autograd_bn.train.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint
 from autograd_bn.train.history import History
 from autograd_bn.train.progress import progress as shown_progress
 
@@ -257,8 +257,10 @@ def fit(
     if checkpoint is None and (resume or checkpoint_every is not None):
         raise OperationError("fit: resume and checkpoint_every need checkpoint, the file's path")
     run = Run(model, optimizer, train, schedule, callbacks, generators, total)
-    if resume and checkpoint is not None and Path(checkpoint).exists():
-        run.load_state_dict(load_checkpoint(checkpoint))
+    if resume and checkpoint is not None:
+        remove_leftovers(checkpoint)
+        if Path(checkpoint).exists():
+            run.load_state_dict(load_checkpoint(checkpoint))
     chosen = {"accuracy": correct} if metrics is None else metrics
     model.train()
     run.tell("on_start")

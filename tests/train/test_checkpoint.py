@@ -12,7 +12,7 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.errors import OperationError
-from autograd_bn.train.checkpoint import CheckpointError, _signed, load_checkpoint, save_checkpoint
+from autograd_bn.train.checkpoint import CheckpointError, _signed, load_checkpoint, remove_leftovers, save_checkpoint
 
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
@@ -101,6 +101,19 @@ def test_the_file_and_then_its_folder_are_flushed(file: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "replace", lambda a, b: (calls.append("replace"), replace(a, b)))
     save_checkpoint(file, {"a": 1})
     assert calls == ["file", "replace", "folder"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_checkpoint_can_be_read_by_whom_any_other_new_file_can(file: Path) -> None:
+    (file.parent / "other").touch()
+    assert file.stat().st_mode == (file.parent / "other").stat().st_mode
+
+
+def test_leftovers_of_this_checkpoint_alone_are_removed(file: Path) -> None:
+    for name in (".a.safetensors.1234.part", ".b.safetensors.1234.part", "a.safetensors.part"):
+        (file.parent / name).touch()
+    remove_leftovers(file)
+    assert {path.name for path in file.parent.iterdir()} == {"a.safetensors", ".b.safetensors.1234.part", "a.safetensors.part"}
 
 
 # Broken files
