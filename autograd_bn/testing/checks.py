@@ -11,7 +11,7 @@ from autograd_bn.testing.causes import Evidence
 from autograd_bn.testing.faults import Fault, find_fault
 from autograd_bn.testing.reference import COMPLEX_STEP, DIFFERENCES, TAYLOR, Slope, central_slope, largest, one_sided, taylor_order, tolerance
 from autograd_bn.testing.report import Finding, Report, described
-from autograd_bn.testing.subject import Subject, _plain
+from autograd_bn.testing.subject import Subject, array_of
 from autograd_bn.transforms import jvp, vjp
 
 Array = np.ndarray[Any, Any]
@@ -189,14 +189,14 @@ def check_second(subject: Subject, report: Report) -> None:
                 total = total + (c * w).sum()
             return total
 
-        second = [np.asarray(_plain(c)) for c in vjp(slope_of, *inputs)[1](np.ones(()))]
+        second = [np.asarray(array_of(c)) for c in vjp(slope_of, *inputs)[1](np.ones(()))]
     except AutogradError as refused:
         report.skipped["second_order"] = first_line(refused)
         return
     ways = {"reverse over reverse": float(sum(np.sum(c * d) for c, d in zip(second, directions, strict=True)))}
     try:
         pushed = jvp(gradient, inputs, directions)[1]
-        ways["forward over reverse"] = float(sum(np.sum(np.asarray(_plain(t)) * w) for t, w in zip(pushed, weights, strict=True)))
+        ways["forward over reverse"] = float(sum(np.sum(np.asarray(array_of(t)) * w) for t, w in zip(pushed, weights, strict=True)))
     except AutogradError:
         pass
 

@@ -17,7 +17,7 @@ from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.watch import Observer, observed
 from autograd_bn.testing.causes import Evidence, likely_cause
 from autograd_bn.testing.reference import COMPLEX_STEP, central_slope, complex_slope, tolerance
-from autograd_bn.testing.subject import Subject, _plain
+from autograd_bn.testing.subject import Subject, array_of
 from autograd_bn.transforms import vjp
 
 Array = np.ndarray[Any, Any]
@@ -86,11 +86,10 @@ def _wrong_rule(row: _Recorded, subject: Subject) -> str:
     g = subject.normal(row.out)
     try:
         first = _pulled(node, g)
-        other = _pulled(node, subject.normal(row.out))
+        _pulled(node, subject.normal(row.out))
         again = _pulled(node, g)
     except AutogradError as error:
         return "broadcast not summed, or transposed: " + str(error).splitlines()[0] if "shape" in str(error) else str(error).splitlines()[0]
-    del other
     for a, b in zip(first, again, strict=True):
         if a is not None and b is not None and not np.array_equal(a, b, equal_nan=True):
             return "a stale buffer: the rule gives other cotangents when it is called again"
@@ -118,14 +117,14 @@ def _pulled(node: Node, g: Array) -> list[Array | None]:
             out.append(None)
         else:
             c = raw.broadcast_to(fitted(c, parent, node), shape=parent.shape)
-            out.append(np.array(_plain(c)))
+            out.append(np.array(array_of(c)))
     return out
 
 
 def _forward(row: _Recorded, operands: Sequence[Any]) -> Array:
     primitive: Primitive = row.node.primitive  # type: ignore[assignment]
     with no_effects():
-        return np.ravel(_plain(primitive.forward(*operands, **row.node.static)))
+        return np.ravel(array_of(primitive.forward(*operands, **row.node.static)))
 
 
 def _line(row: _Recorded, i: int, direction: Array) -> Callable[[Any], Array]:
@@ -239,7 +238,7 @@ def _wrong_tangent(row: _Recorded, subject: Subject) -> str:
         return _forward(row, [x if d is None else np.asarray(x, float) + t * d for x, d in zip(row.operands, tangents, strict=True)])
 
     slope = central_slope(at)
-    a = np.zeros(row.out.shape) if given is None else np.asarray(_plain(given), float)
+    a = np.zeros(row.out.shape) if given is None else np.asarray(array_of(given), float)
     if a.size != slope.value.size:
         return f"the tangent has shape {a.shape}, the result {row.out.shape}"
     r = slope.value.reshape(a.shape)

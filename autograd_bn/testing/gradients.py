@@ -8,7 +8,8 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from autograd_bn.core.errors import AutogradError, OperationError
-from autograd_bn.testing import checks, properties
+from autograd_bn.testing import checks as checks_of_derivatives
+from autograd_bn.testing import properties
 from autograd_bn.testing.report import Finding, Report
 from autograd_bn.testing.subject import Options, Subject
 
@@ -17,10 +18,10 @@ Check = Callable[[Subject, Report], None]
 CHECKS: dict[str, Check] = {
     "determinism": properties.check_repeated,
     "aliasing": properties.check_apart,
-    "vjp": checks.check_pulled,
-    "jvp": checks.check_pushed,
-    "modes_agree": checks.check_agreement,
-    "second_order": checks.check_second,
+    "vjp": checks_of_derivatives.check_pulled,
+    "jvp": checks_of_derivatives.check_pushed,
+    "modes_agree": checks_of_derivatives.check_agreement,
+    "second_order": checks_of_derivatives.check_second,
     "linearity": properties.check_linear,
     "dtype_and_shape": properties.check_kept,
     "unchanged": properties.check_kept_inputs,
@@ -102,14 +103,10 @@ def _examined(function: Callable[..., Any], args: Sequence[Any], checks: Sequenc
     subject = Subject(function, args, options)
     report = Report(subject.name)
     if options.reference is not None:
-        _values(subject, report)
+        checks_of_derivatives.values(subject, report)
     for name in (*wanted, *also):
         _made(name, subject, report)
     return report
-
-
-def _values(subject: Subject, report: Report) -> None:
-    checks.values(subject, report)
 
 
 def _made(name: str, subject: Subject, report: Report) -> None:
@@ -119,7 +116,7 @@ def _made(name: str, subject: Subject, report: Report) -> None:
         check(subject, report)
     except AutogradError as error:
         if name != "vjp" and any(f.check == "vjp" for f in report.findings):
-            report.skipped[name] = checks.first_line(error)
+            report.skipped[name] = checks_of_derivatives.first_line(error)
         else:
             report.findings.append(Finding(name, f"raised {type(error).__name__}: {error}"))
 

@@ -14,7 +14,7 @@ from autograd_bn.core.tensor import tensor
 from autograd_bn.ops.arithmetic import add, multiply
 from autograd_bn.testing.reference import tolerance
 from autograd_bn.testing.report import Finding, Report, described
-from autograd_bn.testing.subject import Subject, _plain
+from autograd_bn.testing.subject import Subject, array_of
 from autograd_bn.transforms import checkpoint, vjp, vmap
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +39,7 @@ def check_kept(subject: Subject, report: Report) -> None:
     with no_effects():
         for inputs in (subject.inputs, single):
             results, pullback = vjp(subject, *inputs)
-            for i, (x, c) in enumerate(zip(inputs, pullback(tuple(subject.normal(_plain(y)) for y in results)), strict=True)):
+            for i, (x, c) in enumerate(zip(inputs, pullback(tuple(subject.normal(array_of(y)) for y in results)), strict=True)):
                 if c.shape != x.shape or c.dtype != x.dtype:
                     report.findings.append(Finding(check, f"the gradient is {c.dtype}{list(c.shape)}", f"{subject.labels[i]}, {described(x)}"))
                     return
@@ -56,7 +56,7 @@ def check_kept_inputs(subject: Subject, report: Report) -> None:
         _backward(subject(*leaves), gs)
     for kind, given, before, names in (
         ("input", inputs, subject.inputs, subject.labels),
-        ("input", [_plain(x) for x in leaves], subject.inputs, subject.labels),
+        ("input", [array_of(x) for x in leaves], subject.inputs, subject.labels),
         ("cotangent", gs, subject.cotangents, [f"of result {k}" for k in range(len(gs))]),
     ):
         for x, b, name in zip(given, before, names, strict=True):
@@ -77,25 +77,24 @@ def check_apart(subject: Subject, report: Report) -> None:
         gs = [g.copy() for g in subject.cotangents]
         inputs = [x.copy() for x in subject.inputs]
         results, pullback = vjp(subject, *inputs)
-        given = [_plain(y) for y in results]
+        given = [array_of(y) for y in results]
         kept = [y.copy() for y in given]
-        first = [_plain(c) for c in pullback(tuple(gs))]
+        first = [array_of(c) for c in pullback(tuple(gs))]
         before = [c.copy() for c in first]
         for x in (*gs, *inputs):
             x[...] = 7.0
         _same(report, "aliasing", "a gradient changes when the caller writes into the inputs or the cotangent", first, before, cause)
-        second = [_plain(c) for c in pullback(tuple(subject.cotangents))]
+        second = [array_of(c) for c in pullback(tuple(subject.cotangents))]
         _same(report, "aliasing", "a second pull gives another gradient after the caller has written into the inputs", second, before, cause)
         pullback(tuple(subject.normal(y) for y in subject.outputs))
         _same(report, "aliasing", "a gradient changes when another cotangent is pulled back", first, before, cause)
         other = [x * np.asarray(0.96875, x.dtype) for x in subject.inputs]
-        held, pullback = vjp(subject, *subject.inputs)
+        _, pullback = vjp(subject, *subject.inputs)
         subject.pull(inputs=other)
-        late = [_plain(c) for c in pullback(tuple(subject.cotangents))]
+        late = [array_of(c) for c in pullback(tuple(subject.cotangents))]
         _same(report, "aliasing", "the gradient changes when the function is called elsewhere before the backward pass", late, before, cause)
         _same(report, "aliasing", "the same call gives another gradient after a backward pass elsewhere", subject.pull(), before, cause)
         _same(report, "aliasing", "a result changes when the function is called again", given, kept, cause)
-        del held
     _done(report, "aliasing", "nothing that is returned shares memory that changes later")
 
 
@@ -105,11 +104,11 @@ def check_accumulated(subject: Subject, report: Report) -> None:
     leaves = [tensor(x, requires_grad=True) for x in subject.inputs]
     with no_effects():
         _backward(subject(*leaves), subject.cotangents)
-        once = [np.zeros(x.shape, x.dtype) if x.grad is None else _plain(x.grad).copy() for x in leaves]
+        once = [np.zeros(x.shape, x.dtype) if x.grad is None else array_of(x.grad).copy() for x in leaves]
         cause = "an accumulated path was dropped, or the tape and the transform disagree"
         _compare(subject, report, check, ".grad after backward() is not what vjp gives", once, subject.pulled, None, cause)
         _backward(subject(*leaves), subject.cotangents)
-        twice = [np.zeros(x.shape, x.dtype) if x.grad is None else _plain(x.grad) for x in leaves]
+        twice = [np.zeros(x.shape, x.dtype) if x.grad is None else array_of(x.grad) for x in leaves]
         _compare(subject, report, check, ".grad after two backward passes is not twice the gradient", twice, [2 * c for c in subject.pulled], None, cause)
         both = _pull_of(lambda *xs: tuple(add(y, z) for y, z in zip(subject(*xs), subject(*xs), strict=True)), subject)
         _compare(subject, report, check, "two calls on the same inputs do not give twice the gradient", both, [2 * c for c in subject.pulled], None, cause)
@@ -139,10 +138,9 @@ def check_graphs(subject: Subject, report: Report) -> None:
             _compare(subject, report, "graph_invariance", f"the gradient is another {how}", _pull_of(variant, subject), subject.pulled, None, cause)
         leaves = [tensor(x, requires_grad=True) for x in subject.inputs]
         results = subject(*leaves)
-        dead = subject(*(add(x, 0.0) for x in leaves))  # recorded and never pulled
+        subject(*(add(x, 0.0) for x in leaves))  # recorded and never pulled
         _backward(results[::-1], subject.cotangents[::-1])
-        del dead
-        found = [np.zeros(x.shape, x.dtype) if x.grad is None else _plain(x.grad) for x in leaves]
+        found = [np.zeros(x.shape, x.dtype) if x.grad is None else array_of(x.grad) for x in leaves]
         _compare(subject, report, "graph_invariance", "the gradient is another where results are pulled in the other order", found, subject.pulled, None, cause)
     _done(report, "graph_invariance", f"{', '.join(variants)}, in the other order")
 
@@ -154,8 +152,8 @@ def check_mapped(subject: Subject, report: Report) -> None:
     gs = tuple(subject.cotangents)
     with no_effects():
         try:
-            values = [_plain(y) for y in vmap(subject)(*wide)]
-            mapped = [_plain(c) for c in vmap(lambda *xs: tuple(vjp(subject, *xs)[1](gs)))(*wide)]
+            values = [array_of(y) for y in vmap(subject)(*wide)]
+            mapped = [array_of(c) for c in vmap(lambda *xs: tuple(vjp(subject, *xs)[1](gs)))(*wide)]
         except AutogradError as error:
             report.findings.append(Finding("vmap", f"vmap raised {type(error).__name__}: {error}"))
             return
@@ -185,8 +183,8 @@ def check_compiled(subject: Subject, report: Report) -> None:
     with no_effects():
         for inputs in (subject.inputs, [x * np.asarray(0.96875, x.dtype) for x in subject.inputs]):
             try:
-                values = [_plain(y) for y in compiled(*inputs)]
-                found = [_plain(c) for c in pulled(tuple(inputs), tuple(subject.cotangents))]
+                values = [array_of(y) for y in compiled(*inputs)]
+                found = [array_of(c) for c in pulled(tuple(inputs), tuple(subject.cotangents))]
             except TraceError as error:
                 report.skipped["jit"] = f"it cannot be compiled: {str(error).splitlines()[0]}"
                 return
@@ -206,7 +204,7 @@ def _backward(results: Sequence[Any], gs: Sequence[Array]) -> None:
 
 def _pull_of(function: Callable[..., Any], subject: Subject) -> list[Array]:
     _, pullback = vjp(function, *subject.inputs)
-    return [_plain(c) for c in pullback(tuple(subject.cotangents))]
+    return [array_of(c) for c in pullback(tuple(subject.cotangents))]
 
 
 def _same(report: Report, check: str, what: str, found: Sequence[Array], expected: Sequence[Array], cause: str, method: str = "") -> None:

@@ -60,7 +60,7 @@ class Subject:
             raise DtypeError(f"{self.name}: the checks are of derivatives by real numbers; pass the real and the imaginary part")
         if not self.positions:
             raise OperationError(f"{self.name} was given no array of real floating dtype to differentiate by")
-        self.inputs: list[Array] = [np.array(_plain(self._leaves[i])) for i in self.positions]
+        self.inputs: list[Array] = [np.array(array_of(self._leaves[i])) for i in self.positions]
         self.labels = _labels(function, args, self.positions)
         self.rng = np.random.default_rng(options.seed)
         with ExitStack() as stack:
@@ -86,7 +86,7 @@ class Subject:
         for i, x in zip(self.positions, inputs, strict=True):
             leaves[i] = x
         if plain:
-            leaves = [_plain(x) for x in leaves]
+            leaves = [array_of(x) for x in leaves]
         results, _ = flatten(function(*self._structure.unflatten(leaves)))
         kinds = "fc" if any(_kind(x) == "c" for x in inputs) else "f"
         return [y if plain else asarray(y) for y in results if _kind(y) and _kind(y) in kinds]
@@ -94,7 +94,7 @@ class Subject:
     def values(self, inputs: Sequence[Array]) -> list[Array]:
         """The results for arrays; nothing is recorded, and no state changes."""
         with no_grad(), no_effects():
-            return [np.array(_plain(y)) for y in self._run(self.function, [Tensor(np.asarray(x)) for x in inputs])]
+            return [np.array(array_of(y)) for y in self._run(self.function, [Tensor(np.asarray(x)) for x in inputs])]
 
     def reference_values(self, inputs: Sequence[Array]) -> list[Array]:
         """The results of the reference, which is the function's own forward pass unless another was given."""
@@ -105,12 +105,12 @@ class Subject:
         """The cotangents of the inputs."""
         with no_effects():
             _, pullback = vjp(self, *(self.inputs if inputs is None else inputs))
-            return [_plain(c) for c in pullback(tuple(self.cotangents if cotangents is None else cotangents))]
+            return [array_of(c) for c in pullback(tuple(self.cotangents if cotangents is None else cotangents))]
 
     def push(self, tangents: Sequence[Array] | None = None) -> list[Array]:
         """The tangents of the results."""
         with no_effects():
-            return [_plain(t) for t in jvp(self, self.inputs, self.tangents if tangents is None else tangents)[1]]
+            return [array_of(t) for t in jvp(self, self.inputs, self.tangents if tangents is None else tangents)[1]]
 
     @functools.cached_property
     def pulled(self) -> list[Array]:
@@ -226,7 +226,8 @@ def _kind(x: Any) -> str:
     return "f" if type(x) is float else "c" if type(x) is complex else ""
 
 
-def _plain(x: Any) -> Any:
+def array_of(x: Any) -> Any:
+    """The array under whatever levels lie above it; anything else as it is."""
     while isinstance(x, Tensor):
         x = x.value
     return x
