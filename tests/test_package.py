@@ -26,7 +26,20 @@ def wheel(wheel_path: Path) -> list[str]:
     return zipfile.ZipFile(wheel_path).namelist()
 
 
-@pytest.mark.parametrize("name", ["py.typed", "core/methods.pyi", "data/digits.npz", "data/DIGITS.txt", "drawing/layout_process.py", "cli.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "py.typed",
+        "core/methods.pyi",
+        "data/digits.npz",
+        "data/DIGITS.txt",
+        "drawing/layout_process.py",
+        "drawing/page/page.html",
+        "drawing/page/page.css",
+        "drawing/page/main.js",
+        "cli.py",
+    ],
+)
 def test_a_wheel_holds_what_the_package_needs(wheel: list[str], name: str) -> None:
     assert f"autograd_bn/{name}" in wheel
 

@@ -14,7 +14,9 @@ from typing import Any
 
 from autograd_bn.core.errors import DrawingError
 from autograd_bn.core.graph import Graph, graph
+from autograd_bn.core.node import Node
 from autograd_bn.core.record import record
+from autograd_bn.core.state import no_effects
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.tree import flatten
 from autograd_bn.drawing.data import graph_json
@@ -41,7 +43,7 @@ def explore(
     ----------
     target
         A tensor, a container of tensors or a Graph; or a function or module, which is then run on ``inputs`` inside
-        ``ab.record()``, and differentiated if its result is one number.
+        ``ab.record()``, and differentiated if its result is one number. Their gradients and running statistics stay as they were.
     file
         Where to write the page.
     inputs
@@ -84,16 +86,36 @@ def explore(
 
 
 def _run(function: Callable[..., Any], inputs: Sequence[Any] | None) -> Graph:
-    """The graph of a call. What is one number is differentiated."""
+    """The graph of a call; a result of one number is differentiated. Gradients and running statistics are then as they were."""
     if inputs is None:
         raise DrawingError(f"explore() needs example inputs to run {getattr(function, '__name__', type(function).__name__)}: explore(f, file, inputs=(x,))")
     arguments = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-    with record():
+    with record(), no_effects():
         result = function(*arguments)
         found, _ = flatten(result)
-        if len(found) == 1 and isinstance(found[0], Tensor) and found[0].size == 1 and found[0].requires_grad:
+        if not (len(found) == 1 and isinstance(found[0], Tensor) and found[0].size == 1 and found[0].requires_grad):
+            return graph(result)
+        before = [(leaf.extras(), leaf.extras().gradient) for leaf in _leaves(found[0].node)]
+        for extra, _ in before:
+            extra.gradient = None
+        try:
             found[0].backward()
-    return graph(result)
+            return graph(result)
+        finally:
+            for extra, gradient in before:
+                extra.gradient = gradient
+
+
+def _leaves(root: Node) -> list[Node]:
+    """The leaves that a node depends on."""
+    seen = {root}
+    stack = [root]
+    while stack:
+        for parent in stack.pop().parents:
+            if type(parent) is Node and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return [node for node in seen if node.primitive is None]
 
 
 def page_text(data: str, title: str) -> str:

@@ -384,6 +384,20 @@ def test_a_function_or_module_is_run_and_differentiated(tmp_path: Path) -> None:
         ab.explore(x * 2.0, tmp_path / "nowhere" / "c.html")
 
 
+def test_exploring_a_function_leaves_gradients_and_statistics_as_they_were(tmp_path: Path) -> None:
+    model = ab.nn.BatchNorm1d(3)
+    x = ab.tensor(np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32), requires_grad=True, name="x")
+    (x * 2.0).sum().backward()
+    before = [np.array(value) for value in model.state_dict().values()]
+    file = ab.explore(lambda v: (model(v) ** 2).sum(), tmp_path / "a.html", inputs=x)
+    assert x.grad is not None
+    assert x.grad.numpy().tolist() == [[2.0] * 3] * 4
+    assert all(parameter.grad is None for parameter in model.parameters())
+    for old, new in zip(before, model.state_dict().values(), strict=True):
+        np.testing.assert_array_equal(old, np.array(new))
+    assert '"gradients":true' in file.read_text(encoding="utf-8")
+
+
 def test_the_page_of_the_published_batch_norm_is_small(tmp_path: Path) -> None:
     page = ab.explore(batch_norm(60, 100, backward=True), tmp_path / "a.html")
     assert page.stat().st_size < 150_000
