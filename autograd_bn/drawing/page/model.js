@@ -21,6 +21,7 @@ function pathOf(cluster) {
 }
 for (const node of nodes) for (const cluster of pathOf(node.cluster)) members.get(cluster).push(node.id);
 const firstOf = (part) => (isCluster(part) ? members.get(part.id)[0] ?? 0 : part.id);
+for (const [cluster, parts] of children) children.set(cluster, parts.filter((part) => !isCluster(part) || members.get(part.id).length));
 for (const parts of children.values()) parts.sort((a, b) => firstOf(a) - firstOf(b));
 for (const cluster of clusters) {
   if (!cluster.group) continue;
