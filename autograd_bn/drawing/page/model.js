@@ -202,7 +202,7 @@ function sceneOf(sizeOf, flow, labelWidth) {
     }
     made.push(...outPorts.map((key) => ({ key, main: 0, cross: 10, border: "out" })));
     const index = new Map(made.map((item, i) => [item.key, i]));
-    const gap = turned || !data.recorded.gradients ? 40 : Math.max(44, ...mine.map((wire) => 22 + labelWidth(wire)));
+    const gap = turned || !data.recorded.gradients ? 40 : Math.max(58, ...mine.map((wire) => 22 + labelWidth(wire)));
     const plan = planned(container, made, mine.map((wire) => ({ from: index.get(wire.from), to: index.get(wire.to), port: wire.port })), gap);
     const before = turned ? { main: HEADER, cross: PAD } : { main: PAD, cross: HEADER };
     const size = container === "" ? { main: plan.main, cross: plan.cross } : { main: plan.main + before.main + PAD, cross: plan.cross + before.cross + PAD };
