@@ -37,7 +37,7 @@ class Report(NamedTuple):
         if self.peer:
             accepted = self.peer["accepted"]
             refused = sum(self.needless.values())
-            lines.append("PyTorch: " + ", ".join(f"{self.peer[kind]} {kind}" for kind in ("accepted", "rejected", "absent")))
+            lines.append("PyTorch: " + ", ".join(f"{self.peer[kind]} {kind}" for kind in ("accepted", "rejected", "undefined", "absent")))
             lines.append(f"  other gradients than the oracle's: {self.peer['differs']}")
             lines.append(f"  we refuse {refused} of the {accepted} that it accepts ({100 * refused / max(1, accepted):.2f} %)")
             lines += [f"  {count:6} {message}" for message, count in self.needless.most_common()]
