@@ -7,20 +7,14 @@ import hashlib
 import html
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from autograd_bn.core.errors import DrawingError
-from autograd_bn.core.graph import Graph, graph
-from autograd_bn.core.node import Node
-from autograd_bn.core.record import record
-from autograd_bn.core.state import no_effects
-from autograd_bn.core.tensor import Tensor
-from autograd_bn.core.tree import flatten
 from autograd_bn.drawing.data import graph_json
 from autograd_bn.drawing.picture import write_file
+from autograd_bn.drawing.target import graph_of, name_of
 
 _SCRIPTS = ("layout.js", "model.js", "view.js", "panel.js", "main.js")
 # Characters that could end the data's block or be taken for markup or a line's end; JSON has another way to write each.
@@ -71,51 +65,11 @@ def explore(
     >>> page.read_text(encoding="utf-8").startswith("<!doctype html>")
     True
     """
-    if not isinstance(target, (Tensor, Graph)) and callable(target):
-        name = getattr(target, "__name__", type(target).__name__)
-        shown = _run(target, inputs)
-    else:
-        if inputs is not None:
-            raise DrawingError(f"explore() takes inputs for a function or a module, not for a {type(target).__name__}")
-        name = "Graph"
-        shown = target if isinstance(target, Graph) else graph(target)
+    shown = graph_of(target, inputs, "explore(f, file")
     path = Path(file)
-    page = page_text(graph_json(shown), title if title is not None else name)
+    page = page_text(graph_json(shown), title if title is not None else name_of(target))
     write_file(path, page.encode())
     return path
-
-
-def _run(function: Callable[..., Any], inputs: Sequence[Any] | None) -> Graph:
-    """The graph of a call; a result of one number is differentiated. Gradients and running statistics are then as they were."""
-    if inputs is None:
-        raise DrawingError(f"explore() needs example inputs to run {getattr(function, '__name__', type(function).__name__)}: explore(f, file, inputs=(x,))")
-    arguments = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-    with record(), no_effects():
-        result = function(*arguments)
-        found, _ = flatten(result)
-        if not (len(found) == 1 and isinstance(found[0], Tensor) and found[0].size == 1 and found[0].requires_grad):
-            return graph(result)
-        before = [(leaf.extras(), leaf.extras().gradient) for leaf in _leaves(found[0].node)]
-        for extra, _ in before:
-            extra.gradient = None
-        try:
-            found[0].backward()
-            return graph(result)
-        finally:
-            for extra, gradient in before:
-                extra.gradient = gradient
-
-
-def _leaves(root: Node) -> list[Node]:
-    """The leaves that a node depends on."""
-    seen = {root}
-    stack = [root]
-    while stack:
-        for parent in stack.pop().parents:
-            if type(parent) is Node and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    return [node for node in seen if node.primitive is None]
 
 
 def page_text(data: str, title: str) -> str:

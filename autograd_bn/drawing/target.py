@@ -1,0 +1,76 @@
+"""The graph of whatever is to be shown: a result, a graph, or a function or module that is run for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from autograd_bn.core.errors import DrawingError
+from autograd_bn.core.graph import Graph, graph
+from autograd_bn.core.node import Node
+from autograd_bn.core.record import record
+from autograd_bn.core.state import no_effects
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tree import flatten
+
+
+def is_run(target: Any) -> bool:
+    """Whether a target is a function or module, which has to be run to have a graph."""
+    return callable(target) and not isinstance(target, (Tensor, Graph))
+
+
+def name_of(target: Any) -> str:
+    """What a function, or any other target, is called."""
+    return str(getattr(target, "__name__", type(target).__name__)) if is_run(target) else "Graph"
+
+
+def graph_of(target: Any, inputs: Sequence[Any] | None, caller: str) -> Graph:
+    """The graph of a tensor, a container of tensors or a Graph; or of a function or module, which is run on its inputs.
+
+    ``caller`` is how messages call who asks: ``"explore(f, file"``.
+    """
+    if is_run(target):
+        if inputs is None:
+            raise DrawingError(f"{caller.split('(')[0]}() needs example inputs to run {name_of(target)}: {caller}, inputs=(x,))")
+        return run_graph(target, tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,))
+    if inputs is not None:
+        raise DrawingError(f"{caller.split('(')[0]}() takes inputs for a function or a module, not for a {type(target).__name__}")
+    return target if isinstance(target, Graph) else graph(target)
+
+
+def run_graph(function: Callable[..., Any], arguments: Sequence[Any]) -> Graph:
+    """The graph of a call inside ``ab.record()``. A result of one number is differentiated, unless the function did so itself.
+
+    Gradients and running statistics are then as they were.
+    """
+    with record(), no_effects():
+        result = function(*arguments)
+        found, _ = flatten(result)
+        if not (len(found) == 1 and isinstance(found[0], Tensor) and found[0].size == 1 and found[0].requires_grad) or _differentiated(found[0]):
+            return graph(result)
+        before = [(leaf.extras(), leaf.extras().gradient) for leaf in _leaves(found[0].node)]
+        for extra, _ in before:
+            extra.gradient = None
+        try:
+            found[0].backward()
+            return graph(result)
+        finally:
+            for extra, gradient in before:
+                extra.gradient = gradient
+
+
+def _differentiated(result: Tensor) -> bool:
+    extra = result.node.extra if isinstance(result.node, Node) else None
+    return extra is not None and extra.cotangents is not None
+
+
+def _leaves(root: Node) -> list[Node]:
+    """The leaves that a node depends on."""
+    seen = {root}
+    stack = [root]
+    while stack:
+        for parent in stack.pop().parents:
+            if type(parent) is Node and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return [node for node in seen if node.primitive is None]
