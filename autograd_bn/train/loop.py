@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from autograd_bn.compiler import jit
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.state import no_grad
 from autograd_bn.core.tensor import Tensor
@@ -192,6 +193,7 @@ def fit(
     checkpoint_every: int | None = None,
     resume: bool = False,
     generators: Sequence[np.random.Generator] = (),
+    compiled: bool = False,
     label: str = "train",
     progress: bool = True,
 ) -> History:
@@ -225,6 +227,9 @@ def fit(
         Go on from ``checkpoint`` if that file exists. The result is the same bits as if the run had not stopped.
     generators
         Random generators that loss or callbacks draw from; those that are attributes of the model's modules are found.
+    compiled
+        Whether to run the step through ``ab.jit``: the same bits, sooner. Only for models and losses that can be compiled: one that draws random
+        numbers of its own, as a NumPy array, would draw the same ones each step.
     label, progress
         The progress bar's text, and whether to show it on stderr.
 
@@ -266,15 +271,17 @@ def fit(
     run.tell("on_start")
     with shown_progress(total, run.step, label, progress) as shown, _interrupts() as interrupted:
         on_gradients, on_step = run.listeners("on_gradients"), run.listeners("on_step")
+        gradients, update = _step(model, optimizer, loss, compiled)
         batches = _endless(train)
         while run.step < total and run.stopped is None:
             x, y = next(batches)
-            optimizer.zero_grad()
-            value = run.loss = loss(model(x), y)
-            value.backward()
-            for method in on_gradients:
-                method(run)
-            optimizer.step()
+            if on_gradients:
+                value = run.loss = gradients(x, y)
+                for method in on_gradients:
+                    method(run)
+                optimizer.step()
+            else:
+                value = run.loss = update(x, y)
             if schedule is not None:
                 schedule.step()
             run.step += 1
@@ -301,6 +308,23 @@ def fit(
         print(f"{label}: stopped after step {run.step} of {total}: {run.stopped}", file=sys.stderr) if progress else None
     run.tell("on_end")
     return run.history
+
+
+def _step(model: Module, optimizer: Optimizer, loss: Loss, compiled: bool) -> tuple[Loss, Loss]:
+    """The loss of a batch with the gradients put in place, and with the update made too."""
+
+    def gradients(x: Any, y: Any) -> Tensor:
+        optimizer.zero_grad()
+        value = loss(model(x), y)
+        value.backward()
+        return value
+
+    def update(x: Any, y: Any) -> Tensor:
+        value = gradients(x, y)
+        optimizer.step()
+        return value
+
+    return (jit(gradients), jit(update)) if compiled else (gradients, update)
 
 
 def _measure(run: Run, loss: Loss, validation: tuple[Any, Any] | None, metrics: Mapping[str, Metric]) -> None:

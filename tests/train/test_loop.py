@@ -12,10 +12,10 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn import nn
-from autograd_bn.core.errors import OperationError
+from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.data import Dataset, Loader
 from autograd_bn.nn.init import generator
-from autograd_bn.optim import SGD, Adam, StepLR
+from autograd_bn.optim import SGD, Adam, StepLR, clip_grad_norm
 from autograd_bn.train import BestModel, Callback, EarlyStopping, Every, History, Run, accuracy, fit, load_checkpoint, predict
 from tests import kill
 
@@ -32,6 +32,11 @@ class Noise(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return x + self.rng.standard_normal(x.shape).astype("float32") * 0.1 if self.training else x
+
+
+class Clipping(Callback):
+    def on_gradients(self, run: Run) -> None:
+        clip_grad_norm(run.optimizer.params, 0.1)
 
 
 def network() -> nn.Sequential:
@@ -77,6 +82,29 @@ def test_it_is_the_loop_that_a_user_would_write() -> None:
                 break
     assert bits(model) == bits(ours)
     np.testing.assert_allclose(history["loss"], [np.mean(losses[:3]), np.mean(losses[3:6]), losses[6]])
+
+
+@pytest.mark.parametrize("callbacks", [[], [Clipping()]], ids=["alone", "with a callback between backward and update"])
+def test_a_compiled_step_gives_the_same_bits(callbacks: list[Callback]) -> None:
+    def made() -> nn.Sequential:
+        return nn.Sequential(nn.Linear(2, 8, bias=False, rng=0), nn.BatchNorm1d(8), nn.Sigmoid(), nn.Linear(8, 3, rng=1))
+
+    (eager, expected), (compiled, history) = (run(made(), compiled=choice, callbacks=callbacks, metrics=None) for choice in (False, True))
+    assert bits(compiled) == bits(eager) != bits(made())
+    assert dict(history) == dict(expected)
+    assert compiled[1].num_batches_tracked.item() == 60
+
+
+def test_a_compiled_step_whose_gradient_is_not_finite_changes_nothing() -> None:
+    model = nn.Sequential(nn.Linear(2, 3, rng=0))
+    before = bits(model)
+
+    def infinite(outputs: Any, targets: Any) -> Any:
+        return nn.functional.cross_entropy(outputs, targets) * np.float32(np.inf)
+
+    with pytest.raises(GradientError, match="NaN or infinite"), np.errstate(invalid="ignore"):
+        run(model, loss=infinite, compiled=True)
+    assert bits(model) == before
 
 
 def test_epochs_are_passes_and_are_evaluated_each() -> None:
