@@ -23,57 +23,18 @@ no_stat_update = no_effects
 """A context in which batch norm leaves its running statistics as they are."""
 
 
-class BatchNorm1d(Module):
-    """Batch norm over (N, C) or (N, C, L) (Ioffe & Szegedy 2015), with PyTorch's conventions and names.
-
-    Training normalises by the batch's mean and biased variance, and moves the running statistics by
-    running ← (1 − momentum)·running + momentum·batch, with the unbiased variance. Evaluation normalises by the running
-    statistics, so that an output depends on its own input alone.
-
-    Parameters
-    ----------
-    num_features
-        The number of channels C, on axis 1.
-    eps
-        Added to the variance under the root.
-    momentum
-        The weight of the new value, from 0 to 1 (Keras and ONNX weight the old one: their 0.9 is 0.1 here);
-        None for the plain average of all batches.
-    affine
-        Whether to scale by γ and shift by β.
-    track_running_stats
-        Whether to keep running statistics. Without them evaluation uses the batch's too.
-    dtype
-        Of the parameters and statistics.
-
-    Attributes
-    ----------
-    weight, bias
-        γ (starts at 1) and β (0), shape (C,); None unless affine.
-    running_mean, running_var, num_batches_tracked
-        Buffers, starting at 0, 1 and 0; None unless tracked.
-
-    Raises ShapeError for the wrong number of channels, or one value a channel in training; OperationError for an
-    empty batch, or a batch whose statistics are not finite (the running ones are then unchanged). Warns
-    when it evaluates before any update. Accumulating gradients over small batches is not one big
-    batch: each is normalised by its own statistics.
-
-    Examples
-    --------
-    >>> import autograd_bn as ab
-    >>> bn = ab.nn.BatchNorm1d(2)
-    >>> _ = bn(ab.tensor([[0.0, 1.0], [2.0, 5.0]]))
-    >>> bn.running_mean
-    tensor([0.1, 0.3], dtype=float32, name='running_mean')
-    """
+class _RunningNorm(Module):
+    """Normalises by statistics of what it gets, and moves the running ones that evaluation uses: batch norm and instance norm."""
 
     weight: Tensor | None
     bias: Tensor | None
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
-    _ranks = (2, 3)
-    _layout = "(N, C) or (N, C, L)"
+    _ranks: tuple[int, ...]
+    _layout: str
+    _one_value: tuple[str, str]
+    """Of what there is one value where there is no variance, and the remedy."""
 
     def __init__(
         self,
@@ -123,23 +84,36 @@ class BatchNorm1d(Module):
         mean, variance = self.running_mean, self.running_var
         if mean is not None and variance is not None and (self.frozen or not self.training):
             self._warn_if_never_updated()
-            return functional.batch_norm(x, self.weight, self.bias, eps=self.eps, population=(mean, variance))
-        count = math.prod(shape) // self.num_features
+            return self._normalized(x, (mean, variance))[0]
+        count = self._count(shape)
         if count == 1:
+            what, remedy = self._one_value
             raise ShapeError(
-                f"{self._place()}: x {describe(x)} has one value a channel, whose variance is 0, so its output would not depend on it; drop the last "
-                f"incomplete batch (drop_last=True), use a larger batch, or evaluate with eval()\n  at {user_line()}"
+                f"{self._place()}: x {describe(x)} has one value {what}, whose variance is 0, so its output would not depend on it; {remedy}"
+                f"\n  at {user_line()}"
             )
-        out, μ, var = functional.batch_norm(x, self.weight, self.bias, eps=self.eps, return_statistics=True)
+        out, μ, var = self._normalized(x, None)
         if self.training and mean is not None and variance is not None and current().effects:
             self._update(mean, variance, μ, var, count)
         return out
 
+    def _normalized(self, x: Tensor, population: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The result, and the statistics that it was normalised by."""
+        raise NotImplementedError
+
+    def _count(self, shape: tuple[int, ...]) -> int:
+        """How many values a statistic is taken over."""
+        raise NotImplementedError
+
+    def _per_channel(self, statistic: Any) -> Any:
+        """What the running statistics move towards, shape (C,)."""
+        raise NotImplementedError
+
     def _update(self, mean: Tensor, variance: Tensor, μ: Tensor, var: Tensor, count: int) -> None:
         """Move the running statistics, all or none."""
         assert self.num_batches_tracked is not None
-        batch_mean = concrete(μ, self._updating, user_line).reshape(-1)
-        batch_variance = concrete(var, self._updating, user_line).reshape(-1)
+        batch_mean = self._per_channel(concrete(μ, self._updating, user_line))
+        batch_variance = self._per_channel(concrete(var, self._updating, user_line))
         old_mean, old_variance, number = (concrete(x, self._updating, user_line) for x in (mean, variance, self.num_batches_tracked))
         tracked = number + 1
         weight = self.momentum if self.momentum is not None else 1 / tracked
@@ -197,6 +171,64 @@ class BatchNorm1d(Module):
         )
 
 
+class BatchNorm1d(_RunningNorm):
+    """Batch norm over (N, C) or (N, C, L) (Ioffe & Szegedy 2015), with PyTorch's conventions and names.
+
+    Training normalises by the batch's mean and biased variance, and moves the running statistics by
+    running ← (1 − momentum)·running + momentum·batch, with the unbiased variance. Evaluation normalises by the running
+    statistics, so that an output depends on its own input alone.
+
+    Parameters
+    ----------
+    num_features
+        The number of channels C, on axis 1.
+    eps
+        Added to the variance under the root.
+    momentum
+        The weight of the new value, from 0 to 1 (Keras and ONNX weight the old one: their 0.9 is 0.1 here);
+        None for the plain average of all batches.
+    affine
+        Whether to scale by γ and shift by β.
+    track_running_stats
+        Whether to keep running statistics. Without them evaluation uses the batch's too.
+    dtype
+        Of the parameters and statistics.
+
+    Attributes
+    ----------
+    weight, bias
+        γ (starts at 1) and β (0), shape (C,); None unless affine.
+    running_mean, running_var, num_batches_tracked
+        Buffers, starting at 0, 1 and 0; None unless tracked.
+
+    Raises ShapeError for the wrong number of channels, or one value a channel in training; OperationError for an
+    empty batch, or a batch whose statistics are not finite (the running ones are then unchanged). Warns
+    when it evaluates before any update. Accumulating gradients over small batches is not one big
+    batch: each is normalised by its own statistics.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> bn = ab.nn.BatchNorm1d(2)
+    >>> _ = bn(ab.tensor([[0.0, 1.0], [2.0, 5.0]]))
+    >>> bn.running_mean
+    tensor([0.1, 0.3], dtype=float32, name='running_mean')
+    """
+
+    _ranks = (2, 3)
+    _layout = "(N, C) or (N, C, L)"
+    _one_value = "a channel", "drop the last incomplete batch (drop_last=True), use a larger batch, or evaluate with eval()"
+
+    def _normalized(self, x: Tensor, population: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+        return functional.batch_norm(x, self.weight, self.bias, eps=self.eps, population=population, return_statistics=True)
+
+    def _count(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape) // self.num_features
+
+    def _per_channel(self, statistic: Any) -> Any:
+        return statistic.reshape(-1)
+
+
 def recalibrate(network: Module, batches: Iterable[Any]) -> None:
     """Replace the running statistics by exact averages over batches with the weights as they are (Algorithm 2 of the paper).
 
@@ -220,7 +252,7 @@ def recalibrate(network: Module, batches: Iterable[Any]) -> None:
     >>> bn.running_mean.item(), bn.running_var.item()
     (2.0, 5.0)
     """
-    layers = [m for m in network.modules() if isinstance(m, BatchNorm1d) and m.track_running_stats]
+    layers = [m for m in network.modules() if isinstance(m, _RunningNorm) and m.track_running_stats]
     if not layers:
         raise OperationError("recalibrate: the network has no batch norm layer that tracks running statistics")
     before = [(m, m.training, m.frozen, m.momentum, m.state_dict()) for m in layers]
