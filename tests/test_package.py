@@ -37,7 +37,7 @@ def wheel(wheel_path: Path) -> list[str]:
         "drawing/page/page.html",
         "drawing/page/page.css",
         "drawing/page/main.js",
-        "cli.py",
+        "cli/__init__.py",
     ],
 )
 def test_a_wheel_holds_what_the_package_needs(wheel: list[str], name: str) -> None:

@@ -192,7 +192,7 @@ def graph(*outputs: Any) -> Graph:
     GradientError
         If nothing was recorded for any of them; it says where the graph was cut.
     OperationError
-        If something among them is not a tensor.
+        If something among them is not a tensor, or nothing is.
 
     Examples
     --------
@@ -206,12 +206,14 @@ def graph(*outputs: Any) -> Graph:
     (Edge(source=0, target=1, operand=0), Edge(source=1, target=2, operand=0))
     """
     tensors, _ = flatten(outputs)
+    if not tensors:
+        raise OperationError("graph() takes tensors, got none")
     for x in tensors:
         if not isinstance(x, Tensor):
             raise OperationError(f"graph() takes tensors, got {type(x).__name__}")
     roots = [_root(x) for x in tensors]
     if not any(root.__class__ is Node for root in roots):
-        reason = why_constant(roots[0]) if roots else ""
+        reason = why_constant(roots[0])
         raise GradientError(f"graph(): no operation was recorded, the tensor does not require a gradient{reason}; make a leaf with requires_grad=True")
     builder = _Builder([root for root in roots if root.__class__ is Node])
     found = tuple(builder.index[root] if root.__class__ is Node else builder.constant(root) for root in roots)

@@ -36,7 +36,8 @@ def draw(
     y
         A tensor, a container of tensors, or a Graph.
     file
-        Where to write it too: .svg, .png, .pdf, .dot for the text, or .json for the graph as data (see ``drawing.data``).
+        Where to write it too: .svg, .png, .pdf, .dot for the text, .json for the graph as data (see ``drawing.data``), or
+        .html for the page of ``explore``. The last two hold all that was recorded, whatever the other parameters say.
     style
         ``"default"``, or ``"classic"`` for the published figure of batch norm (F. Kratzert, 2016), which only the graph of a
         batch norm of shape (N, D) has.
@@ -73,9 +74,7 @@ def draw(
 
     if direction not in ("LR", "TB", "RL", "BT"):
         raise DrawingError(f"no direction is named {direction!r}; there are 'LR', 'TB', 'RL' and 'BT'")
-    as_data = file is not None and Path(file).suffix.lower() == ".json"
-    if file is not None and not as_data:
-        checked(file)
+    whole = None if file is None else WHOLE.get(checked(file, tuple(WHOLE)).suffix.lower())
     graph = y if isinstance(y, Graph) else recorded_graph(y)
     if style == "default":
         from autograd_bn.drawing.dot import default_drawing
@@ -87,10 +86,24 @@ def draw(
         drawing = classic_drawing(graph, timeout=timeout)
     else:
         raise DrawingError(f"no style is named {style!r}; there are 'default' and 'classic'")
-    if file is not None and as_data:
-        from autograd_bn.drawing.data import graph_json
-
-        write_file(Path(file), graph_json(graph).encode(), drawing.source)
+    if file is not None and whole is not None:
+        write_file(Path(file), whole(graph).encode(), drawing.source)
     elif file is not None:
         drawing.write(file)
     return drawing
+
+
+def _data(graph: Graph) -> str:
+    from autograd_bn.drawing.data import graph_json
+
+    return graph_json(graph)
+
+
+def _page(graph: Graph) -> str:
+    from autograd_bn.drawing.explore import graph_page
+
+    return graph_page(graph)
+
+
+WHOLE = {".json": _data, ".html": _page}
+"""The formats that hold the graph rather than a picture of it."""

@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from autograd_bn.core.graph import Graph
 from autograd_bn.drawing.data import graph_json
 from autograd_bn.drawing.picture import write_file
 from autograd_bn.drawing.target import graph_of, name_of
@@ -67,9 +68,13 @@ def explore(
     """
     shown = graph_of(target, inputs, "explore(f, file")
     path = Path(file)
-    page = page_text(graph_json(shown), title if title is not None else name_of(target))
-    write_file(path, page.encode())
+    write_file(path, graph_page(shown, title if title is not None else name_of(target)).encode())
     return path
+
+
+def graph_page(graph: Graph, title: str = "Graph") -> str:
+    """The page of a graph."""
+    return page_text(graph_json(graph), title)
 
 
 def page_text(data: str, title: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,12 +126,13 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc, unused-ignore]
         write_file(path, picture, self.source)
 
 
-def checked(file: str | os.PathLike[str]) -> Path:
-    """The path of a file whose suffix names a format that can be written."""
+def checked(file: str | os.PathLike[str], others: Sequence[str] = ()) -> Path:
+    """The path of a file whose suffix names a format of a picture, or is one of ``others``."""
     path = Path(file)
-    if path.suffix.lower() not in SUFFIXES:
+    suffixes = (*SUFFIXES, *others)
+    if path.suffix.lower() not in suffixes:
         given = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
-        raise DrawingError(f"cannot draw to {str(path)!r}: {given}; a drawing is written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+        raise DrawingError(f"cannot draw to {str(path)!r}: {given}; a drawing is written as {', '.join(suffixes[:-1])} or {suffixes[-1]}")
     return path
 
 

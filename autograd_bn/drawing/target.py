@@ -44,19 +44,25 @@ def run_graph(function: Callable[..., Any], arguments: Sequence[Any]) -> Graph:
     Gradients and running statistics are then as they were.
     """
     with record(), no_effects():
-        result = function(*arguments)
-        found, _ = flatten(result)
-        if not (len(found) == 1 and isinstance(found[0], Tensor) and found[0].size == 1 and found[0].requires_grad) or _differentiated(found[0]):
-            return graph(result)
-        before = [(leaf.extras(), leaf.extras().gradient) for leaf in _leaves(found[0].node)]
-        for extra, _ in before:
-            extra.gradient = None
-        try:
-            found[0].backward()
-            return graph(result)
-        finally:
-            for extra, gradient in before:
-                extra.gradient = gradient
+        return differentiated_graph(function(*arguments))
+
+
+def differentiated_graph(result: Any) -> Graph:
+    """The graph of a result; one number is differentiated first, unless that was done, and the leaves' gradients are then as they were."""
+    if isinstance(result, Graph):
+        return result
+    found, _ = flatten(result)
+    if not (len(found) == 1 and isinstance(found[0], Tensor) and found[0].size == 1 and found[0].requires_grad) or _differentiated(found[0]):
+        return graph(result)
+    before = [(leaf.extras(), leaf.extras().gradient) for leaf in _leaves(found[0].node)]
+    for extra, _ in before:
+        extra.gradient = None
+    try:
+        found[0].backward()
+        return graph(result)
+    finally:
+        for extra, gradient in before:
+            extra.gradient = gradient
 
 
 def _differentiated(result: Tensor) -> bool:

@@ -46,9 +46,15 @@ def test_a_graph_can_be_drawn_and_drawn_again(y: ab.Tensor) -> None:
     assert draw(graph(y)).source == draw(y).source == draw(y).source
 
 
+def test_html_is_the_page_to_explore(tmp_path: Path, y: ab.Tensor) -> None:
+    drawing = draw(y, file=tmp_path / "a.html")
+    assert drawing.source == draw(y).source
+    assert (tmp_path / "a.html").read_text(encoding="utf-8") == ab.explore(y, tmp_path / "b.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", ["a.bmp", "a", "a.html2", "svg"])
 def test_other_suffixes_are_refused_with_the_list(tmp_path: Path, name: str, y: ab.Tensor) -> None:
-    with pytest.raises(DrawingError, match=r"\.svg, \.png, \.pdf or \.dot"):
+    with pytest.raises(DrawingError, match=r"\.svg, \.png, \.pdf, \.dot, \.json or \.html"):
         draw(y, file=tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 

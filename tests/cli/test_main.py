@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from autograd_bn import cli
+from autograd_bn.cli import demo
 from autograd_bn.train import History
 
 
@@ -72,7 +73,7 @@ def test_an_unwritable_place_is_one_line_and_exit_code_1(tmp_path: Path, capsys:
 
 
 def test_both_networks_start_from_the_same_weights() -> None:
-    plain, normalised = cli.build(False, 3, 0.1), cli.build(True, 3, 0.1)
+    plain, normalised = demo.build(False, 3, 0.1), demo.build(True, 3, 0.1)
     a, b = ([p.value for p in net.parameters() if p.ndim == 2] for net in (plain, normalised))
     assert [w.shape for w in a] == [(100, 64), (100, 100), (100, 100), (10, 100)]
     for v, w in zip(a, b, strict=True):
@@ -83,7 +84,7 @@ def test_both_networks_start_from_the_same_weights() -> None:
 
 def test_the_table_shows_about_ten_rows() -> None:
     history = History(list(range(1, 101)), {"accuracy": [i / 100 for i in range(100)]})
-    lines = cli._table({"without BN": history, "with BN": history}).strip().splitlines()
+    lines = demo._table({"without BN": history, "with BN": history}).strip().splitlines()
     assert len(lines) == 2 + 11
     assert lines[-1].split() == ["100", "99.0%", "99.0%"]
 

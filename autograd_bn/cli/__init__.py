@@ -1,0 +1,49 @@
+"""The ``autograd-bn`` command; each of its commands is a file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from autograd_bn.cli import demo, doctor, figure, show
+from autograd_bn.cli.arguments import FailureError, UsageError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; gives the exit code: 0, 1 for a failure, 2 for bad arguments.
+
+    Examples
+    --------
+    >>> from autograd_bn.cli import main
+    >>> main(["doctor"])  # doctest: +ELLIPSIS
+    autograd_bn ...
+    0
+    """
+    from autograd_bn.core.errors import AutogradError
+
+    parser = _Parser(prog="autograd-bn", description="Automatic differentiation on NumPy, with batch norm as a composition of primitives.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="command", parser_class=_Parser)
+    for command in (demo, figure, show, doctor):
+        command.add(commands)
+    try:
+        options = parser.parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except (AutogradError, OSError, ImportError, FailureError, UsageError) as error:
+        print("autograd-bn:", " ".join(str(error).split()), file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print("autograd-bn: interrupted", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
