@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,7 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 def wheel_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("build", reason="the package build is not installed")
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)], check=True, capture_output=True, timeout=300)
+    # Of a copy: what an earlier build left in build/ would get into the wheel.
+    copy = folder / "copy"
+    shutil.copytree(ROOT / "autograd_bn", copy / "autograd_bn", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("autograd_bn_pytest.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(copy)], check=True, capture_output=True, timeout=300)
     (found,) = folder.glob("*.whl")
     return found
 
