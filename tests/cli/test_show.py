@@ -59,12 +59,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "leaves.py").write_text("raise SystemExit(0)\n")
     (tmp_path / "beside.py").write_text("")
     monkeypatch.chdir(tmp_path)
-    before, path = set(sys.modules), list(sys.path)
+    path = list(sys.path)
+    forget()
     yield tmp_path
+    forget()
     assert sys.path == path
-    for name in set(sys.modules) - before:
-        if name in ("net", "broken", "leaves", "beside"):
-            del sys.modules[name]
+
+
+def forget() -> None:
+    """Let the modules be imported anew."""
+    for name in ("net", "broken", "leaves", "beside"):
+        sys.modules.pop(name, None)
 
 
 def drawn(target: str, folder: Path) -> dict[str, object]:
