@@ -1,20 +1,33 @@
 """Networks: modules, layers, their functions and initial values."""
 
 from autograd_bn.nn import functional, init
+from autograd_bn.nn.convolution import Conv1d, Conv2d
 from autograd_bn.nn.instance_norm import InstanceNorm1d, InstanceNorm2d
 from autograd_bn.nn.layer_norm import GroupNorm, LayerNorm, RMSNorm
-from autograd_bn.nn.layers import Linear, ReLU, Sequential, Sigmoid, Tanh
+from autograd_bn.nn.layers import Flatten, Linear, ReLU, Sequential, Sigmoid, Tanh
 from autograd_bn.nn.module import Module
-from autograd_bn.nn.normalization import BatchNorm1d, no_stat_update, recalibrate
+from autograd_bn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, no_stat_update, recalibrate
+from autograd_bn.nn.pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from autograd_bn.nn.stateless import functional_call
 
 __all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "Conv1d",
+    "Conv2d",
+    "Flatten",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "LayerNorm",
     "Linear",
+    "MaxPool1d",
+    "MaxPool2d",
     "Module",
     "RMSNorm",
     "ReLU",

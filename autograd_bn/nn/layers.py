@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.errors import OperationError
-from autograd_bn.core.tensor import Tensor, tensor
+from autograd_bn.core.constructors import normalized_axes
+from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.state import user_line
+from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.nn import functional, init
 from autograd_bn.nn.module import Module
 
@@ -116,10 +119,46 @@ class Tanh(Module):
         return out
 
 
+class Flatten(Module):
+    """Axes joined into one, which an affine map can take; all but the first, that of the examples, unless told.
+
+    Parameters
+    ----------
+    start_dim, end_dim
+        The first and the last of the axes to join; negative ones count from the end.
+
+    Raises ShapeError where an axis does not exist, or the last comes before the first.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.Flatten()(ab.zeros((5, 2, 3, 4))).shape
+    (5, 24)
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
+        """Shape (N, …) to (N, the product of the others)."""
+        x = asarray(x)
+        (start,), (end,) = normalized_axes(self.start_dim, x.ndim), normalized_axes(self.end_dim, x.ndim)
+        if end < start:
+            raise ShapeError(
+                f"Flatten: axis {self.end_dim} of shape {x.shape} comes before axis {self.start_dim}; swap start_dim and end_dim\n  at {user_line()}"
+            )
+        return x.reshape((*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
+
+    def extra_repr(self) -> str:
+        """The axes."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
 class Sequential(Module):
     """A chain: each part takes what the one before returned.
 
-    Warns of an affine layer with a bias right before batch norm: the mean that is subtracted takes the bias with it.
+    Warns of an affine layer or convolution with a bias right before batch norm: the mean that is subtracted takes the bias with it.
 
     Examples
     --------
@@ -141,11 +180,15 @@ class Sequential(Module):
         self._warn_of_biases()
 
     def _warn_of_biases(self) -> None:
-        from autograd_bn.nn.normalization import BatchNorm1d
+        from autograd_bn.nn.convolution import Convolution
+        from autograd_bn.nn.normalization import BatchNorm
 
         parts = list(self)
-        redundant = [str(i) for i in range(len(parts) - 1) if getattr(parts[i], "bias", None) is not None and isinstance(parts[i + 1], BatchNorm1d)]
-        redundant = [i for i in redundant if isinstance(parts[int(i)], Linear)]
+        redundant = [
+            str(i)
+            for i, (part, after) in enumerate(itertools.pairwise(parts))
+            if isinstance(part, (Linear, Convolution)) and part.bias is not None and isinstance(after, BatchNorm)
+        ]
         if redundant:
             warnings.warn(
                 f"the bias of layer {', '.join(redundant)} is redundant: the batch norm after it subtracts it again, so its gradient is 0; use bias=False",

@@ -171,7 +171,22 @@ class _RunningNorm(Module):
         )
 
 
-class BatchNorm1d(_RunningNorm):
+class BatchNorm(_RunningNorm):
+    """What the batch norm layers share; the subclass says which shapes it takes."""
+
+    _one_value = "a channel", "drop the last incomplete batch (drop_last=True), use a larger batch, or evaluate with eval()"
+
+    def _normalized(self, x: Tensor, population: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+        return functional.batch_norm(x, self.weight, self.bias, eps=self.eps, population=population, return_statistics=True)
+
+    def _count(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape) // self.num_features
+
+    def _per_channel(self, statistic: Any) -> Any:
+        return statistic.reshape(-1)
+
+
+class BatchNorm1d(BatchNorm):
     """Batch norm over (N, C) or (N, C, L) (Ioffe & Szegedy 2015), with PyTorch's conventions and names.
 
     Training normalises by the batch's mean and biased variance, and moves the running statistics by
@@ -217,16 +232,40 @@ class BatchNorm1d(_RunningNorm):
 
     _ranks = (2, 3)
     _layout = "(N, C) or (N, C, L)"
-    _one_value = "a channel", "drop the last incomplete batch (drop_last=True), use a larger batch, or evaluate with eval()"
 
-    def _normalized(self, x: Tensor, population: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
-        return functional.batch_norm(x, self.weight, self.bias, eps=self.eps, population=population, return_statistics=True)
 
-    def _count(self, shape: tuple[int, ...]) -> int:
-        return math.prod(shape) // self.num_features
+class BatchNorm2d(BatchNorm):
+    """Batch norm over (N, C, H, W): one mean and one variance a channel, over N·H·W values, as the paper has it for convolutions.
 
-    def _per_channel(self, statistic: Any) -> Any:
-        return statistic.reshape(-1)
+    Parameters, attributes, errors and warnings are those of `BatchNorm1d`.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> bn = ab.nn.BatchNorm2d(2)
+    >>> y = bn(ab.arange(16.0).reshape((2, 2, 2, 2)))
+    >>> bn.running_mean
+    tensor([0.55, 0.95], dtype=float32, name='running_mean')
+    """
+
+    _ranks = (4,)
+    _layout = "(N, C, H, W)"
+
+
+class BatchNorm3d(BatchNorm):
+    """Batch norm over (N, C, D, H, W): one mean and one variance a channel, over N·D·H·W values.
+
+    Parameters, attributes, errors and warnings are those of `BatchNorm1d`.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.BatchNorm3d(2)(ab.arange(32.0).reshape((2, 2, 2, 2, 2))).shape
+    (2, 2, 2, 2, 2)
+    """
+
+    _ranks = (5,)
+    _layout = "(N, C, D, H, W)"
 
 
 def recalibrate(network: Module, batches: Iterable[Any]) -> None:

@@ -32,6 +32,7 @@ from autograd_bn.ops import (
     shape,
     sorting,
     statistics,
+    windows,
     writing,
 )
 from autograd_bn.ops.reduction import Axis
@@ -274,4 +275,4 @@ for _primitive_of in registry.values():
     serve_ufunc(_primitive_of.forward, _primitive_of)
 close_registry()
 
-__all__ = ["METHODS", "OPERATORS", "apply", "circular", "comparison", "error_function", "linalg"]
+__all__ = ["METHODS", "OPERATORS", "apply", "circular", "comparison", "error_function", "linalg", "windows"]

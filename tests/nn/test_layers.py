@@ -56,6 +56,19 @@ def test_sequential_chains_indexes_and_counts() -> None:
     np.testing.assert_array_equal(net(x).detach().numpy(), np.tanh(net[0](x).detach().numpy()))
 
 
+def test_flatten_joins_the_axes_it_is_told() -> None:
+    x = np.arange(120.0).reshape(2, 3, 4, 5)
+    assert nn.Flatten()(x).tolist() == x.reshape(2, 60).tolist()
+    assert nn.Flatten(0, 1)(x).shape == (6, 4, 5)
+    assert nn.Flatten(-3, -2)(x).shape == (2, 12, 5)
+    assert nn.Flatten()(x[:0]).shape == (0, 60)
+    assert repr(nn.Flatten()) == "Flatten(start_dim=1, end_dim=-1)"
+    with pytest.raises(ShapeError, match=r"axis 1 of shape \(2, 3, 4, 5\) comes before axis 2"):
+        nn.Flatten(2, 1)(x)
+    with pytest.raises(ShapeError, match="axis 1 does not exist"):
+        nn.Flatten()(np.ones(3))
+
+
 @pytest.mark.parametrize(("part", "hint"), [(nn.ReLU, "instance"), (ab.exp, "Module of its own")])
 def test_sequential_takes_modules_only(part: object, hint: str) -> None:
     with pytest.raises(OperationError, match=f"position 1.*{hint}"):
@@ -68,6 +81,11 @@ def test_a_bias_before_batch_norm_is_warned_of_and_has_no_gradient() -> None:
     rng = np.random.default_rng(0)
     net(rng.standard_normal((5, 2))).backward(rng.standard_normal((5, 3)))
     np.testing.assert_allclose(np.array(net[0].bias.grad), 0, atol=1e-14)  # type: ignore[attr-defined]
+    with pytest.warns(UserWarning, match="bias of layer 0, 2 is redundant"):
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
+    with pytest.warns(UserWarning, match="bias of layer 0 is redundant"):
+        nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2), nn.Conv1d(2, 3, 3), nn.ReLU())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3))
         nn.Sequential(nn.Linear(2, 3, bias=False), nn.BatchNorm1d(3), nn.Linear(3, 2), nn.Sigmoid(), nn.BatchNorm1d(2))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -10,17 +10,28 @@ import autograd_bn as ab
 from autograd_bn import nn
 from autograd_bn.core.errors import OperationError, ShapeError
 
+Layer: TypeAlias = type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]
+every_kind = pytest.mark.parametrize(
+    ("kind", "shape"), [(nn.BatchNorm1d, (6, 3)), (nn.BatchNorm1d, (4, 3, 5)), (nn.BatchNorm2d, (4, 3, 2, 5)), (nn.BatchNorm3d, (2, 3, 2, 3, 2))]
+)
 
-def statistics(bn: nn.BatchNorm1d) -> list[Any]:
+
+def statistics(bn: nn.Module) -> list[Any]:
     return [np.array(b.value) for b in bn.buffers()]
+
+
+def averaged(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """All axes but that of the channels."""
+    return (0, *range(2, len(shape)))
 
 
 def batch(shape: tuple[int, ...] = (6, 3), seed: int = 0) -> np.ndarray[Any, Any]:
     return np.random.default_rng(seed).normal(2.0, 3.0, shape).astype("float32")
 
 
-def test_it_starts_as_pytorch_does() -> None:
-    bn = nn.BatchNorm1d(3)
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d])
+def test_it_starts_as_pytorch_does(kind: Layer) -> None:
+    bn = kind(3)
     state = bn.state_dict()
     assert list(state) == ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
     assert [v.tolist() for v in state.values()] == [[1, 1, 1], [0, 0, 0], [0, 0, 0], [1, 1, 1], 0]
@@ -29,10 +40,10 @@ def test_it_starts_as_pytorch_does() -> None:
     assert [n for n, _ in bn.named_parameters()] == ["weight", "bias"]
 
 
-@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5)])
-def test_training_moves_the_running_statistics_by_the_unbiased_variance(shape: tuple[int, ...]) -> None:
-    bn, x = nn.BatchNorm1d(3, momentum=0.3, dtype="float64"), batch(shape).astype("float64")
-    axes = (0, *range(2, x.ndim))
+@every_kind
+def test_training_moves_the_running_statistics_by_the_unbiased_variance(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn, x = kind(3, momentum=0.3, dtype="float64"), batch(shape).astype("float64")
+    axes = averaged(shape)
     y = bn(x)
     np.testing.assert_allclose(bn.running_mean.value, 0.3 * x.mean(axes))
     np.testing.assert_allclose(bn.running_var.value, 0.7 + 0.3 * x.var(axes, ddof=1))
@@ -40,28 +51,31 @@ def test_training_moves_the_running_statistics_by_the_unbiased_variance(shape: t
     np.testing.assert_allclose(y.detach().numpy().var(axes), 1, atol=1e-4)
 
 
-def test_momentum_none_is_the_plain_average() -> None:
-    bn = nn.BatchNorm1d(3, momentum=None, dtype="float64")
-    xs = [batch(seed=i) for i in range(5)]
+@every_kind
+def test_momentum_none_is_the_plain_average(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn = kind(3, momentum=None, dtype="float64")
+    xs, axes = [batch(shape, seed=i) for i in range(5)], averaged(shape)
     for x in xs:
         bn(x)
-    np.testing.assert_allclose(bn.running_mean.value, np.mean([x.mean(0) for x in xs], axis=0), rtol=1e-5)
-    np.testing.assert_allclose(bn.running_var.value, np.mean([x.var(0, ddof=1) for x in xs], axis=0), rtol=1e-5)
+    np.testing.assert_allclose(bn.running_mean.value, np.mean([x.mean(axes) for x in xs], axis=0), rtol=1e-5)
+    np.testing.assert_allclose(bn.running_var.value, np.mean([x.var(axes, ddof=1) for x in xs], axis=0), rtol=1e-5)
 
 
-def test_evaluation_depends_on_the_input_alone() -> None:
-    bn = nn.BatchNorm1d(3)
-    bn(batch())
+@every_kind
+def test_evaluation_depends_on_the_input_alone(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn = kind(3)
+    bn(batch(shape))
     bn.eval()
-    before, x = statistics(bn), batch(seed=1)
+    before, x = statistics(bn), batch(shape, seed=1)
     whole = bn(x).detach().numpy()
     np.testing.assert_allclose(bn(x[:1]).detach().numpy(), whole[:1], rtol=1e-6)
     for a, b in zip(before, statistics(bn), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_float32_in_float32_out_in_both_modes() -> None:
-    bn, x = nn.BatchNorm1d(3), ab.tensor(batch(), requires_grad=True)
+@every_kind
+def test_float32_in_float32_out_in_both_modes(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn, x = kind(3), ab.tensor(batch(shape), requires_grad=True)
     for _ in range(2):
         y = bn(x)
         y.sum().backward()
@@ -69,8 +83,9 @@ def test_float32_in_float32_out_in_both_modes() -> None:
         bn.eval()
 
 
-def test_without_tracking_evaluation_uses_the_batch() -> None:
-    bn, x = nn.BatchNorm1d(3, track_running_stats=False, affine=False), batch()
+@every_kind
+def test_without_tracking_evaluation_uses_the_batch(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn, x = kind(3, track_running_stats=False, affine=False), batch(shape)
     trained = bn(x).numpy()
     np.testing.assert_array_equal(bn.eval()(x).numpy(), trained)
     assert bn.state_dict() == {}
@@ -88,29 +103,32 @@ def test_a_state_recorded_before_an_update_keeps_its_values() -> None:
     np.testing.assert_allclose(np.array(leaf.grad), np.broadcast_to(scale, x.shape), rtol=1e-6)
 
 
-def test_no_stat_update_leaves_them_alone() -> None:
-    bn = nn.BatchNorm1d(3)
+@every_kind
+def test_no_stat_update_leaves_them_alone(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn = kind(3)
     with nn.no_stat_update():
-        bn(batch())
+        bn(batch(shape))
     assert bn.num_batches_tracked.item() == 0
     assert bn.running_mean.tolist() == [0, 0, 0]
 
 
-def test_freeze_survives_train() -> None:
-    bn = nn.BatchNorm1d(3)
-    bn(batch())
-    before, evaluated = statistics(bn), bn.eval()(batch(seed=1)).detach().numpy()
+@every_kind
+def test_freeze_survives_train(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn = kind(3)
+    bn(batch(shape))
+    before, evaluated = statistics(bn), bn.eval()(batch(shape, seed=1)).detach().numpy()
     bn.freeze().train()
-    np.testing.assert_array_equal(bn(batch(seed=1)).detach().numpy(), evaluated)
+    np.testing.assert_array_equal(bn(batch(shape, seed=1)).detach().numpy(), evaluated)
     for a, b in zip(before, statistics(bn), strict=True):
         np.testing.assert_array_equal(a, b)
-    bn.freeze(False)(batch())
+    bn.freeze(False)(batch(shape))
     assert bn.num_batches_tracked.item() == 2
 
 
-def test_gradients_inside_a_transform_update_once() -> None:
-    bn = nn.BatchNorm1d(3)
-    ab.grad(lambda m: (m(batch()) ** 2).sum())(bn)
+@every_kind
+def test_gradients_inside_a_transform_update_once(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn = kind(3)
+    ab.grad(lambda m: (m(batch(shape)) ** 2).sum())(bn)
     assert bn.num_batches_tracked.item() == 1
 
 
@@ -142,6 +160,53 @@ def test_an_error_names_the_layer_and_leaves_the_statistics_alone(x: Any, kind: 
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(
+    ("kind", "x", "error", "parts"),
+    [
+        (nn.BatchNorm2d, batch((4, 2, 5, 3)), ShapeError, ["expected (N, C, H, W) with C = 3 channels", "which has 2 channels"]),
+        (nn.BatchNorm2d, batch((4, 3, 5)), ShapeError, ["expected (N, C, H, W)", "float32[4, 3, 5]"]),
+        (nn.BatchNorm2d, batch((1, 3, 1, 1)), ShapeError, ["one value a channel", "drop_last=True", "eval()"]),
+        (nn.BatchNorm2d, batch((0, 3, 2, 2)), OperationError, ["empty"]),
+        (nn.BatchNorm2d, batch((2, 3, 2, 2)) * [[[[np.inf]]]], OperationError, ["not finite", "3 of 3 channels", "unchanged"]),
+        (nn.BatchNorm3d, batch((4, 3, 5, 2)), ShapeError, ["expected (N, C, D, H, W)", "float32[4, 3, 5, 2]"]),
+        (nn.BatchNorm3d, batch((1, 3, 1, 1, 1)), ShapeError, ["one value a channel"]),
+        (nn.BatchNorm3d, batch((2, 3, 2, 0, 2)), OperationError, ["empty"]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_errors_of_the_layers_for_images_and_volumes(kind: Layer, x: Any, error: type[Exception], parts: list[str]) -> None:
+    bn = kind(3)
+    before = statistics(bn)
+    with pytest.raises(error) as caught:
+        bn(x)
+    for part in [*parts, "test_normalization.py"]:
+        assert part in str(caught.value)
+    for a, b in zip(before, statistics(bn), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_kind
+def test_a_constant_channel_gives_beta_and_finite_gradients(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn, x = kind(3), ab.tensor(np.full(shape, 7.25, "float32"), requires_grad=True)
+    ab.assign(bn.bias, [1.0, 2.0, 3.0])
+    y = bn(x)
+    np.testing.assert_array_equal(y.detach().numpy(), np.broadcast_to(np.array([1.0, 2.0, 3.0]).reshape((1, 3) + (1,) * (len(shape) - 2)), shape))
+    y.backward(batch(shape))
+    assert np.isfinite(x.grad.numpy()).all()
+    assert np.isfinite(bn.weight.grad.numpy()).all()
+
+
+@every_kind
+def test_a_large_mean_costs_no_more_than_its_own_rounding(kind: Layer, shape: tuple[int, ...]) -> None:
+    exact = np.random.default_rng(0).normal(1e4, 1e-1, (8, *shape[1:]))
+    x = exact.astype("float32")
+    axes = averaged(shape)
+    deviation = exact - exact.mean(axes, keepdims=True)
+    wanted = deviation / np.sqrt((deviation**2).mean(axes, keepdims=True) + 1e-5)
+    error = abs(kind(3)(x).detach().numpy() - wanted).max()
+    assert error < 4 * np.finfo("float32").eps * 1e4 / exact.std(axes).min()
+
+
 def test_an_update_inside_vmap_is_refused_and_evaluation_is_not() -> None:
     bn = nn.BatchNorm1d(3)
     with pytest.raises(OperationError, match="BatchNorm1d.*vmap"):
@@ -155,13 +220,14 @@ def test_an_update_inside_vmap_is_refused_and_evaluation_is_not() -> None:
     np.testing.assert_allclose(ab.vmap(bn)(batch((5, 4, 3))).numpy()[2], bn(batch((5, 4, 3))[2]).detach().numpy(), rtol=1e-6)
 
 
-def test_evaluating_before_any_update_warns_once() -> None:
-    bn = nn.BatchNorm1d(3).eval()
-    with pytest.warns(UserWarning, match="BatchNorm1d.*updated even once.*recalibrate"):
-        bn(batch())
+@every_kind
+def test_evaluating_before_any_update_warns_once(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn = kind(3).eval()
+    with pytest.warns(UserWarning, match=f"{kind.__name__}.*updated even once.*recalibrate"):
+        bn(batch(shape))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        bn(batch())
+        bn(batch(shape))
 
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.5, float("nan"), "0.1", True])
@@ -176,38 +242,40 @@ def test_other_settings_are_checked(options: Any) -> None:
         nn.BatchNorm1d(**options)
 
 
-def test_recalibrate_is_algorithm_2() -> None:
-    bn = nn.BatchNorm1d(3, dtype="float64")
+@every_kind
+def test_recalibrate_is_algorithm_2(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn = kind(3, dtype="float64")
     network = nn.Sequential(bn)
-    bn(batch(seed=9))
-    xs = [batch(seed=i).astype("float64") for i in range(4)]
+    bn(batch(shape, seed=9))
+    xs, axes = [batch(shape, seed=i).astype("float64") for i in range(4)], averaged(shape)
     bn.freeze().eval()
     nn.recalibrate(network, xs)
-    np.testing.assert_allclose(bn.running_mean.value, np.mean([x.mean(0) for x in xs], axis=0))
-    np.testing.assert_allclose(bn.running_var.value, np.mean([x.var(0) * 6 / 5 for x in xs], axis=0))
+    np.testing.assert_allclose(bn.running_mean.value, np.mean([x.mean(axes) for x in xs], axis=0))
+    np.testing.assert_allclose(bn.running_var.value, np.mean([x.var(axes, ddof=1) for x in xs], axis=0))
     assert (bn.training, bn.frozen, bn.momentum) == (False, True, 0.1)
 
 
-def test_recalibrate_that_fails_changes_nothing() -> None:
-    bn = nn.BatchNorm1d(3)
-    bn(batch())
+@every_kind
+def test_recalibrate_that_fails_changes_nothing(kind: Layer, shape: tuple[int, ...]) -> None:
+    bn = kind(3)
+    bn(batch(shape))
     before = statistics(bn)
     with pytest.raises(OperationError, match="no batch"):
         nn.recalibrate(bn, [])
     with pytest.raises(ShapeError):
-        nn.recalibrate(bn, [batch(seed=1), batch((6, 4))])
+        nn.recalibrate(bn, [batch(shape, seed=1), batch((6, 4, *shape[2:]))])
     for a, b in zip(before, statistics(bn), strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(OperationError, match="no batch norm layer"):
-        nn.recalibrate(nn.ReLU(), [batch()])
+        nn.recalibrate(nn.ReLU(), [batch(shape)])
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])
-@pytest.mark.parametrize("shape", [(8, 5), (4, 5, 3)])
-def test_twenty_steps_agree_with_pytorch(momentum: float | None, shape: tuple[int, ...]) -> None:
+@every_kind
+def test_twenty_steps_agree_with_pytorch(kind: Layer, shape: tuple[int, ...], momentum: float | None) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
-    theirs = torch.nn.BatchNorm1d(5, momentum=momentum, dtype=torch.float64)
-    ours = nn.BatchNorm1d(5, momentum=momentum, dtype="float64")
+    theirs = getattr(torch.nn, kind.__name__)(3, momentum=momentum, dtype=torch.float64)
+    ours = kind(3, momentum=momentum, dtype="float64")
     rng = np.random.default_rng(0)
     for _ in range(20):
         x, dy = rng.normal(1, 2, shape), rng.standard_normal(shape)
@@ -224,6 +292,6 @@ def test_twenty_steps_agree_with_pytorch(momentum: float | None, shape: tuple[in
         np.testing.assert_allclose(ours.state_dict()[name], value.numpy(), atol=1e-10)
     x = rng.normal(1, 2, shape)
     np.testing.assert_allclose(ours.eval()(x).detach().numpy(), theirs.eval()(torch.tensor(x)).detach().numpy(), atol=1e-10)
-    other = nn.BatchNorm1d(5, dtype="float64")
+    other = kind(3, dtype="float64")
     other.load_state_dict(theirs.state_dict())
     np.testing.assert_allclose(other.eval()(x).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), atol=1e-10)
