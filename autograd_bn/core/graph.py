@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from autograd_bn.core.errors import GradientError, OperationError
+from autograd_bn.core.graph_text import graph_text, node_text, one_line
 from autograd_bn.core.lines import ENGINE, Line
 from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Node
 from autograd_bn.core.primitive import Primitive
@@ -91,22 +92,7 @@ class GraphNode:
         return tuple(i for i, number in enumerate(self.constants) if number is None)
 
     def __str__(self) -> str:
-        if self.primitive is None:
-            made: str = self.kind
-        else:
-            sources = iter(self.inputs)
-            listed = [f"%{next(sources)}" if number is None else repr(number) for number in self.constants]
-            listed += [f"{key}={value!r}" for key, value in self.static.items()]
-            made = f"{self.primitive.name}({', '.join(listed)})"
-        shape = "?" if self.shape is None else str(self.shape)
-        notes = [made, f"{shape} {self.dtype if self.dtype is not None else '?'}"]
-        if self.name is not None:
-            notes.append(self.name)
-        if self.scope is not None:
-            notes.append(f"in {self.scope}")
-        if self.cut is not None:
-            notes.append(f"cut by {self.cut.strip(',')}")
-        return f"%{self.index} = {'  '.join(notes)}"
+        return node_text(self)
 
 
 class Graph:
@@ -154,7 +140,7 @@ class Graph:
         leaves: x (2,)
         """
         used = Counter(node.primitive.name for node in self.nodes if node.primitive is not None)
-        leaves = [f"{node.label} {node.shape}" for node in self.nodes if node.kind == "leaf"]
+        leaves = [f"{one_line(node.label)} {node.shape}" for node in self.nodes if node.kind == "leaf"]
         lines = [f"{self._counted()}; {_plural(sum(len(node.inputs) for node in self.nodes), 'edge', 'edges')}"]
         if used:
             lines.append("operations: " + ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in used.items()))
@@ -172,7 +158,7 @@ class Graph:
         return f"<Graph of {self._counted()}>"
 
     def __str__(self) -> str:
-        return "\n".join([*map(str, self.nodes), f"return {', '.join(f'%{i}' for i in self.outputs)}"])
+        return graph_text(self)
 
 
 def _plural(count: int, one: str, many: str) -> str:
