@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +49,11 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
     if not current().effects:
         return
     trace = tracing()
+    journal = _JOURNAL.get()
+    if journal is not None:
+        if trace is not None:
+            trace.lift(target)
+        journal.before.setdefault(id(target), (target, target.value, target.node))
     if trace is not None:
         trace.assign(target, value)
         return
@@ -67,6 +74,51 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
         new = new.astype(old.dtype)
     target.value = new
     replay(target)
+
+
+class Journal:
+    """What was assigned while something ran, with the values from before: enough to run it again on the same state."""
+
+    __slots__ = ("before",)
+
+    def __init__(self) -> None:
+        self.before: dict[int, tuple[Tensor, Any, Any]] = {}
+
+
+_JOURNAL: ContextVar[Journal | None] = ContextVar("autograd_bn_journal", default=None)
+
+
+@contextmanager
+def journalled() -> Iterator[Journal]:
+    """Keep the value that each assigned tensor had before."""
+    outer, journal = _JOURNAL.get(), Journal()
+    token = _JOURNAL.set(journal)
+    try:
+        yield journal
+    finally:
+        _JOURNAL.reset(token)
+        if outer is not None:
+            for key, entry in journal.before.items():
+                outer.before.setdefault(key, entry)
+
+
+@contextmanager
+def replayed(journal: Journal) -> Iterator[None]:
+    """Run something again: what it assigned has its value from before inside, and afterwards the one that it has now."""
+    now = [(target, target.value, target.node) for target, _, _ in journal.before.values()]
+    token = _JOURNAL.set(None)
+    try:
+        _put_back(journal.before.values())
+        yield
+    finally:
+        _put_back(now)
+        _JOURNAL.reset(token)
+
+
+def _put_back(entries: Iterable[tuple[Tensor, Any, Any]]) -> None:
+    for target, value, node in entries:
+        target.value, target.node = value, node
+        replay(target)
 
 
 def require_finite(values: Sequence[Any], report: Callable[..., object]) -> None:

@@ -2,12 +2,15 @@
 
 from autograd_bn.nn import functional, init
 from autograd_bn.nn.convolution import Conv1d, Conv2d
+from autograd_bn.nn.dropout import Dropout
+from autograd_bn.nn.embedding import Embedding
 from autograd_bn.nn.instance_norm import InstanceNorm1d, InstanceNorm2d
 from autograd_bn.nn.layer_norm import GroupNorm, LayerNorm, RMSNorm
 from autograd_bn.nn.layers import Flatten, Linear, ReLU, Sequential, Sigmoid, Tanh
 from autograd_bn.nn.module import Module
 from autograd_bn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, no_stat_update, recalibrate
 from autograd_bn.nn.pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from autograd_bn.nn.random import Generator
 from autograd_bn.nn.stateless import functional_call
 
 __all__ = [
@@ -20,7 +23,10 @@ __all__ = [
     "BatchNorm3d",
     "Conv1d",
     "Conv2d",
+    "Dropout",
+    "Embedding",
     "Flatten",
+    "Generator",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",

@@ -25,6 +25,7 @@ from autograd_bn.ops import (
     exponential,
     indexing,
     linalg,
+    random,  # noqa: F401 - so that its primitives are in the registry before it closes
     rearranging,
     reduction,
     rounding,

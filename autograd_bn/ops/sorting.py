@@ -12,6 +12,7 @@ from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.node import Batch
 from autograd_bn.core.primitive import broadcast_shapes, raw
 from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.tracing import Symbol, lifted
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.rearranging import moveaxis
 from autograd_bn.ops.shape import broadcast_to
@@ -129,12 +130,13 @@ def sort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = 
     return take_along_axis(x, argsort(x, axis, descending=descending, stable=stable), axis)
 
 
-def _is_batched(x: Any) -> bool:
+def _is_known(x: Any) -> bool:
+    """Whether it has one value, and not one an example (vmap) or a run (a trace)."""
     while isinstance(x, Tensor):
-        if isinstance(x.node, Batch):
-            return True
+        if isinstance(lifted(x).node, (Batch, Symbol)):
+            return False
         x = x.value
-    return False
+    return True
 
 
 @composite
@@ -156,7 +158,7 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Tensor:
         x, axis = x.reshape((x.size,)), 0
     (along,) = normalized_axes(axis, x.ndim)
     places = asarray(indices)
-    if not _is_batched(places):
+    if _is_known(places):
         return getitem(x, (slice(None),) * along + (places,))
     last = moveaxis(x, along, -1)
     out = take_along_axis(last, broadcast_to(places.reshape((places.size,)), (*last.shape[:-1], places.size)))

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.effects import Journal, journalled, replayed
 from autograd_bn.core.errors import GradientError, MutationError
 from autograd_bn.core.lines import Line
 from autograd_bn.core.node import Dual, Node
@@ -30,8 +31,8 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function whose backward pass computes it again instead of keeping what it computed.
 
     Nothing that it computes inside stays in memory, for about one more forward pass. Derivatives are the same, of every
-    order and in every mode, also by tensors that it closes over. Running statistics and other assigned
-    state change in the first pass only.
+    order and in every mode, also by tensors that it closes over. Running statistics, random states and other assigned
+    state change once; the second pass starts from what they were in the first.
 
     Parameters
     ----------
@@ -61,13 +62,14 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
         scope = current().scope
         assert scope is not None
         try:
-            out = function(*args, **kwargs)
+            with journalled() as journal:
+                out = function(*args, **kwargs)
         finally:
             leave(token)
         results, _ = flatten(out)
         nodes = list(_recorded(results, scope))
         if any(_saves(node) for node in nodes):
-            segment = _Segment(name, structure, held, state, scope, nodes, _checksum(results))
+            segment = _Segment(name, structure, held, journal, state, scope, nodes, _checksum(results))
             for i, node in enumerate(nodes):
                 if _saves(node):
                     node.saved = _Promise(segment, i)  # type: ignore[assignment]
@@ -116,12 +118,15 @@ class _Promise:
 class _Segment:
     """One call of a checkpointed function: how to run it again, and what it saved when it was. It refers to no node of its own."""
 
-    __slots__ = ("checksum", "found", "held", "lock", "name", "scope", "signatures", "state", "structure")
+    __slots__ = ("checksum", "found", "held", "journal", "lock", "name", "scope", "signatures", "state", "structure")
 
-    def __init__(self, name: str, structure: Structure, held: list[Any], state: State, scope: Scope, nodes: list[Node], checksum: int) -> None:
+    def __init__(
+        self, name: str, structure: Structure, held: list[Any], journal: Journal, state: State, scope: Scope, nodes: list[Node], checksum: int
+    ) -> None:
         self.name = name
         self.structure = structure
         self.held: list[Any] | None = held
+        self.journal = journal
         self.state = state
         self.scope = scope
         self.signatures = [_signature(node) for node in nodes]
@@ -137,11 +142,12 @@ class _Segment:
         return self.found.pop(index)
 
     def _run(self, held: list[Any]) -> list[Any]:
-        """Run the function again as it ran, without effects; what each of its nodes saved."""
+        """Run the function again as it ran, on the state as it was, and leave the state as it is; what each of its nodes saved."""
         function, args, kwargs = self.structure.unflatten(held)
-        token = enter(State(self.state.floor, self.scope, current().watch, False, self.state.cut))
+        token = enter(State(self.state.floor, self.scope, current().watch, self.state.effects, self.state.cut))
         try:
-            results, _ = flatten(function(*args, **kwargs))
+            with replayed(self.journal):
+                results, _ = flatten(function(*args, **kwargs))
         finally:
             leave(token)
         nodes = list(_recorded(results, self.scope))
