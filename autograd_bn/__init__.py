@@ -7,10 +7,12 @@ The main namespace follows the array API standard; NumPy's names are aliases. Wh
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from autograd_bn import ops as ops
 from autograd_bn.core.constructors import composite
+from autograd_bn.core.display import show_with
 from autograd_bn.core.effects import assign
 from autograd_bn.core.errors import (
     AnomalyError,
@@ -122,6 +124,15 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'autograd_bn' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def _shown(x: object) -> Mapping[str, str]:
+    from autograd_bn.drawing.notebook import shown
+
+    return shown(x)
+
+
+show_with(_shown)
 
 
 def __dir__() -> list[str]:

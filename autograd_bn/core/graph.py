@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from autograd_bn.core.display import mimebundle
 from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.core.graph_text import graph_text, node_text, one_line
 from autograd_bn.core.lines import ENGINE, Line
@@ -153,6 +154,8 @@ class Graph:
         kinds = Counter(node.kind for node in self.nodes)
         words: list[tuple[Kind, str]] = [("leaf", "leaves"), ("constant", "constants"), ("operation", "operations")]
         return f"{_plural(len(self.nodes), 'node', 'nodes')}: " + ", ".join(_plural(kinds[one], one, many) for one, many in words if kinds[one])
+
+    _repr_mimebundle_ = mimebundle
 
     def __repr__(self) -> str:
         return f"<Graph of {self._counted()}>"

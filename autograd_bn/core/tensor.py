@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from autograd_bn.core.display import mimebundle
 from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, ShapeError
 from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.methods import Methods
@@ -262,6 +263,8 @@ class Tensor(Methods, Traced):
         if not self.shape:
             raise TypeError("iteration over a tensor without axes")
         return (self[i] for i in range(self.shape[0]))
+
+    _repr_mimebundle_ = mimebundle
 
     def __repr__(self) -> str:
         inner = self

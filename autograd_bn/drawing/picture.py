@@ -64,6 +64,14 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc, unused-ignore]
             return picture
         return codecs.decode(picture, encoding)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **options: Any) -> dict[str, bytes | str]:
+        """What a notebook shows: the picture, or why there is none."""
+        try:
+            found: dict[str, bytes | str] = super()._repr_mimebundle_(include, exclude, **options)
+        except DrawingError as error:
+            return {"text/plain": str(error)}
+        return found
+
     def render(
         self,
         filename: str | os.PathLike[str] | None = None,

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from autograd_bn.core.display import mimebundle
 from autograd_bn.core.effects import assign
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.state import current, leave, open_scope
@@ -230,6 +231,8 @@ class Module:
     def extra_repr(self) -> str:
         """What ``repr`` shows in the parentheses besides the parts."""
         return ""
+
+    _repr_mimebundle_ = mimebundle
 
     def __repr__(self) -> str:
         extra = self.extra_repr()

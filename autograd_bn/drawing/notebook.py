@@ -1,0 +1,93 @@
+"""What a notebook shows: a tensor's values and its small graph, a graph's picture, a module's table of parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+from autograd_bn.core.graph import Graph, graph
+from autograd_bn.core.node import Node
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.nn.module import Module
+
+SMALL, DRAWN, LISTED = 24, 150, 60
+"""The largest graphs that are drawn below a tensor, drawn for themselves, and listed as text, in nodes."""
+_TIMEOUT = 5.0
+
+
+def shown(x: object) -> dict[str, str]:
+    """The forms of a tensor, a graph or a module besides its ``repr``, by media type."""
+    if isinstance(x, Graph):
+        return _of_graph(x)
+    if isinstance(x, Module):
+        return {"text/html": _table(x)}
+    return _of_tensor(x) if isinstance(x, Tensor) else {}
+
+
+def _of_graph(shown: Graph) -> dict[str, str]:
+    found = {"text/plain": str(shown) if len(shown) <= LISTED else shown.summary()}
+    if len(shown) <= DRAWN:
+        picture = _svg(shown)
+        if picture is not None:
+            found["image/svg+xml"] = picture
+    return found
+
+
+def _of_tensor(x: Tensor) -> dict[str, str]:
+    """The values as in ``repr``; below them the graph, if operations were recorded, and few."""
+    node = x.node
+    if not isinstance(node, Node) or node.primitive is None or not _few(node):
+        return {}
+    recorded = graph(x)
+    picture = _svg(recorded)
+    if picture is None:
+        return {}
+    head = f"<pre>{escape(repr(x))}</pre>"
+    drawing = picture[picture.index("<svg") :].replace("<svg", '<svg style="max-width:100%;height:auto"', 1)
+    return {"text/html": f"{head}<details open><summary>graph of {len(recorded)} nodes</summary>{drawing}</details>"}
+
+
+def _few(root: Node) -> bool:
+    """Whether a node depends on few others, found out without looking at more."""
+    seen: set[object] = {root}
+    stack = [root]
+    while stack and len(seen) <= SMALL:
+        for parent in stack.pop().parents:
+            if isinstance(parent, Node) and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return len(seen) <= SMALL
+
+
+def _svg(graph: Graph) -> str | None:
+    """The picture as SVG, or None where no engine makes one in time."""
+    from autograd_bn.core.errors import DrawingError
+    from autograd_bn.drawing import draw
+
+    try:
+        picture = draw(graph, timeout=_TIMEOUT).pipe("svg", encoding="utf-8")
+    except DrawingError:
+        return None
+    assert isinstance(picture, str)
+    return picture
+
+
+def _table(module: Module) -> str:
+    """A row a part: its name, what it is, its own parameters and their number."""
+    whole = sum(parameter.size for parameter in module.parameters())
+    rows = [f"<caption>{escape(type(module).__name__)}, {whole:,} parameters</caption>", "<tr><th>part<th>module<th>own parameters<th>count</tr>"]
+    for name, part in module.named_modules():
+        own = list(_own(part))
+        shapes = ", ".join(f"{one} {parameter.shape}" for one, parameter in own)
+        count = sum(parameter.size for _, parameter in own)
+        extra = part.extra_repr()
+        texts = [name, f"{type(part).__name__}({extra})" if extra else type(part).__name__, shapes]
+        rows.append("<tr>" + "".join(f'<td style="text-align:left">{escape(cell)}' for cell in texts) + f"<td>{f'{count:,}' if own else ''}</tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _own(module: Module) -> Iterator[tuple[str, Tensor]]:
+    """The parameters of a module that are no part's."""
+    for name, parameter in module.named_parameters():
+        if "." not in name:
+            yield name, parameter
