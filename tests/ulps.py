@@ -1,7 +1,7 @@
 """How exact the native functions are: python -m tests.ulps [NAME ...]
 
 Runs all 2³² float32 values through each and prints the largest error in units in the last place, and where it is, with fused
-multiply-adds and without. The oracles are NumPy's and SciPy's functions of float64. Takes a minute or two for each.
+multiply-adds and without. The oracles are NumPy's and SciPy's functions of float64. Half a minute for each.
 """
 
 from __future__ import annotations
@@ -35,7 +35,12 @@ LIMITS = {"exp": 1.0, "expm1": 1.5, "log": 1.0, "log1p": 1.5, "tanh": 2.5, "sigm
 MACHINES = {"this CPU": None, "without fused multiply-adds": ""}
 """Features to compile for."""
 
-CHUNK = 1 << 18
+EXPONENT = np.uint64(0x7FF << 52)
+"""Where the exponent is in float64."""
+
+CHUNK = 1 << 13
+"""So few that NumPy takes the memory of the steps from what it has, rather than from the system each time."""
+
 PATTERNS = 1 << 32
 
 
@@ -55,14 +60,13 @@ def errors(got: Array, exact: Array, rest: Array | float = 0.0) -> Array:
     info = np.finfo(got.dtype)
     limit = 2.0**info.maxexp if info.bits < 64 else math.inf
     with np.errstate(invalid="ignore"):
-        bounded = np.clip(exact, -limit, limit)
-        mine = got.astype(np.float64)
-        mine = np.where(np.isinf(mine), np.copysign(limit, mine), mine)
-        place = np.clip(np.frexp(bounded)[1] - 1, info.minexp, info.maxexp - 1) - info.nmant
-        out = np.abs(mine - bounded - rest) / np.ldexp(1.0, place)
-    out = np.where((mine == bounded) & np.isinf(mine), 0.0, out)
-    out = np.where(np.isnan(out) | (np.signbit(got) != np.signbit(exact)), math.inf, out)
-    return np.where(np.isnan(got) & np.isnan(exact), 0.0, out)
+        mine, true = (np.clip(x.astype(np.float64), -limit, limit) for x in (got, exact))
+        power = (true.view(np.uint64) & EXPONENT).view(np.float64)
+        unit = np.clip(power, 2.0**info.minexp, 2.0 ** (info.maxexp - 1)) * 2.0**-info.nmant
+        out = np.abs(mine - true - rest) / unit
+    out[np.isnan(out) | (np.signbit(mine) != np.signbit(true))] = math.inf
+    out[(np.isnan(mine) & np.isnan(true)) | (np.isinf(mine) & (mine == true))] = 0.0
+    return out
 
 
 def worst(name: str, patterns: Array, features: str | None) -> Worst:

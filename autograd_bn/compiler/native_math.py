@@ -30,20 +30,21 @@ def _fits(x: Scalar) -> Fits:
 
 
 def _reduced(x: Scalar) -> tuple[Scalar, Scalar]:
-    """The whole number n and eʳ − 1 with x = n·ln 2 + r, |r| ≤ ½ ln 2; what r lost by rounding is added where it counts."""
+    """The whole number n, anchored, and eʳ − 1 with x = n·ln 2 + r, |r| ≤ ½ ln 2; what r lost by rounding is added where it counts."""
     fits = _fits(x)
-    n = (x * (1 / LN2)).rounded()
+    anchored = (x * (1 / LN2)).anchored()
+    n = anchored.freed()
     high = x - n * fits.ln2_high
     low = n * fits.ln2_low
     r = high - low
     lost = (high - r) - low
-    return n, r + (lost + r * r * r.polynomial(fits.exp))
+    return anchored, r + (lost + r * r * r.polynomial(fits.exp))
 
 
 def _halves(n: Scalar) -> tuple[Scalar, Scalar]:
-    """Two powers of two whose product is 2ⁿ, which itself may be beyond the exponents that there are."""
-    half = (n * 0.5).rounded()
-    return half, n - half
+    """Two whole numbers whose sum is n, all anchored: 2ⁿ itself may be beyond the exponents that there are."""
+    half = (n.freed() * 0.5).anchored()
+    return half, n - half.freed()
 
 
 def _exp(x: Scalar) -> Scalar:
@@ -60,7 +61,7 @@ def _expm1(x: Scalar) -> Scalar:
     n, grown = _reduced(x.at_most((info.maxexp + 0.4) * LN2).at_least(-(info.nmant + 2) * LN2))
     first, second = _halves(n)
     scale = first.power_of_two()
-    return ((grown * scale + (scale - (-second).power_of_two())) * second.power_of_two()).signed_as(x)
+    return ((grown * scale + (scale - (-second.freed()).anchored().power_of_two())) * second.power_of_two()).signed_as(x)
 
 
 def _tanh(x: Scalar) -> Scalar:
@@ -118,7 +119,7 @@ def _log1p(x: Scalar) -> Scalar:
     large = 2.0**half
     near = x.where(">", large, x * (1 / large), x)
     _, n = _split(x.where(">", large, near, near + 1))
-    scale = (-n).power_of_two()
+    scale = (-n).anchored().power_of_two()
     f = near * scale + x.where(">", large, -1, scale - 1)
     return _ends(x, -1, _log_of(f, n + x.where(">", large, half, 0)).signed_as(x))
 

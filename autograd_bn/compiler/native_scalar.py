@@ -97,16 +97,23 @@ class Scalar:
             out = out * self + coefficient
         return out
 
-    def rounded(self) -> Scalar:
-        """The nearest whole number, up to a quarter of the largest that is exact: the sum with 1.5·2ᵐ has no place for a fraction."""
-        anchor: float = 1.5 * 2.0**self.info.nmant
-        return (self + anchor) - anchor
+    @property
+    def anchor(self) -> float:
+        """1.5·2ᵐ, the sum with which has no place for a fraction, plus the bias of the exponent."""
+        info = self.info
+        return float(1.5 * 2.0**info.nmant + info.maxexp - 1)
+
+    def anchored(self) -> Scalar:
+        """The nearest whole number plus the anchor, up to a quarter of the largest that is exact: its lowest bits are the biased number."""
+        return self + self.anchor
+
+    def freed(self) -> Scalar:
+        """The whole number that was anchored."""
+        return self - self.anchor
 
     def power_of_two(self) -> Scalar:
-        """2 to the power of a whole number whose power is neither subnormal nor infinite: its biased value, moved to where the exponent stands."""
-        places: int = self.info.nmant
-        anchor: float = 1.5 * 2.0**places + self.info.maxexp - 1
-        return (self + anchor).bits() << places
+        """2 to the power of the whole number that was anchored, neither subnormal nor infinite: its biased value, moved to where the exponent stands."""
+        return self.bits() << self.info.nmant
 
     def bits(self) -> Bits:
         """The bits of the value, as an integer."""
