@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from autograd_bn import ops as ops
+from autograd_bn.core.allocation import keep_freed_memory
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.display import show_with
 from autograd_bn.core.effects import assign
@@ -79,6 +80,8 @@ if TYPE_CHECKING:
     from autograd_bn.nn.stateless import functional_call
 
 __version__ = "0.1.0"
+
+keep_freed_memory()
 
 absolute = abs
 amax = max
