@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.mnist import written
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 IMAGES = ROOT / "docs" / "images"
@@ -22,17 +24,25 @@ WRITES = {
     "explore_batch_norm": {"batch-norm.html"},
     "figure": {"batch-norm-classic.svg", "batch-norm-recorded.svg", "small-recorded.svg"},
     "higher_order": set(),
+    "mnist_cnn": {"mnist"},
     "quickstart": {"quickstart.svg"},
     "train_digits": {"network.svg"},
 }
-"""Each example and what it writes."""
+"""Each example and what it leaves."""
+ARGUMENTS = {"mnist_cnn": ["--data", "mnist", "--steps", "3"]}
+"""For those that would need what is not there, or take long."""
+
+
+def started(example: str, where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """An example that was started in a directory and has ended; any warning is an error."""
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8", PYTHONDONTWRITEBYTECODE="1")
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{example}.py"), *arguments]
+    return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False)
 
 
 def run(example: str, where: Path, *arguments: str) -> str:
-    """The output of an example that was started in a directory; any warning is an error."""
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8", PYTHONDONTWRITEBYTECODE="1")
-    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{example}.py"), *arguments]
-    done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False)
+    """The output of an example."""
+    done = started(example, where, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
@@ -44,8 +54,28 @@ def test_every_example_is_listed() -> None:
 
 @pytest.mark.parametrize("example", sorted(WRITES))
 def test_an_example_runs_and_writes_into_the_current_directory(example: str, tmp_path: Path) -> None:
-    run(example, tmp_path)
+    if example == "mnist_cnn":
+        written(tmp_path / "mnist", train=130, side=28)
+    run(example, tmp_path, *ARGUMENTS.get(example, []))
     assert {path.name for path in tmp_path.iterdir()} == WRITES[example]
+
+
+def test_the_convolutional_example_says_what_it_measured_and_of_which_seed(tmp_path: Path) -> None:
+    written(tmp_path / "mnist", train=130, side=28)
+    lines = run("mnist_cnn", tmp_path, "--data", "mnist", "--epochs", "2", "--seeds", "3", "5").splitlines()
+    assert [re.sub(r"[\d.]+%", "%", line) for line in lines] == [
+        "seed 3: test accuracy %, % after steps 2, 4",
+        "seed 5: test accuracy %, % after steps 2, 4",
+        "median of the last: %",
+    ]
+
+
+def test_without_mnist_the_convolutional_example_says_what_to_do(tmp_path: Path) -> None:
+    done = started("mnist_cnn", tmp_path, "--data", "nowhere")
+    assert done.returncode == 1
+    for part in ("nowhere does not have all four files", "train-images-idx3-ubyte.gz", "leave path out", "examples/train_digits.py"):
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_example_writes_into_a_given_directory(tmp_path: Path) -> None:

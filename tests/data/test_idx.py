@@ -14,22 +14,7 @@ import pytest
 from autograd_bn.core.errors import OperationError
 from autograd_bn.data import mnist, read_idx
 from autograd_bn.data.idx import FILES, cache
-from tests.mnist import needs_mnist
-
-
-def idx(array: Any, code: int = 8) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape) + array.astype(array.dtype.newbyteorder(">")).tobytes()
-
-
-def written(folder: Path, *, packed: bool = True, train: int = 6, labels: int | None = None) -> Path:
-    rng = np.random.default_rng(0)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        count = train if name.startswith("train") else 3
-        array = rng.integers(0, 256, (count, 4, 4)) if "images" in name else rng.integers(0, 10, labels if labels is not None else count)
-        content = idx(array.astype(np.uint8))
-        (folder / f"{name}{'.gz' if packed else ''}").write_bytes(gzip.compress(content) if packed else content)
-    return folder
+from tests.mnist import idx, needs_mnist, written
 
 
 @pytest.fixture
