@@ -6,45 +6,74 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from autograd_bn.core.errors import DrawingError
-from autograd_bn.core.graph import Graph
-from autograd_bn.core.graph import graph as recorded_graph
 from autograd_bn.drawing.layout import TIMEOUT, Engine, engines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from autograd_bn.core.graph import Graph, GraphNode
+    from autograd_bn.drawing.coloring import MetricName
     from autograd_bn.drawing.picture import Drawing
+    from autograd_bn.drawing.themes import ThemeName
 
 __all__ = ["Engine", "draw", "engines"]
 
 
 def draw(
-    y: Any,
-    *,
+    target: Any,
+    *inputs: Any,
     file: str | os.PathLike[str] | None = None,
+    values: bool | Literal["statistics"] | None = None,
+    gradients: bool | Literal["only"] | None = None,
+    formulas: bool = False,
+    types: bool | None = None,
+    constants: bool = True,
+    color: MetricName | Callable[[GraphNode], float | None] | None = None,
+    depth: int | None = None,
+    fold: bool = False,
+    theme: ThemeName = "light",
     style: Literal["default", "classic"] = "default",
-    values: bool | None = None,
-    gradients: bool | None = None,
-    direction: Literal["LR", "TB", "RL", "BT"] = "LR",
+    direction: Literal["LR", "TB", "RL", "BT"] | None = None,
     timeout: float | None = TIMEOUT,
 ) -> Drawing:
-    """Draw the graph that was recorded for a result.
+    """Draw the graph that was recorded for a result, or that a function records.
 
     Black arrows lead forward. After ``ab.record()`` the drawing has the values too, and a red arrow back along each
     edge with the gradient that flowed there; a gradient that has not been computed yet is shown as —.
 
     Parameters
     ----------
-    y
-        A tensor, a container of tensors, or a Graph.
+    target
+        A tensor, a container of tensors, or a Graph; or a function or module, which is then run on ``inputs`` inside ``ab.record()``,
+        and differentiated if its result is one number. Their gradients and running statistics stay as they were.
+    inputs
+        The arguments of a function or module. An array of floats becomes a leaf with the name of the parameter.
     file
         Where to write it too: .svg, .png, .pdf, .dot for the text, .json for the graph as data (see ``drawing.data``), or
         .html for the page of ``explore``. The last two hold all that was recorded, whatever the other parameters say.
+    values, gradients
+        Whether to show them; by default if any were recorded, and no ``color`` is asked for. ``values="statistics"`` shows least, greatest, mean and
+        deviation, ``gradients="only"`` the red arrows without the black ones.
+    formulas
+        Whether to show what each operation computes, and what its rule sends back along each edge.
+    types
+        Whether to show shapes and dtypes; by default shapes, and dtypes other than float64.
+    constants
+        Whether to show what no gradient flows through.
+    color
+        Colours boxes by a quantity and shows it, with a legend: ``"gradient"`` (its norm), ``"value"`` (its root mean square), ``"nonfinite"`` (how many
+        elements of both are NaN or infinite), ``"bytes"`` (of the value), or a function of a GraphNode that gives a number, or None for a node that has none.
+    depth
+        How many levels of scopes are drawn open; each scope further inside is one box. All by default.
+    fold
+        Whether to draw repetitions of the same scopes as one, with a count; for numbers then stands their range.
+    theme
+        ``"light"``, ``"dark"``, ``"print"`` (black on white) or ``"colorblind"``.
     style
         ``"default"``, or ``"classic"`` for the published figure of batch norm (F. Kratzert, 2016), which only the graph of a
-        batch norm of shape (N, D) has.
-    values, gradients
-        Whether to show them; by default if any were recorded. The classic figure shows none.
+        batch norm of shape (N, D) has. It shows no numbers, and of these options takes file and timeout.
     direction
-        From left to right, or as ``rankdir`` of Graphviz says.
+        As ``rankdir`` of Graphviz says; by default from left to right, and a long graph from top to bottom.
     timeout
         Seconds that the layout may take; None for any time.
 
@@ -54,9 +83,9 @@ def draw(
     Raises
     ------
     DrawingError
-        If there is no layout engine, the file cannot be written, or the graph is not what the style draws.
+        If there is no layout engine, the file cannot be written, inputs do not fit, or the graph is not what the style draws.
     GradientError
-        If nothing was recorded for y.
+        If nothing was recorded for the target.
 
     Examples
     --------
@@ -67,27 +96,59 @@ def draw(
     >>> drawing.source.count("->")
     3
     >>> svg = drawing.pipe("svg")
+    >>> def square(x):
+    ...     return x * x
+    >>> draw(square, 3.0).source.count("color=red")
+    2
     """
     from pathlib import Path
 
     from autograd_bn.drawing.picture import checked, write_file
+    from autograd_bn.drawing.target import graph_of, is_run
 
-    if direction not in ("LR", "TB", "RL", "BT"):
+    if direction not in (None, "LR", "TB", "RL", "BT"):
         raise DrawingError(f"no direction is named {direction!r}; there are 'LR', 'TB', 'RL' and 'BT'")
-    whole = None if file is None else WHOLE.get(checked(file, tuple(WHOLE)).suffix.lower())
-    graph = y if isinstance(y, Graph) else recorded_graph(y)
+    if depth is not None and depth < 0:
+        raise DrawingError(f"depth={depth}: the number of levels of scopes that are drawn open cannot be negative")
+    graph_file = None if file is None else WHOLE.get(checked(file, tuple(WHOLE)).suffix.lower())
+    run = is_run(target)
+    graph = graph_of(target, inputs if run or inputs else None, "draw(f, x)")
     if style == "default":
+        from autograd_bn.drawing.coloring import Coloring, metric_named
         from autograd_bn.drawing.dot import default_drawing
+        from autograd_bn.drawing.folding import folded
+        from autograd_bn.drawing.labels import Shown
+        from autograd_bn.drawing.themes import theme_named
+        from autograd_bn.drawing.view import closed, whole, without_constants
 
-        drawing = default_drawing(graph, values=values, gradients=gradients, direction=direction, timeout=timeout)
+        look = theme_named(theme)
+        metric = None if color is None else metric_named(color)
+        view = whole(graph)
+        if not constants:
+            view = without_constants(view)
+        if depth is not None:
+            view = closed(view, depth)
+        if fold:
+            view = folded(view)
+        flowed = any(node.cotangents is not None for node in graph.nodes)
+        kept = color is None and (flowed or any(node.kind == "operation" and node.value is not None for node in graph.nodes))
+        shown = Shown(
+            bool(kept if values is None else values),
+            bool((kept and (flowed or not run)) if gradients is None else gradients),
+            values == "statistics",
+            formulas,
+            types,
+        )
+        coloring = None if metric is None else Coloring(view, metric, look)
+        drawing = default_drawing(view, shown, look, coloring=coloring, forward=gradients != "only", direction=direction, timeout=timeout)
     elif style == "classic":
         from autograd_bn.drawing.classic import classic_drawing
 
         drawing = classic_drawing(graph, timeout=timeout)
     else:
         raise DrawingError(f"no style is named {style!r}; there are 'default' and 'classic'")
-    if file is not None and whole is not None:
-        write_file(Path(file), whole(graph).encode(), drawing.source)
+    if file is not None and graph_file is not None:
+        write_file(Path(file), graph_file(graph).encode(), drawing.source)
     elif file is not None:
         drawing.write(file)
     return drawing

@@ -13,10 +13,10 @@ import numpy as np
 
 from autograd_bn.core.graph import Array, Edge, Graph, GraphNode
 from autograd_bn.core.lines import Line
-from autograd_bn.core.state import Scope
 from autograd_bn.drawing import notes
 from autograd_bn.drawing.formulas import rule_formulas, value_formula
-from autograd_bn.drawing.words import array_text, subscript
+from autograd_bn.drawing.view import View, whole
+from autograd_bn.drawing.words import array_text
 
 SCHEMA = "autograd_bn.graph/1"
 SHOWN = 64
@@ -55,11 +55,12 @@ class _Writer:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.edges = graph.edges
-        self.parts = notes.parts(graph, self.edges)
+        view = whole(graph)
+        self.parts = notes.parts(view, numbered=True)
         self.arrays = _Arrays(SHOWN if len(graph.nodes) <= LARGE else SHOWN_IN_LARGE)
         self.lines: dict[tuple[object, int], int] = {}
         self.places: list[dict[str, Any]] = []
-        self.tree = _Tree(graph, self.edges)
+        self.tree = _Tree(view)
 
     def data(self) -> dict[str, Any]:
         graph = self.graph
@@ -84,11 +85,6 @@ class _Writer:
             "arrays": self.arrays.found,
         }
 
-    def _called(self, index: int) -> str:
-        """What formulas call a value: its name, or v with its number."""
-        node = self.graph.nodes[index]
-        return node.name if node.name is not None else f"v{subscript(index)}"
-
     def _node(self, node: GraphNode) -> dict[str, Any]:
         parts = self.parts.get(node.index, {})
         arrived = [part for _, part in parts.values()]
@@ -99,13 +95,13 @@ class _Writer:
             "operation": None if node.primitive is None else node.primitive.name,
             "symbol": notes.symbol(node),
             "name": node.name,
-            "called": self._called(node.index),
-            "d": f"d{self._called(node.index)}",
+            "called": notes.called(node),
+            "d": notes.differential(node, numbered=True),
             "shape": None if node.shape is None else list(node.shape),
             "dtype": None if node.dtype is None else str(node.dtype),
             "static": ", ".join(f"{key}={value!r}" for key, value in node.static.items()),
             "inputs": list(node.inputs),
-            "formula": value_formula(node, self._called),
+            "formula": value_formula(node, self.graph.nodes),
             "cluster": self.tree.of[node.index],
             "line": self._line(node.line),
             "cut": None if node.cut is None else node.cut.strip(","),
@@ -128,22 +124,19 @@ class _Writer:
         return found
 
     def _edges(self) -> list[dict[str, Any]]:
-        formulas = {node.index: rule_formulas(node, self.graph.nodes, self._called) for node in self.graph.nodes}
-        order = {key: i for parts in self.parts.values() for i, key in enumerate(parts)}
+        formulas = {node.index: rule_formulas(node, self.graph.nodes) for node in self.graph.nodes}
+        order = {place: i for parts in self.parts.values() for i, place in enumerate(parts)}
         place = {index: {operand: i for i, operand in enumerate(node.operands)} for index, node in enumerate(self.graph.nodes)}
         found = []
-        for edge in self.edges:
+        for number, edge in enumerate(self.edges):
             source, target = self.graph.nodes[edge.source], self.graph.nodes[edge.target]
-            name, cotangent = self.parts[edge.source][edge.target, edge.operand]
-            arrival = order[edge.target, edge.operand]
-            several = len(self.parts[edge.source]) > 1
-            called = name if source.name is not None else f"d{self._called(edge.source)}" + (subscript(arrival + 1) if several else "")
+            name, cotangent = self.parts[edge.source][number]
             entry = {
                 "source": edge.source,
                 "target": edge.target,
                 "operand": edge.operand,
-                "arrival": arrival,
-                "d": None if source.kind == "constant" else called,
+                "arrival": order[number],
+                "d": None if source.kind == "constant" else name,
                 "formula": None if source.kind == "constant" else formulas[edge.target][place[edge.target][edge.operand]],
                 "cotangent": self.arrays.add(cotangent),
                 "summed": notes.summed(target, cotangent),
@@ -154,19 +147,19 @@ class _Writer:
     def _crossings(self) -> list[dict[str, Any]]:
         """Where several edges of one value cross a cluster's border together: the sum of what flows back over it."""
         grouped: dict[tuple[int, int], list[Array | None]] = {}
-        by_source: dict[int, list[Edge]] = {}
-        for edge in self.edges:
-            by_source.setdefault(edge.source, []).append(edge)
+        by_source: dict[int, list[tuple[int, Edge]]] = {}
+        for number, edge in enumerate(self.edges):
+            by_source.setdefault(edge.source, []).append((number, edge))
         for source, edges in by_source.items():
             if len(edges) < 2:
                 continue
             own = self.tree.path(self.tree.of[source])
-            for edge in edges:
+            for number, edge in edges:
                 other = self.tree.path(self.tree.of[edge.target])
                 common = 0
                 while common < min(len(own), len(other)) and own[common] == other[common]:
                     common += 1
-                cotangent = self.parts[source][edge.target, edge.operand][1]
+                cotangent = self.parts[source][number][1]
                 for cluster in (*own[common:], *other[common:]):
                     grouped.setdefault((source, cluster), []).append(cotangent)
         found = []
@@ -203,11 +196,10 @@ class _Cluster:
 class _Tree:
     """The clusters, and for each node the innermost one that it lies in."""
 
-    def __init__(self, graph: Graph, edges: Sequence[Edge]) -> None:
-        self.clusters: list[_Cluster] = []
-        ids: dict[Scope, int] = {}
-        self.of: list[int | None] = [self._scope(scope, ids) for scope in notes.clusters(graph, edges)]
-        self._settle(graph, edges)
+    def __init__(self, view: View) -> None:
+        self.clusters = [_Cluster(cluster.name, cluster.parent, cluster.line, False) for cluster in view.clusters]
+        self.of = [box.cluster for box in view.boxes]
+        self._settle(view)
         self._divide()
         self._paths: dict[int | None, tuple[int, ...]] = {None: ()}
 
@@ -218,18 +210,6 @@ class _Tree:
             assert cluster is not None
             found = self._paths[cluster] = (*self.path(self.clusters[cluster].parent), cluster)
         return found
-
-    def _scope(self, scope: Scope | None, ids: dict[Scope, int]) -> int | None:
-        missing: list[Scope] = []
-        while scope is not None and scope not in ids:
-            missing.append(scope)
-            scope = scope.parent
-        parent = None if scope is None else ids[scope]
-        for one in reversed(missing):
-            ids[one] = len(self.clusters)
-            self.clusters.append(_Cluster(one.name, parent, Line(one.code, one.offset), False))
-            parent = ids[one]
-        return parent
 
     def _children(self) -> dict[int | None, list[tuple[int, bool, int]]]:
         """The parts of each cluster: (first node, whether a cluster, id), in the order of their first nodes."""
@@ -244,20 +224,16 @@ class _Tree:
             children.setdefault(self.clusters[cluster].parent, []).append((index, True, cluster))
         return {cluster: sorted(parts) for cluster, parts in children.items()}
 
-    def _settle(self, graph: Graph, edges: Sequence[Edge]) -> None:
-        """Put a module's parameter just outside the one scope that uses it; in a crowded cluster, whatever no operation made where it is used."""
+    def _settle(self, view: View) -> None:
+        """Put what no operation made, in a crowded cluster, where it is used."""
         users: dict[int, set[int | None]] = {}
-        for edge in edges:
-            if graph.nodes[edge.source].kind != "operation":
-                users.setdefault(edge.source, set()).add(self.of[edge.target])
-        alone = {index: next(iter(found)) for index, found in users.items() if len(found) == 1}
-        for index, user in alone.items():
-            if user is not None and user != self.of[index] and _is_parameter(graph.nodes[index]):
-                self.of[index] = self.clusters[user].parent
+        for arrow in view.arrows:
+            if view.graph.nodes[arrow.source].kind != "operation":
+                users.setdefault(arrow.source, set()).add(self.of[arrow.target])
         crowded = {cluster for cluster, parts in self._children().items() if len(parts) > CROWD}
-        for index, user in alone.items():
-            if self.of[index] in crowded:
-                self.of[index] = user
+        for index, found in users.items():
+            if len(found) == 1 and self.of[index] in crowded:
+                (self.of[index],) = found
 
     def _divide(self) -> None:
         """Groups within groups, so that no cluster has more than a crowd of parts."""
@@ -278,11 +254,6 @@ class _Tree:
                             self.of[index] = group
                     above.append((chunk[0][0], True, group))
                 level = above
-
-
-def _is_parameter(node: GraphNode) -> bool:
-    """Whether a leaf was made by a module: by one of this package, or in a constructor."""
-    return node.kind == "leaf" and node.line is not None and (node.line.inside or node.line.function.endswith("__init__"))
 
 
 class _Arrays:

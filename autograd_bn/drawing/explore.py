@@ -66,7 +66,7 @@ def explore(
     >>> page.read_text(encoding="utf-8").startswith("<!doctype html>")
     True
     """
-    shown = graph_of(target, inputs, "explore(f, file")
+    shown = graph_of(target, inputs, "explore(f, file, inputs=(x,))")
     path = Path(file)
     write_file(path, graph_page(shown, title if title is not None else name_of(target)).encode())
     return path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,16 @@ _TOO_LONG = 160
 _NAME = re.compile(r"[\w\u0300-\u036f₀-₉]+")
 
 
-def value_formula(node: GraphNode, names: Callable[[int], str]) -> str:
+def value_formula(node: GraphNode, nodes: Sequence[GraphNode]) -> str:
     """What the operation computes from its operands: ``x − μ``."""
     if node.primitive is None:
         return ""
     symbol = node.label
     sources = iter(node.inputs)
-    operands = [names(next(sources)) if number is None else f"{number:g}" if isinstance(number, (int, float)) else str(number) for number in node.constants]
+    operands = [
+        notes.called(nodes[next(sources)]) if number is None else f"{number:g}" if isinstance(number, (int, float)) else str(number)
+        for number in node.constants
+    ]
     if symbol in _INFIX and len(operands) == 2:
         return f" {'·' if symbol == '*' else symbol} ".join(operands)
     if symbol == "1/x":
@@ -45,7 +48,7 @@ def value_formula(node: GraphNode, names: Callable[[int], str]) -> str:
     return f"{symbol}({', '.join(operands)})"
 
 
-def rule_formulas(node: GraphNode, nodes: Sequence[GraphNode], names: Callable[[int], str]) -> tuple[str | None, ...]:
+def rule_formulas(node: GraphNode, nodes: Sequence[GraphNode]) -> tuple[str | None, ...]:
     """For each entry of ``node.inputs``, the cotangent as its rule computes it: ``dx̂ · ivar``; None where the rule is no formula."""
     nothing = (None,) * len(node.inputs)
     primitive = node.primitive
@@ -59,15 +62,15 @@ def rule_formulas(node: GraphNode, nodes: Sequence[GraphNode], names: Callable[[
             saved.append(number)
             parents.append(number)
             continue
-        operand = nodes[index := next(sources)]
+        operand = nodes[next(sources)]
         if operand.shape is None or operand.dtype is None:
             return nothing
-        saved.append(_Term(names(index), _ATOM, operand.shape, operand.dtype))
+        saved.append(_Term(notes.called(operand), _ATOM, operand.shape, operand.dtype))
         parent = Node()
         parent.primitive, parent.shape, parent.dtype, parent.level = None, operand.shape, operand.dtype, 0
         parents.append(parent)
-    saved.append(_Term(names(node.index), _ATOM, node.shape, node.dtype))
-    g = _Term(notes.differential(node) if node.name is not None else f"d{names(node.index)}", _ATOM, node.shape, node.dtype)
+    saved.append(_Term(notes.called(node), _ATOM, node.shape, node.dtype))
+    g = _Term(notes.differential(node, numbered=True), _ATOM, node.shape, node.dtype)
     try:
         with np.errstate(all="ignore"):
             found = primitive.vjp(g, saved, parents, node.static)

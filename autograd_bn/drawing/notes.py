@@ -9,7 +9,7 @@ import numpy as np
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.graph import Array, Edge, Graph, GraphNode
 from autograd_bn.core.primitive import broadcast_shapes
-from autograd_bn.core.state import Scope
+from autograd_bn.drawing.view import View
 from autograd_bn.drawing.words import subscript
 
 
@@ -25,23 +25,48 @@ def symbol(node: GraphNode) -> str:
     return f"{label} {number}" if node.constants[0] is None else f"{number} {label}"
 
 
-def differential(node: GraphNode) -> str:
-    """What the gradient of a value is called: dx."""
-    return f"d{node.name}" if node.name is not None else "d"
+def called(node: GraphNode) -> str:
+    """What formulas call a value: its name, or v with its number."""
+    return node.name if node.name is not None else f"v{subscript(node.index)}"
 
 
-def parts(graph: Graph, edges: Sequence[Edge]) -> dict[int, dict[tuple[int, int], tuple[str, Array | None]]]:
-    """For each node, the gradients that its consumers send back: a name and an array each, numbered in the order of arrival."""
-    found: dict[int, dict[tuple[int, int], tuple[str, Array | None]]] = {}
-    for edge in sorted(edges, key=lambda e: (-e.target, e.operand)):
-        target = graph.nodes[edge.target]
-        cotangent = None if target.cotangents is None else target.cotangents[target.operands.index(edge.operand)]
-        found.setdefault(edge.source, {})[edge.target, edge.operand] = ("", cotangent)
+def differential(node: GraphNode, numbered: bool = False) -> str:
+    """What the gradient of a value is called: dx; of one without a name d, or with its number."""
+    return f"d{called(node)}" if numbered or node.name is not None else "d"
+
+
+def parts(view: View, numbered: bool = False) -> dict[int, dict[int, tuple[str, Array | None]]]:
+    """For each node, what comes back along each arrow, by the arrow's place: a name and an array, numbered in the order of arrival."""
+    found: dict[int, dict[int, tuple[str, Array | None]]] = {}
+    order = sorted(range(len(view.arrows)), key=lambda i: (-view.arrows[i].edges[-1].target, view.arrows[i].edges[-1].operand))
+    for place in order:
+        arrow = view.arrows[place]
+        found.setdefault(arrow.value, {})[place] = ("", cotangent(view.graph, arrow.edges))
     for source, arrived in found.items():
-        own = differential(graph.nodes[source])
-        for number, (key, (_, cotangent)) in enumerate(arrived.items(), 1):
-            arrived[key] = (own if len(arrived) == 1 else own + subscript(number), cotangent)
+        own = differential(view.graph.nodes[source], numbered)
+        for number, (place, (_, array)) in enumerate(arrived.items(), 1):
+            arrived[place] = (own if len(arrived) == 1 else own + subscript(number), array)
     return found
+
+
+def cotangent(graph: Graph, edges: Sequence[Edge]) -> Array | None:
+    """The sum of what came back along edges of one value; None where nothing did."""
+    found = []
+    for edge in edges:
+        target = graph.nodes[edge.target]
+        part = None if target.cotangents is None else target.cotangents[target.operands.index(edge.operand)]
+        if part is not None:
+            found.append(part)
+    if len(found) < 2:
+        return found[0] if found else None
+    with np.errstate(all="ignore"):
+        return np.asarray(sum(found[1:], start=found[0]))
+
+
+def norm(array: Array) -> float:
+    """The Euclidean norm of all elements."""
+    with np.errstate(all="ignore"):
+        return float(np.linalg.norm(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64).ravel()))
 
 
 def complete(gradient: Array, parts: Sequence[Array | None], output: bool) -> bool:
@@ -66,17 +91,3 @@ def summed(target: GraphNode, cotangent: Array | None) -> str:
     except ShapeError:
         return ""
     return f"Σ {target.shape} → {cotangent.shape}" if spread == target.shape else ""
-
-
-def clusters(graph: Graph, edges: Sequence[Edge]) -> list[Scope | None]:
-    """The cluster of each node. An unnamed constant goes where it is used, if that is one place."""
-    scopes = [node.scope for node in graph.nodes]
-    users: dict[int, set[Scope | None]] = {}
-    for edge in edges:
-        node = graph.nodes[edge.source]
-        if node.kind == "constant" and node.name is None:
-            users.setdefault(edge.source, set()).add(scopes[edge.target])
-    for index, found in users.items():
-        if len(found) == 1:
-            (scopes[index],) = found
-    return scopes

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from autograd_bn.core.errors import DrawingError
 from autograd_bn.core.graph import Graph, graph
 from autograd_bn.core.node import Node
 from autograd_bn.core.record import record
 from autograd_bn.core.state import no_effects
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tensor import Tensor, tensor
 from autograd_bn.core.tree import flatten
 
 
@@ -24,18 +27,42 @@ def name_of(target: Any) -> str:
     return str(getattr(target, "__name__", type(target).__name__)) if is_run(target) else "Graph"
 
 
-def graph_of(target: Any, inputs: Sequence[Any] | None, caller: str) -> Graph:
+def graph_of(target: Any, inputs: Sequence[Any] | None, usage: str) -> Graph:
     """The graph of a tensor, a container of tensors or a Graph; or of a function or module, which is run on its inputs.
 
-    ``caller`` is how messages call who asks: ``"explore(f, file"``.
+    ``usage`` is how that is written, for messages: ``"draw(f, x)"``.
     """
+    caller = usage.split("(")[0]
     if is_run(target):
-        if inputs is None:
-            raise DrawingError(f"{caller.split('(')[0]}() needs example inputs to run {name_of(target)}: {caller}, inputs=(x,))")
-        return run_graph(target, tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,))
+        given = () if inputs is None else tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+        return run_graph(target, _arguments(target, given, f"{caller}() needs example inputs to run {name_of(target)}: {usage}"))
     if inputs is not None:
-        raise DrawingError(f"{caller.split('(')[0]}() takes inputs for a function or a module, not for a {type(target).__name__}")
+        raise DrawingError(f"{caller}() takes inputs for a function or a module, not for a {type(target).__name__}")
     return target if isinstance(target, Graph) else graph(target)
+
+
+def _arguments(function: Callable[..., Any], inputs: tuple[Any, ...], message: str) -> list[Any]:
+    """The inputs, an array or number of floating dtype as a leaf with the name of the parameter that it goes to."""
+    called = function if inspect.isroutine(function) else getattr(function, "forward", function)
+    try:
+        signature = inspect.signature(called)
+    except (TypeError, ValueError):  # some functions of other languages have none
+        return list(inputs)
+    try:
+        bound = signature.bind(*inputs)
+    except TypeError as error:
+        raise DrawingError(f"{message}; {error}") from None
+    names = []
+    for name, value in bound.arguments.items():
+        several = signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
+        names += [f"{name}[{i}]" for i in range(len(value))] if several else [name]
+    return [_leaf(x, name) for x, name in zip(inputs, names, strict=True)]
+
+
+def _leaf(x: Any, name: str) -> Any:
+    if isinstance(x, (np.ndarray, np.inexact, float, complex)) and np.asarray(x).dtype.kind in "fc":
+        return tensor(x, requires_grad=True, name=name)
+    return x
 
 
 def run_graph(function: Callable[..., Any], arguments: Sequence[Any]) -> Graph:

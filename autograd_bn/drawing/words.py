@@ -55,19 +55,33 @@ def array_text(array: np.ndarray[Any, Any]) -> str:
         return f"{array.size - np.count_nonzero(finite)} of {array.size} not finite"
     mean = values.mean()
     noise = np.finfo(array.dtype).eps * np.max(np.abs(values)) if array.dtype.kind in "fc" else 0.0
-    return f"‖·‖ {_number(np.linalg.norm(values))}, mean {'≈ 0' if 0 < abs(mean) < noise else _number(mean)}"
+    return f"‖·‖ {number_text(np.linalg.norm(values))}, mean {'≈ 0' if 0 < abs(mean) < noise else number_text(mean)}"
+
+
+def statistics_text(array: np.ndarray[Any, Any]) -> str:
+    """Least and greatest, mean and deviation of an array's elements; of complex ones, of their magnitudes."""
+    if array.size <= 1 or array.dtype.kind not in "biufc":
+        return array_text(array)
+    values = np.abs(array) if array.dtype.kind == "c" else array.astype(np.float64)
+    finite = values[np.isfinite(values)]
+    odd = f"\n{array.size - finite.size} of {array.size} not finite" if finite.size < array.size else ""
+    if finite.size == 0:
+        return odd.strip()
+    low, high, mean, deviation = map(number_text, (finite.min(), finite.max(), finite.mean(), finite.std()))
+    return f"{low} … {high}\nmean {mean}, std {deviation}{odd}"
 
 
 def _elements(array: np.ndarray[Any, Any]) -> str:
     if array.ndim == 0:
-        return _number(array[()])
+        return number_text(array[()])
     if array.size == 0:
         return "empty"
     between = ", " if array.ndim == 1 else ",\n"
     return f"[{between.join(_elements(part) for part in array)}]"
 
 
-def _number(x: Any) -> str:
+def number_text(x: Any) -> str:
+    """A number in three digits."""
     if isinstance(x, np.bool_):
         return str(bool(x))
     if isinstance(x, np.integer):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -53,3 +55,32 @@ class Layout:
         """The centre of a node in points."""
         x, y = self.nodes[name]["pos"].rstrip("!").split(",")
         return float(x), float(y)
+
+
+def words(drawing: Drawing, using: Any) -> list[str]:
+    """The text of a picture, as it is read."""
+    svg = lay_out(drawing.source, "svg", using=using).decode()
+    return [html.unescape(text).replace("\xa0", " ").strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
+
+
+class Block(ab.nn.Module):
+    """An affine map, batch norm if asked, and a sigmoid."""
+
+    def __init__(self, width: int, rng: Any, normalised: bool = False) -> None:
+        self.linear = ab.nn.Linear(width, width, rng=rng)
+        self.norm = ab.nn.BatchNorm1d(width) if normalised else None
+
+    def forward(self, x: Any) -> ab.Tensor:
+        h = self.linear(x)
+        return ab.sigmoid(h if self.norm is None else self.norm(h))
+
+
+def network(depth: int, *, normalised: bool = False, width: int = 8) -> Any:
+    """The mean square of a chain of blocks on a batch, run forward and backward with everything kept."""
+    rng = np.random.default_rng(0)
+    model = ab.nn.Sequential(*[Block(width, rng, normalised) for _ in range(depth)], ab.nn.Linear(width, 2, rng=rng))
+    x = ab.tensor(rng.standard_normal((5, width)).astype(np.float32), name="x")
+    with ab.record():
+        loss = (model(x) ** 2).mean()
+        loss.backward()
+    return loss

@@ -43,7 +43,7 @@ def test_a_red_arrow_an_edge_after_record() -> None:
 
 
 def test_every_engine_lays_out_the_same_structure(engine: Any) -> None:
-    layout = Layout(draw(batch_norm(backward=True)), engine)
+    layout = Layout(draw(batch_norm(backward=True), direction="LR"), engine)
     assert len(layout.nodes) == 13
     assert sum(e.get("color") == "red" for *_, e in layout.edges) == sum(e.get("color") != "red" for *_, e in layout.edges) == 14
     x = {name: layout.position(name)[0] for name in layout.nodes}

@@ -1,0 +1,218 @@
+"""What is written in the boxes and on the arrows of a drawing, as DOT's HTML-like labels."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from autograd_bn.core.graph import Array, GraphNode
+from autograd_bn.drawing import notes
+from autograd_bn.drawing.coloring import Coloring
+from autograd_bn.drawing.formulas import rule_formulas, value_formula
+from autograd_bn.drawing.themes import Theme
+from autograd_bn.drawing.view import Arrow, Box, View, is_parameter
+from autograd_bn.drawing.words import array_text, marked, number_text, shape_text, statistics_text
+
+_SPACE = '<FONT POINT-SIZE="4"> </FONT>'
+"""Keeps a label off the arrow below it."""
+_MOST_PARAMETERS = 4
+
+
+class Shown(NamedTuple):
+    """What a drawing is asked to show."""
+
+    values: bool = True
+    gradients: bool = True
+    statistics: bool = False
+    formulas: bool = False
+    types: bool | None = None
+
+
+class Labels:
+    """The labels of one view."""
+
+    def __init__(self, view: View, shown: Shown, theme: Theme, coloring: Coloring | None) -> None:
+        self.view = view
+        self.nodes = view.graph.nodes
+        self.shown = shown
+        self.theme = theme
+        self.coloring = coloring
+        self.parts = notes.parts(view, shown.formulas) if shown.gradients else {}
+        self.results = view.results()
+        self.outputs = frozenset(view.graph.outputs)
+
+    def box(self, box: Box, fill: str | None) -> str:
+        """The label of a box on a ground of some colour."""
+        theme = self.theme if fill is None else self.theme.over(fill)
+        rows = self._closed(box, theme) if box.title is not None else self._single(box, theme)
+        if self.coloring is not None:
+            quantities = self.coloring.of(box)
+            if len(quantities) > 1:
+                rows.append(self._strip(quantities))
+            rows.append(small(_range([self.coloring.text(x) for x in quantities]), theme.ink))
+            if box.title is not None and not self.coloring.metric.total:
+                rows += self._parameter_quantities(box, self.coloring)
+        return table(rows)
+
+    def _single(self, box: Box, theme: Theme) -> list[str]:
+        node = self.nodes[box.key]
+        italic = node.kind != "operation"
+        symbol = marked(notes.symbol(node))
+        rows = [_large(f"<I>{symbol}</I>" if italic else symbol, theme)]
+        words = []
+        if node.kind == "operation" and (node.name is not None or self.shown.formulas):
+            words.append(f'<FONT COLOR="{theme.ink if node.name is not None else theme.muted}"><I>{marked(notes.called(node))}</I></FONT>')
+        shape = self._type(node)
+        if shape:
+            words.append(small(shape, theme.muted))
+        if words:
+            rows.append("&#160; ".join(words))
+        if self.shown.formulas and node.kind == "operation":
+            rows.append(small(value_formula(node, self.nodes), theme.ink))
+        if node.cut is not None:
+            rows.append(small(f"cut by {node.cut.strip(',')}", theme.muted))
+        rows += self._numbers(box, 0, theme)
+        return rows
+
+    def _closed(self, box: Box, theme: Theme) -> list[str]:
+        title = f"{box.title} ×{len(box.copies) + 1}" if box.copies else str(box.title)
+        rows = [f'<FONT POINT-SIZE="13" COLOR="{theme.ink}"><B>{marked(title)}</B></FONT>']
+        inside = [self.nodes[i] for i in box.nodes]
+        parameters = [node for node in inside if is_parameter(node)]
+        operations = sum(node.kind == "operation" for node in inside)
+        counts = []
+        if operations > 1:
+            counts.append(f"{operations} operations")
+        if parameters:
+            numbers = sum(functools.reduce(lambda a, b: a * b, node.shape or (), 1) for node in parameters)
+            counts.append(f"{numbers:,} parameter{'s' if numbers != 1 else ''}")
+        if counts and self.coloring is None:
+            rows.append(small(", ".join(counts), theme.muted))
+        if len(self.results[box.key]) == 1:
+            (result,) = self.results[box.key]
+            node = self.nodes[result]
+            words = [small(text, theme.muted, italic=italic) for text, italic in ((node.name, True), (self._type(node), False)) if text]
+            if words:
+                rows.append("&#160; ".join(words))
+            rows += self._numbers(box, box.nodes.index(result), theme)
+        elif self.results[box.key]:
+            rows.append(small(f"{len(self.results[box.key])} results", theme.muted))
+        if self.shown.gradients and len(parameters) <= _MOST_PARAMETERS:
+            for node in parameters:
+                text = self._text([self.nodes[i].gradient for i in self._copies(box, box.nodes.index(node.index))])
+                rows.append(small(f"{notes.differential(node)} = {text}", theme.back_text))
+        return rows
+
+    def _parameter_quantities(self, box: Box, coloring: Coloring) -> list[str]:
+        """The parameters inside a closed scope, each in its own colour."""
+        parameters = [place for place, i in enumerate(box.nodes) if is_parameter(self.nodes[i])]
+        if len(parameters) > _MOST_PARAMETERS:
+            return []
+        found = []
+        for place in parameters:
+            copies = self._copies(box, place)
+            quantities = [coloring.node(i) for i in copies]
+            text = f"{notes.called(self.nodes[copies[0]])}  {_range([coloring.text(x) for x in quantities])}"
+            fill = (coloring.fill(quantities[0]) if len(copies) == 1 else None) or self.theme.paper
+            cell = small(text, self.theme.over(fill).ink)
+            found.append(f'<TD BGCOLOR="{fill}">{cell}</TD>' if len(copies) == 1 else f"<TD>{self._strip(quantities)}</TD></TR><TR><TD>{cell}</TD>")
+        if not found:
+            return []
+        if box.copies:
+            return [table([])[1:-1].replace("</TABLE>", "".join(f"<TR>{cells}</TR>" for cells in found) + "</TABLE>")]
+        return [f'<TABLE BORDER="1" COLOR="{self.theme.constant_line}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2"><TR>{"".join(found)}</TR></TABLE>']
+
+    def _numbers(self, box: Box, place: int, theme: Theme) -> list[str]:
+        """The rows of a value and of its gradient."""
+        copies = self._copies(box, place)
+        node = self.nodes[copies[0]]
+        rows = []
+        if self.shown.values and node.value is not None:
+            rows.append(small(self._text([self.nodes[i].value for i in copies]), theme.ink))
+        if self.shown.gradients and node.kind != "constant":
+            rows.append(small(self._gradient(node, copies), theme.back_text))
+        return rows
+
+    def _copies(self, box: Box, place: int) -> list[int]:
+        """The node at a place of a box, and those at the same place of the repetitions."""
+        return [box.nodes[place], *(copy[place] for copy in box.copies)]
+
+    def _gradient(self, node: GraphNode, copies: Sequence[int]) -> str:
+        """``dx = dx₁ + dx₂ = …``: what has come together at a node."""
+        own = notes.differential(node, self.shown.formulas)
+        arrived = list(self.parts.get(node.index, {}).values())
+        total = self._text([self.nodes[i].gradient for i in copies])
+        listed = [name for name, _ in arrived]
+        single = node.gradient if len(copies) == 1 else None
+        if single is not None and not notes.complete(single, [part for _, part in arrived], node.index in self.outputs):
+            listed.append("…")
+        return f"{own} = {' + '.join(listed)} = {total}" if len(listed) > 1 else f"{own} = {total}"
+
+    def arrow(self, place: int, arrow: Arrow) -> str:
+        """What flowed back along an arrow."""
+        name, cotangent = self.parts[arrow.value][place]
+        target = self.nodes[arrow.edges[0].target]
+        theme = self.theme
+        rows = [f"<I>{marked(name)}</I>"]
+        formula = self._formula(arrow)
+        if formula is not None:
+            rows[0] += f" = {marked(formula)}"
+        if cotangent is None:
+            rows[0] += f"&#160; {'—' if target.cotangents is None else 'none'}"
+        else:
+            rows.append(small(self._text([cotangent, *(notes.cotangent(self.view.graph, edges) for edges in arrow.copies)]), theme.back_text))
+        summed = notes.summed(target, cotangent) if len(arrow.edges) == 1 else ""
+        if summed:
+            rows.append(small(summed, theme.muted))
+        rows.append(_SPACE)
+        return table(rows)
+
+    def _formula(self, arrow: Arrow) -> str | None:
+        if not self.shown.formulas or len(arrow.edges) != 1:
+            return None
+        target = self.nodes[arrow.edges[0].target]
+        return rule_formulas(target, self.nodes)[target.operands.index(arrow.edges[0].operand)]
+
+    def _type(self, node: GraphNode) -> str:
+        if self.shown.types is False or node.shape is None:
+            return ""
+        return f"{node.shape} {node.dtype}" if self.shown.types else shape_text(node.shape, node.dtype)
+
+    def _text(self, arrays: Sequence[Array | None]) -> str:
+        """An array in a few words; of several, between which norms they lie; a dash for one that is not there."""
+        found = [array for array in arrays if array is not None]
+        if len(found) < len(arrays):
+            return "—"
+        if len(found) == 1:
+            return statistics_text(found[0]) if self.shown.statistics else array_text(found[0])
+        norms = sorted(notes.norm(array) for array in found)
+        return f"‖·‖ {_range([number_text(x) for x in norms])}"
+
+    def _strip(self, quantities: Sequence[float | None]) -> str:
+        """A coloured cell a repetition."""
+        assert self.coloring is not None
+        width = max(4, min(14, 240 // len(quantities)))
+        fills = [self.coloring.fill(x) or self.theme.paper for x in quantities]
+        cells = "".join(f'<TD BGCOLOR="{fill}" WIDTH="{width}" HEIGHT="14" FIXEDSIZE="TRUE"></TD>' for fill in fills)
+        return f'<TABLE BORDER="1" COLOR="{self.theme.muted}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"><TR>{cells}</TR></TABLE>'
+
+
+def _range(texts: Sequence[str]) -> str:
+    return texts[0] if texts[0] == texts[-1] else f"{texts[0]} … {texts[-1]}"
+
+
+def table(rows: Sequence[str]) -> str:
+    """Rows one under the other, with room for tall letters, as an HTML-like label."""
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(f"<TR><TD>{row}</TD></TR>" for row in rows)}</TABLE>>'
+
+
+def _large(text: str, theme: Theme) -> str:
+    return f'<FONT POINT-SIZE="15" COLOR="{theme.ink}">{text}</FONT>'
+
+
+@functools.lru_cache(maxsize=4096)
+def small(text: str, color: str, italic: bool = False) -> str:
+    """Small text of some colour."""
+    inner = marked(text)
+    return f'<FONT POINT-SIZE="9" COLOR="{color}">{f"<I>{inner}</I>" if italic else inner}</FONT>'
