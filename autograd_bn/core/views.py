@@ -32,8 +32,8 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
     while type(value) is Tensor:
         value = value.value
     memory = out.base
-    if isinstance(value, np.generic):  # a number that came out of an operation is memory too; what is taken out as a number again is not
-        if isinstance(out, np.generic):
+    if isinstance(value, np.generic):  # a number that came out of an operation is memory too; what a key takes out as a number again is not
+        if isinstance(out, np.generic) and primitive is raw.getitem:
             return
     elif memory is None or (memory is not value and memory is not value.base):
         return

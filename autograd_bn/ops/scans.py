@@ -15,7 +15,6 @@ from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.views import unshared
 from autograd_bn.ops.creation import ones, zeros
 from autograd_bn.ops.indexing import getitem
-from autograd_bn.ops.rearranging import moveaxis
 from autograd_bn.ops.shape import astype, concat, stack
 from autograd_bn.ops.statistics import accumulated_dtype
 
@@ -62,17 +61,21 @@ def cumulative_sum(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike |
     return concat([zeros(_column(x.shape, along), dtype=x.dtype), out], axis=along) if include_initial else out
 
 
-def _products(x: Tensor) -> Tensor:
-    """Along the last axis: of pairs first, whose running products give those of every other place."""
-    n = x.shape[-1]
+def _products(x: Tensor, axis: int) -> Tensor:
+    """Along an axis: of pairs first, whose running products give those of every other place."""
+
+    def part(x: Tensor, start: int, stop: int, step: int = 1) -> Tensor:
+        return getitem(x, (*(slice(None),) * axis, slice(start, stop, step)))
+
+    n = x.shape[axis]
     if n < 2:
         return x
     h = n // 2
-    odd = _products(getitem(x, (Ellipsis, slice(0, 2 * h, 2))) * getitem(x, (Ellipsis, slice(1, 2 * h, 2))))
-    later = getitem(x, (Ellipsis, slice(2, n, 2)))
-    even = concat([getitem(x, (Ellipsis, slice(0, 1))), getitem(odd, (Ellipsis, slice(0, later.shape[-1]))) * later], axis=-1)
-    out = stack([getitem(even, (Ellipsis, slice(0, h))), odd], axis=-1).reshape((*x.shape[:-1], 2 * h))
-    return concat([out, getitem(even, (Ellipsis, slice(h, h + 1)))], axis=-1) if n % 2 else out
+    odd = _products(part(x, 0, 2 * h, 2) * part(x, 1, 2 * h, 2), axis)
+    later = part(x, 2, n, 2)
+    even = concat([part(x, 0, 1), part(odd, 0, later.shape[axis]) * later], axis=axis)
+    out = stack([part(even, 0, h), odd], axis=axis + 1).reshape((*x.shape[:axis], 2 * h, *x.shape[axis + 1 :]))
+    return concat([out, part(even, h, h + 1)], axis=axis) if n % 2 else out
 
 
 @composite
@@ -88,7 +91,7 @@ def cumulative_prod(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike 
     tensor([1., 2., 6.])
     """
     x, along = _prepared(x, axis, dtype)
-    out = unshared(moveaxis(_products(moveaxis(x, along, -1)), -1, along), x)
+    out = unshared(_products(x, along), x)
     return concat([ones(_column(x.shape, along), dtype=x.dtype), out], axis=along) if include_initial else out
 
 

@@ -253,6 +253,34 @@ def test_a_number_that_came_out_of_an_operation_is_seen_by_its_views() -> None:
     assert_close(x.grad, [2.0, 2.0])
 
 
+@pytest.mark.parametrize("view", [ab.squeeze, lambda y: ab.permute_dims(y, ()), lambda y: y.reshape(())])
+def test_a_number_that_is_a_view_of_a_number_follows_it_and_writes_into_it(view: Callable[[Any], Any]) -> None:
+    x = ab.tensor(2.0, requires_grad=True)
+    y = x * 3.0
+    number = view(y)
+    number *= x
+    assert (y.item(), number.item()) == (12.0, 12.0)
+    y += x
+    assert number.item() == 14.0
+    number.backward()
+    assert_close(x.grad, 13.0)
+
+
+def test_a_number_taken_out_by_a_key_is_a_number_of_its_own() -> None:
+    y = ab.tensor(2.0, requires_grad=True) * 3.0
+    number = y[()]
+    number *= 2.0
+    assert y.item() == 6.0
+
+
+def test_running_products_lie_in_memory_as_numpys_do() -> None:
+    x = ab.tensor(np.ones((3, 4)), requires_grad=True)
+    products = ab.cumulative_prod(x, axis=0)
+    row = products.reshape((-1,))
+    row[0] = 5.0
+    assert products[0, 0].item() == 5.0
+
+
 UNSHARED: list[Callable[[Any], Any]] = [
     lambda x: ab.roll(x, 0),
     lambda x: ab.roll(x, 0, axis=0),
