@@ -53,6 +53,7 @@ from autograd_bn.ops.comparison import (
     logical_xor,
     not_equal,
 )
+from autograd_bn.ops.complex_numbers import angle, conj, imag, real
 from autograd_bn.ops.creation import arange, eye, full, linspace, ones, ones_like, zeros, zeros_like
 from autograd_bn.ops.diagonals import diag, diagonal, trace, tril, triu
 from autograd_bn.ops.einsum import einsum, outer, tensordot, vecdot
@@ -95,6 +96,7 @@ arctan2 = atan2
 arctanh = atanh
 bitwise_not = bitwise_invert
 concatenate = concat
+conjugate = conj
 cumprod = cumulative_prod
 cumsum = cumulative_sum
 invert = bitwise_invert
@@ -167,6 +169,7 @@ __all__ = [
     "all",
     "amax",
     "amin",
+    "angle",
     "anomaly_mode",
     "any",
     "arange",
@@ -200,6 +203,8 @@ __all__ = [
     "clip",
     "composite",
     "concat",
+    "conj",
+    "conjugate",
     "concatenate",
     "cos",
     "cosh",
@@ -239,6 +244,7 @@ __all__ = [
     "hessian",
     "hvp",
     "hypot",
+    "imag",
     "invert",
     "is_grad_enabled",
     "isfinite",
@@ -289,6 +295,7 @@ __all__ = [
     "power",
     "prod",
     "profile",
+    "real",
     "reciprocal",
     "record",
     "register_container",

@@ -9,7 +9,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from autograd_bn.core.errors import DtypeError, OperationError, RuleError, ShapeError
+from autograd_bn.core.errors import OperationError, RuleError, ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.operators import Binary, Unary, binary_function, unary_function
 from autograd_bn.core.primitive import REAL, Abstract, Domain, Primitive, broadcast_shapes, raw
@@ -60,7 +60,7 @@ def elementwise(
         name,
         ufunc,
         vjp=vjp if differentiable else None,
-        jvp=_elementwise_jvp(name, pulls) if differentiable else None,
+        jvp=_elementwise_jvp(pulls) if differentiable else None,
         batch=batch,
         abstract=abstract,
         label=label,
@@ -146,7 +146,7 @@ def _rules(names: tuple[str, ...], partials: tuple[Partial, ...]) -> tuple[Calla
     return vjp, tuple(None if p is None else pull for p, pull in zip(partials, pulls, strict=True))
 
 
-def _elementwise_jvp(name: str, pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Any]:
+def _elementwise_jvp(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Any]:
     def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Static) -> Any:
         total = None
         for pull, t in zip(pulls, tangents, strict=True):
@@ -155,10 +155,6 @@ def _elementwise_jvp(name: str, pulls: tuple[Callable[..., Any] | None, ...]) ->
                 total = term if total is None else total + term
         if total is not None and total.shape != out.shape:
             total = raw.broadcast_to(total, shape=tuple(out.shape))
-        if total is not None and total.dtype != out.dtype:
-            if total.dtype.kind == "c":
-                raise DtypeError(f"{name}: a tangent of dtype {total.dtype} of a result of dtype {out.dtype}; complex results have no derivative yet")
-            total = raw.astype(total, dtype=out.dtype)
         return total
 
     return jvp

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core import primitive as primitives
+from autograd_bn.core.complex_values import cast
 from autograd_bn.core.errors import AutogradError, DtypeError, OperationError
 from autograd_bn.core.lines import caller_line, outside_engine
 from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node
@@ -201,7 +202,7 @@ def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[A
         tangent = primitive.jvp(tangents, lower, out, static)
         if watch is not None and tangent is not None:
             watch.saw("tangent", primitive, (*lower, *tangents), tangent, origins, start, state.scope)
-        return out if tangent is None else Tensor(out, Dual(level, _unwrapped(tangent)))
+        return out if tangent is None else Tensor(out, Dual(level, _unwrapped(cast(tangent, out.dtype))))
     size = next(x.node.size for x, h in zip(operands, here, strict=True) if h)
     start = UNSEEN if watch is None else begin()
     out = _unwrapped(primitive.batch(lower, here, static))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from autograd_bn.core.complex_values import conjugated
 from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.sweep import fitted
@@ -28,11 +29,12 @@ class _Recorder(Observer):
         if g is not None and g.shape != node.shape:
             g = raw.broadcast_to(g, shape=node.shape)
         if not extra.retain:
-            extra.gradient = g if g is None or isinstance(g, Tensor) else Tensor(g)
+            shown = None if g is None else conjugated(g)
+            extra.gradient = shown if shown is None or isinstance(shown, Tensor) else Tensor(shown)
         kept = []
         for parent, c in zip(node.parents, gradients, strict=True):
             if c is not None and type(parent) is Node:
-                c = raw.broadcast_to(fitted(c, parent, node), shape=parent.shape)
+                c = conjugated(raw.broadcast_to(fitted(c, parent, node), shape=parent.shape))
             kept.append(c if type(parent) is Node else None)
         extra.cotangents = kept
 

@@ -1,4 +1,4 @@
-"""The linear primitives that the sweeps themselves need: sum, broadcast_to, reshape, astype."""
+"""The primitives that the sweeps themselves need: sum, broadcast_to, reshape, astype, and the real part and conjugate of complex numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bn.core.constructors import kept_shape, linear, reduced_shape
+from autograd_bn.core.complex_values import cast
+from autograd_bn.core.constructors import elementwise, kept_shape, linear, reduced_shape
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.primitive import raw
 
@@ -152,8 +153,15 @@ reshape_p = linear(
 astype_p = linear(
     "astype",
     lambda x, dtype: x.astype(dtype),
-    transpose=lambda g, x, dtype: raw.astype(g, dtype=x.dtype),
+    transpose=lambda g, x, dtype: cast(g, x.dtype),
     batch=lambda x, dtype: raw.astype(x, dtype=dtype),
     label=lambda node: f"→{node.dtype}",
     example=lambda rng: [((rng.standard_normal((2, 3)),), {"dtype": np.dtype("float64")})],
 )
+
+# New arrays: what NumPy gives as views would share the memory of a real operand, or of every other number.
+real_p = elementwise("real", lambda x: np.positive(np.real(x)), 1, label="Re")
+
+imag_p = elementwise("imag", lambda x: np.positive(np.imag(x)), lambda g: g * -1j, label="Im")
+
+conj_p = elementwise("conj", np.conjugate, lambda g: raw.conj(g), label="x̄")

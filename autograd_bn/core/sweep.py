@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.complex_values import cast, conjugated
 from autograd_bn.core.errors import DtypeError, GradientError, RuleError, ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import Primitive, raw
@@ -22,7 +23,7 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
     Parameters
     ----------
     roots
-        Nodes, each with the cotangent of its value.
+        Nodes, each with the cotangent of its value (of a complex one, the `conjugated` of what users mean by it).
     free
         Let go of saved values as the sweep passes them.
     tape
@@ -101,7 +102,7 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
                     if shape != parent.shape or (node.shape != parent.shape and primitive.pointwise):
                         c = unbroadcast(c, node.shape, parent.shape) if primitive.pointwise else fitted(c, parent, node)
                     if c.dtype is not parent.dtype:
-                        c = _cast(c, parent.dtype)
+                        c = cast(c, parent.dtype)
                 if parent in waiting:
                     _add(parent, c, waiting, sums, ready)
                 else:
@@ -138,14 +139,6 @@ def fitted(c: Any, parent: Node, node: Node) -> Any:
     raise RuleError(f"the rule of {primitive.name} returned a cotangent of shape {c.shape} for an operand of shape {shape}\n  operation at {node.line}")
 
 
-def _cast(c: Any, dtype: np.dtype[Any]) -> Any:
-    if c.dtype == dtype:
-        return c
-    if c.dtype.kind == "c":
-        raise DtypeError(f"a cotangent of dtype {c.dtype} reached an operand of dtype {dtype}: gradients through complex results are not supported")
-    return raw.astype(c, dtype=dtype)
-
-
 def _taped(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     """The saved values as tensors on the tape they came from, so that the rule itself is recorded."""
     owners = (*node.parents, node)
@@ -155,16 +148,17 @@ def _taped(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
 def _hooked(node: Node, g: Any) -> Any:
     hooks = node.extras().hooks or {}
     for hook in list(hooks.values()):
-        changed = hook(g if isinstance(g, Tensor) else Tensor(g))
+        shown = conjugated(g)
+        changed = hook(shown if isinstance(shown, Tensor) else Tensor(shown))
         if changed is not None:
             changed = asarray(changed)
             if changed.shape != node.shape:
                 raise ShapeError(f"a hook on {node.title} returned shape {changed.shape} for a gradient of shape {node.shape}\n  operation at {node.line}")
             if changed.dtype != node.dtype:
-                if changed.dtype.kind == "c":
+                if changed.dtype.kind == "c" and node.dtype.kind != "c":
                     raise DtypeError(f"a hook on {node.title} returned dtype {changed.dtype} for a gradient of dtype {node.dtype}\n  operation at {node.line}")
                 changed = changed.astype(node.dtype)
-            g = changed if isinstance(g, Tensor) else owned(changed)
+            g = conjugated(changed if isinstance(g, Tensor) else owned(changed))
     return g
 
 
@@ -193,7 +187,7 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
     state = current()
     if state.floor > 0 and create_graph:
         raise GradientError("backward(create_graph=True) inside no_grad() would record nothing; move it out, or use ab.enable_grad()")
-    seed = _seed(output, gradient)
+    seed = conjugated(_seed(output, gradient))
     token = None
     if create_graph:
         seed = seed if isinstance(seed, Tensor) else Tensor(seed)
@@ -205,6 +199,7 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
         published = []
         for leaf, g in found.items():
             extra = leaf.extras()
+            g = conjugated(g)
             new = g if isinstance(g, Tensor) else Tensor(g)
             published.append((extra, new if extra.gradient is None else extra.gradient + new))
     finally:
@@ -214,22 +209,32 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
         extra.gradient = total
 
 
+def _made(output: Tensor) -> str:
+    return f"\n  made by {output.node.title} at {output.node.line}"
+
+
 def _seed(output: Tensor, gradient: Any) -> Any:
     if gradient is None:
         if output.size != 1:
             raise GradientError(
                 f"backward() of a tensor of shape {output.shape} needs a seed: call backward(gradient) with one of that shape, "
-                f"or reduce first, as in y.sum().backward()\n  made by {output.node.title} at {output.node.line}"
+                f"or reduce first, as in y.sum().backward(){_made(output)}"
+            )
+        if output.dtype.kind == "c":
+            raise GradientError(
+                "backward() of a complex number needs a seed, since only a real loss has a gradient: take ab.real(y), ab.abs(y) or the like, "
+                f"or call backward(gradient){_made(output)}"
             )
         return np.ones(output.shape, output.dtype)
     seed = lifted(asarray(gradient))
     if seed.node.level > output.node.level:
         raise GradientError("the seed of backward() belongs to a transform, whose derivative .grad cannot carry; use ab.vjp and its pullback")
-    made = f"\n  made by {output.node.title} at {output.node.line}"
     if seed.shape != output.shape:
-        raise ShapeError(f"the seed of backward() has shape {seed.shape}, the tensor {output.shape}; they must be equal{made}")
+        raise ShapeError(f"the seed of backward() has shape {seed.shape}, the tensor {output.shape}; they must be equal{_made(output)}")
     if seed.dtype != output.dtype:
-        if seed.dtype.kind == "c" or (seed.dtype.kind == "f" and isinstance(gradient, (Tensor, np.ndarray))):
-            raise DtypeError(f"the seed of backward() has dtype {seed.dtype}, the tensor {output.dtype}; convert it with .astype('{output.dtype}'){made}")
+        if (seed.dtype.kind == "c" and output.dtype.kind != "c") or (seed.dtype.kind == output.dtype.kind and isinstance(gradient, (Tensor, np.ndarray))):
+            raise DtypeError(
+                f"the seed of backward() has dtype {seed.dtype}, the tensor {output.dtype}; convert it with .astype('{output.dtype}'){_made(output)}"
+            )
         seed = seed.astype(output.dtype)
     return seed if seed.node.level >= 0 else owned(seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -365,14 +365,14 @@ def tensor(data: npt.ArrayLike | Tensor, *, dtype: npt.DTypeLike | None = None, 
     dtype
         NumPy's choice for the data unless given.
     requires_grad
-        Whether to record what is done with it. Needs a real floating dtype.
+        Whether to record what is done with it. Needs a floating dtype, real or complex.
     name
         What drawings and errors call it.
 
     Raises
     ------
     DtypeError
-        If the data are not numbers, or a gradient is required of integers, booleans or complex numbers.
+        If the data are not numbers, or a gradient is required of integers or booleans.
 
     Examples
     --------
@@ -434,7 +434,6 @@ def _check_numbers(value: Array) -> None:
 
 
 def check_differentiable(dtype: np.dtype[Any], what: str) -> None:
-    """Raise DtypeError unless the dtype is a real floating one."""
-    if dtype.kind != "f":
-        remedy: Literal["", "; convert it with .astype('float64')"] = "" if dtype.kind == "c" else "; convert it with .astype('float64')"
-        raise DtypeError(f"{what} needs a real floating dtype, got {dtype}{remedy}")
+    """Raise DtypeError unless the dtype is a floating one, real or complex."""
+    if dtype.kind not in "fc":
+        raise DtypeError(f"{what} needs a floating dtype, got {dtype}; convert it with .astype('float64')")

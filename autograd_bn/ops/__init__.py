@@ -17,6 +17,7 @@ from autograd_bn.ops import (
     arithmetic,
     circular,
     comparison,
+    complex_numbers,
     creation,
     decompositions,
     diagonals,
@@ -94,6 +95,7 @@ METHODS = {
     "cos": exponential.cos,
     "tanh": exponential.tanh,
     "abs": arithmetic.abs,
+    "conj": complex_numbers.conj,
     "clip": rounding.clip,
     "round": rounding.round,
     "__pos__": arithmetic.positive,
@@ -146,7 +148,7 @@ for _name, _primitive in OPERATORS.items():
         setattr(Methods, f"__i{_name}__", writing.updating(getattr(Methods, f"__{_name}__"), f"{SYMBOLS[_name]}="))
 for _name, _function in METHODS.items():
     setattr(Methods, _name, method(_function))
-for _name, _function in {"T": _transpose, "mT": shape.matrix_transpose}.items():
+for _name, _function in {"T": _transpose, "mT": shape.matrix_transpose, "real": complex_numbers.real, "imag": complex_numbers.imag}.items():
     setattr(Methods, _name, property(_function))
 
 
@@ -239,6 +241,9 @@ _BY_NUMPY_NAME: dict[str, Any] = {
     "expand_dims": lambda x, axis: shape.expand_dims(x, axis=axis),
     "broadcast_to": shape.broadcast_to,
     "transpose": lambda x, axes=None: _transpose(x) if axes is None else shape.permute_dims(x, axes),
+    "real": complex_numbers.real,
+    "imag": complex_numbers.imag,
+    "angle": lambda z, deg=False: complex_numbers.angle(z) * (180 / np.pi if deg else 1),
     "clip": _clip,
     "round": rounding.round,
     "around": rounding.round,

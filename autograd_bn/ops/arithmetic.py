@@ -150,11 +150,19 @@ pow = binary(  # noqa: A001 - the array API's name
 
 serve_ufunc(np.power, pow.primitive)
 
+
+def _sign(x: Any) -> Any:
+    """Of real numbers: that of a complex one is no step, and has a derivative."""
+    if getattr(x, "dtype", _INTEGER).kind == "c":
+        raise TypeError("the sign of complex numbers is not defined here; divide them by ab.abs(x)")
+    return np.sign(x)
+
+
 sign = unary(
     "sign",
-    np.sign,
+    _sign,
     None,
-    """−1, 0 or 1 by the sign of each element. No gradient flows through it.
+    """−1, 0 or 1 by the sign of each element, real. No gradient flows through it.
 
     Examples
     --------
@@ -164,11 +172,20 @@ sign = unary(
     """,
 )
 
+serve_ufunc(np.sign, sign.primitive)
+
+
+def direction(x: Any, out: Any) -> Any:
+    """The conjugate of x over its norm, and 0 where that is 0."""
+    nought = raw.equal(out, 0)
+    return raw.where(nought, 0.0, (raw.conj(x) if x.dtype.kind == "c" else x) / raw.where(nought, 1.0, out))
+
+
 abs = unary(  # noqa: A001 - the array API's name
     "abs",
     np.abs,
-    lambda x: raw.sign(x),
-    """The absolute value of each element. The derivative at 0 is taken as 0.
+    lambda x, out: direction(x, out) if x.dtype.kind == "c" else raw.sign(x),
+    """The absolute value of each element; of a complex one the modulus, which is real. The derivative at 0 is taken as 0.
 
     Examples
     --------
@@ -294,12 +311,6 @@ positive = unary(
     label="+x",
     code="x",
 )
-
-
-def direction(x: Any, out: Any) -> Any:
-    """X over its norm, and 0 where that is 0."""
-    nought = raw.equal(out, 0)
-    return raw.where(nought, 0.0, x / raw.where(nought, 1.0, out))
 
 
 hypot = binary(

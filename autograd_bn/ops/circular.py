@@ -105,7 +105,7 @@ cosh = unary(
 asinh = unary(
     "asinh",
     np.arcsinh,
-    lambda g, x: g / raw.hypot(x, 1),
+    lambda g, x: g / (raw.sqrt(1 + x * x) if x.dtype.kind == "c" else raw.hypot(x, 1)),
     """The inverse hyperbolic sine of each element.
 
     Examples

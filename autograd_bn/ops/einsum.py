@@ -14,6 +14,7 @@ from autograd_bn.core.contraction import contract, contraction, planned
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.ops.complex_numbers import conj
 from autograd_bn.ops.diagonals import diagonal
 from autograd_bn.ops.rearranging import moveaxis
 from autograd_bn.ops.reduction import sum as total
@@ -199,7 +200,7 @@ def tensordot(x1: Any, x2: Any, /, axes: int | Sequence[Any] = 2) -> Tensor:
 
 @composite
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
-    """The dot products of the vectors along an axis; the other axes are broadcast.
+    """The dot products of the vectors along an axis, of complex ones with the conjugate of the first; the other axes are broadcast.
 
     Raises ShapeError for vectors of different length.
 
@@ -212,7 +213,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     x, y = (moveaxis(asarray(v), axis, -1) for v in (x1, x2))
     if x.shape[-1] != y.shape[-1]:
         raise ShapeError(f"vecdot: vectors of lengths {x.shape[-1]} and {y.shape[-1]}")
-    return einsum("...i,...i->...", x, y)
+    return einsum("...i,...i->...", conj(x) if x.dtype.kind == "c" else x, y)
 
 
 @composite

@@ -13,6 +13,7 @@ from autograd_bn.core.constructors import linear, normalized_axes
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import DtypeError, ShapeError
 from autograd_bn.core.primitive import raw
+from autograd_bn.core.state import user_line
 from autograd_bn.core.structural import astype_p, broadcast_to_p, reshape_p
 from autograd_bn.core.tensor import Tensor, asarray
 
@@ -216,7 +217,7 @@ def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Tensor:
 def astype(x: Any, dtype: npt.DTypeLike, /) -> Tensor:
     """The elements in another dtype. The gradient is converted back; to integers or booleans none flows.
 
-    Raises DtypeError if the dtype is not numeric.
+    Raises DtypeError if the dtype is not numeric, or complex numbers would lose their imaginary part.
 
     Examples
     --------
@@ -228,4 +229,6 @@ def astype(x: Any, dtype: npt.DTypeLike, /) -> Tensor:
     if wanted.kind not in "biufc":
         raise DtypeError(f"astype: {wanted} is not a numeric dtype")
     x = asarray(x)
+    if x.dtype.kind == "c" and wanted.kind not in "c":
+        raise DtypeError(f"astype: {x.dtype} to {wanted} would drop the imaginary part; take ab.real(x) or ab.abs(x) first\n  at {user_line()}")
     return x if x.dtype == wanted else apply(astype_p, (x,), {"dtype": wanted})

@@ -27,11 +27,11 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     function
         Takes the primals; returns a tensor, or tensors in nested containers.
     primals, tangents
-        Sequences of one entry an argument, of equal structure and shapes; real floating.
+        Sequences of one entry an argument, of equal structure and shapes; floating.
 
     Returns ``(value, tangent)``, both of the structure that the function returns.
 
-    Raises ShapeError where a tangent does not have its primal's shape, DtypeError where a primal is not real floating.
+    Raises ShapeError where a tangent does not have its primal's shape, DtypeError where a primal is not floating, or the tangent of a real one complex.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         check_differentiable(x.dtype, "jvp")
         if t.shape != x.shape:
             raise ShapeError(f"jvp: a tangent has shape {t.shape}, its primal {x.shape}; they must be equal")
-        if t.dtype.kind == "c":
+        if t.dtype.kind == "c" and x.dtype.kind != "c":
             raise DtypeError(f"jvp: a tangent has dtype {t.dtype}, its primal {x.dtype}")
         opened.append(Tensor(owned(x), Dual(level, owned(t if t.dtype == x.dtype else t.astype(x.dtype)))))
     out = function(*structure.unflatten(opened))

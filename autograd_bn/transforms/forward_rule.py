@@ -84,7 +84,7 @@ class _Pushed:
         """The transpose: the pushforward is recorded at the operands, from tangents of zero, and swept."""
         level = fresh_level()
         zeros = [np.zeros(x.shape, x.dtype) for x in xs]
-        ts = [leaf(z, level) if z.dtype.kind == "f" else Tensor(z) for z in zeros]
+        ts = [leaf(z, level) if z.dtype.kind in "fc" else Tensor(z) for z in zeros]
         _, _, tangents = self.push(xs, ts)
         roots = [(t.node, owned(g)) for t, g in zip(tangents, gs, strict=True) if type(t.node) is Node and t.node.level == level]
         self._check_linear([node for node, _ in roots])

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autograd_bn.core.errors import OperationError
+from autograd_bn.core.errors import DtypeError, OperationError
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import no_effects
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable
@@ -58,7 +58,7 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, 
         leaves, structure = flatten(primals)
         inputs = [asarray(x) for x in leaves]
         for x in inputs:
-            check_differentiable(x.dtype, "jacobian")
+            _check_real(x.dtype, "jacobian")
 
         def chosen(*given: Any) -> Any:
             arguments = list(args)
@@ -73,7 +73,7 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, 
             found, outputs = flatten(value)
             results = [asarray(y) for y in found]
             for y in results:
-                check_differentiable(y.dtype, "jacobian's output")
+                _check_real(y.dtype, "jacobian's output")
             if mode is None and _total(results) > _total(inputs):
                 with no_effects():
                     blocks, outputs = _by_columns(chosen, primals, inputs)
@@ -83,6 +83,13 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, 
         return outputs.unflatten(row[0] if isinstance(argnums, int) else row for row in rows)
 
     return wrapped
+
+
+def _check_real(dtype: np.dtype[Any], what: str) -> None:
+    """Of complex numbers a matrix of derivatives says all only where the function is holomorphic, which nobody knows."""
+    if dtype.kind == "c":
+        raise DtypeError(f"{what} needs a real floating dtype, got {dtype}; differentiate by the real and the imaginary part, or use ab.vjp or ab.jvp")
+    check_differentiable(dtype, what)
 
 
 def _total(leaves: list[Tensor]) -> int:
@@ -121,7 +128,7 @@ def _by_columns(function: Callable[..., Any], primals: tuple[Any, ...], inputs: 
         _, tangent = jvp(function, primals, structure.unflatten(directions))
         found, outputs = flatten(tangent)
         for t in found:
-            check_differentiable(t.dtype, "jacobian's output")
+            _check_real(t.dtype, "jacobian's output")
         return tuple(found)
 
     if not _total(inputs):

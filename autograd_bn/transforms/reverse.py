@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.complex_values import conjugated
 from autograd_bn.core.errors import DtypeError, GradientError, OperationError, ShapeError
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
@@ -34,7 +35,7 @@ def _inputs(tree: Any, what: str) -> tuple[int, Any, list[Tensor], Structure]:
         if trace is not None:
             trace.lift(x)
         value = x.value
-        if value.dtype.kind != "f":
+        if value.dtype.kind not in "fc":
             check_differentiable(x.dtype, what)
         node = x.node
         if node.level >= 0:
@@ -60,6 +61,7 @@ def _gradients(inputs: list[Tensor], found: dict[Node, Any]) -> list[Tensor]:
         g = found.get(x.node)
         if g is None:
             g = np.zeros(x.node.shape, x.node.dtype)
+        g = conjugated(g)
         out.append(g if type(g) is Tensor else Tensor(g))
     return out
 
@@ -72,7 +74,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
     function
         Takes the primals; returns a tensor, or tensors in nested containers.
     primals
-        Tensors, arrays or numbers of real floating dtype, or nested containers of them.
+        Tensors, arrays or numbers of floating dtype, or nested containers of them.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
         ``pullback(cotangent)`` takes what has the structure, shapes and dtypes of the value, and gives a tuple with one
         entry a primal. It may be called again.
 
-    Raises DtypeError for a primal that is not real floating; the pullback ShapeError for a cotangent that does not fit.
+    Raises DtypeError for a primal that is not floating; the pullback ShapeError for a cotangent that does not fit.
 
     Examples
     --------
@@ -108,10 +110,10 @@ def _seed(seed: Any, node: Node) -> Any:
     if seed.shape != node.shape:
         raise ShapeError(f"the cotangent has shape {seed.shape}, the value {node.shape}; they must be equal")
     if seed.dtype != node.dtype:
-        if seed.dtype.kind == "c" or (seed.dtype.kind == "f" and seed.ndim):
+        if (seed.dtype.kind == "c" and node.dtype.kind != "c") or (seed.dtype.kind == node.dtype.kind and seed.ndim):
             raise DtypeError(f"the cotangent has dtype {seed.dtype}, the value {node.dtype}; convert it with .astype('{node.dtype}')")
         seed = seed.astype(node.dtype)
-    return owned(seed)
+    return conjugated(owned(seed))
 
 
 def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Callable[..., Any]:
@@ -129,7 +131,9 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     Returns a function of the same arguments. Its gradient has the structure of the argument (a tuple for several).
     What the value does not depend on gets zeros.
 
-    Raises GradientError where the value is no scalar, DtypeError where an argument is not real floating.
+    Of a complex argument the gradient is ∂L/∂Re z + i·∂L/∂Im z, as in PyTorch.
+
+    Raises GradientError where the value is no scalar, DtypeError where it is complex or an argument is not floating.
 
     Examples
     --------
@@ -155,6 +159,10 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
         value, node = _lowered(result, level)
         if value.size != 1:
             raise GradientError(f"grad needs a function with one output element, got shape {value.shape}; reduce it, or use ab.vjp or ab.jacobian")
+        if value.dtype.kind == "c":
+            raise DtypeError(
+                f"grad needs a real value, got {value.dtype}: only of a real loss is there a gradient; take ab.real, ab.abs or the like of it, or use ab.vjp"
+            )
         found: dict[Node, Any] = {}
         if node is not None:
             found = sweep([(node, np.ones(node.shape, node.dtype))], free=True)

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from autograd_bn.core.complex_values import conjugated
 from autograd_bn.core.errors import GradientError, RuleError
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.primitive import raw
@@ -64,8 +65,8 @@ class CustomVJP:
             return [asarray(y) for y in leaves], structure, residuals, nesting
 
         def backward(residuals: list[Any], nesting: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
-            returned = bwd(*arguments.leading(), nesting.unflatten(residuals), structure.unflatten(gs))
-            return arguments.cotangents(returned, xs, f"the bwd rule of {self._name}")
+            returned = bwd(*arguments.leading(), nesting.unflatten(residuals), structure.unflatten(conjugated(g) for g in gs))
+            return [None if c is None else conjugated(c) for c in arguments.cotangents(returned, xs, f"the bwd rule of {self._name}")]
 
         outs, structure = call(_Pulled(self._name, run, forward, backward), arguments.tensors)
         return structure.unflatten(outs)

@@ -23,6 +23,8 @@ SHAPES: dict[int, list[tuple[tuple[int, ...], ...]]] = {
     2: [((), ()), ((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((0, 3), (3,))],
     3: [((3,), (3,), (3,)), ((2, 1), (3,), ()), ((), (2, 3), (2, 1)), ((0,), (1,), ())],
 }
+NOT_HOLOMORPHIC = {"conj"}
+"""Of which a complex step finds no derivative, though they give complex numbers."""
 DTYPES = ["float32", "float64", "int64", "bool"]
 
 
@@ -83,7 +85,7 @@ def bound(primitive: Primitive, case: Case) -> tuple[Callable[..., Any], list[An
     return (
         lambda *values: primitive(*filled(values), **case.static),
         [case.operands[i] for i in real],
-        lambda *values: primitive.forward(*filled(values), **case.static),
+        lambda *values: (np.real if primitive.name in NOT_HOLOMORPHIC else np.asarray)(primitive.forward(*filled(values), **case.static)),
     )
 
 

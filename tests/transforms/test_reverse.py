@@ -116,7 +116,7 @@ def test_grad_accepts_one_element_of_any_rank() -> None:
     assert ab.grad(lambda x: x * 2.0)(np.ones((1, 1))).tolist() == [[2.0]]
 
 
-@pytest.mark.parametrize("bad", [3, True, np.array([1, 2]), 1j, "text", {"a": 1}])
+@pytest.mark.parametrize("bad", [3, True, np.array([1, 2]), "text", {"a": 1}])
 def test_transforms_refuse_what_has_no_derivative(bad: Any) -> None:
     for transform in (lambda: ab.grad(lambda x: 1.0)(bad), lambda: ab.vjp(lambda x: x, bad), lambda: ab.jvp(lambda x: x, (bad,), (bad,))):
         with pytest.raises(DtypeError):
@@ -127,7 +127,7 @@ def test_the_dtype_error_names_the_dtype_and_the_remedy() -> None:
     def loss(x: Any) -> Any:
         return x
 
-    with pytest.raises(DtypeError, match=r"grad of loss needs a real floating dtype, got int64; convert it with \.astype\('float64'\)"):
+    with pytest.raises(DtypeError, match=r"grad of loss needs a floating dtype, got int64; convert it with \.astype\('float64'\)"):
         ab.grad(loss)(np.array(1))
 
 
