@@ -6,27 +6,51 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bn.core.constructors import composite
+from autograd_bn.core.constructors import composite, linear
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import ShapeError
-from autograd_bn.core.primitive import registry
+from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.arithmetic import where
-from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.rearranging import moveaxis
 from autograd_bn.ops.reduction import sum as total
 
 
-def _in_a_row(rows: int, columns: int, offset: int) -> slice:
-    """A diagonal among the elements of a matrix in a row."""
-    count = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
-    start = offset if offset >= 0 else -offset * columns
-    return slice(start, start + (count - 1) * (columns + 1) + 1 if count else start, columns + 1)
+def _view(x: Any, offset: int) -> Any:
+    """The diagonal as a view, which NumPy gives as one that cannot be written through."""
+    out = np.diagonal(x, offset, -2, -1)
+    if x.flags.writeable:
+        out.flags.writeable = True
+    return out
+
+
+def _embedded(x: Any, shape: tuple[int, int], offset: int) -> Any:
+    out = np.zeros((*x.shape[:-1], *shape), x.dtype)
+    _view(out, offset)[...] = x
+    return out
+
+
+_diagonal = linear(
+    "diagonal",
+    _view,
+    transpose=lambda g, x, offset: raw.from_diagonal(g, shape=tuple(x.shape[-2:]), offset=offset),
+    batch=lambda x, offset: raw.diagonal(x, offset=offset),
+    aliases=True,
+    example=lambda rng: [((rng.standard_normal((2, 3, 4)),), {"offset": 1}), ((rng.standard_normal((3, 2)),), {"offset": -1})],
+)
+
+_from_diagonal = linear(
+    "from_diagonal",
+    _embedded,
+    transpose=lambda g, x, shape, offset: raw.diagonal(g, offset=offset),
+    batch=lambda x, shape, offset: raw.from_diagonal(x, shape=shape, offset=offset),
+    example=lambda rng: [((rng.standard_normal((2, 3)),), {"shape": (3, 4), "offset": 1}), ((rng.standard_normal(2),), {"shape": (3, 2), "offset": -1})],
+)
 
 
 @composite
 def diagonal(x: Any, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The diagonal of the matrices on two axes, as a last axis; a positive offset takes one above the main diagonal.
+    """The diagonal of the matrices on two axes, as a last axis: a view. A positive offset takes one above the main diagonal.
 
     `linalg.diagonal`, as the standard has it, takes those on the last two axes.
 
@@ -39,9 +63,7 @@ def diagonal(x: Any, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tens
     x = asarray(x)
     if x.ndim < 2:
         raise ShapeError(f"diagonal needs two axes, got shape {x.shape}")
-    x = moveaxis(x, (axis1, axis2), (-2, -1))
-    rows, columns = x.shape[-2:]
-    return getitem(x.reshape((*x.shape[:-2], rows * columns)), (Ellipsis, _in_a_row(rows, columns, offset)))
+    return apply(_diagonal, (moveaxis(x, (axis1, axis2), (-2, -1)),), {"offset": offset})
 
 
 @composite
@@ -74,7 +96,7 @@ def diag(x: Any, /, k: int = 0) -> Tensor:
     if x.ndim != 1:
         raise ShapeError(f"diag takes a vector or a matrix, got shape {x.shape}")
     n = x.size + abs(k)
-    return apply(registry["scatter_add"], (x,), {"index": (_in_a_row(n, n, k),), "shape": (n * n,)}).reshape((n, n))
+    return apply(_from_diagonal, (x,), {"shape": (n, n), "offset": k})
 
 
 def _triangle(x: Any, k: int, name: str, lower: bool) -> Tensor:

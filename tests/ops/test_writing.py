@@ -273,6 +273,15 @@ def test_a_number_taken_out_by_a_key_is_a_number_of_its_own() -> None:
     assert y.item() == 6.0
 
 
+def test_a_diagonal_is_a_view_whatever_the_layout() -> None:
+    for x in (ab.tensor(np.ones((3, 2)), requires_grad=True) * 1.0, (ab.tensor(np.ones((2, 3)), requires_grad=True) * 1.0).T):
+        diagonal = ab.diagonal(x)
+        x[1, 1] = 5.0
+        assert diagonal.tolist() == [1.0, 5.0]
+        diagonal[0] = 7.0
+        assert x[0, 0].item() == 7.0
+
+
 def test_running_products_lie_in_memory_as_numpys_do() -> None:
     x = ab.tensor(np.ones((3, 4)), requires_grad=True)
     products = ab.cumulative_prod(x, axis=0)
