@@ -68,9 +68,9 @@ def test_programs_of_a_seed_are_the_same_again() -> None:
 
 
 def test_programs_reach_every_differentiable_primitive_and_every_form_of_the_language() -> None:
-    seen: set[str] = set()
+    missing = {name for name, primitive in registry.items() if primitive.differentiable}
     forms: Counter[str] = Counter()
-    for i in range(600):
+    for i in range(6000):
         program = program_of(2, i)
         forms.update(step.name for step in program.steps)
         forms.update(f"under {step.under}" for step in program.steps)
@@ -83,9 +83,10 @@ def test_programs_reach_every_differentiable_primitive_and_every_form_of_the_lan
         except AutogradError:
             continue
         if isinstance(loss, ab.Tensor) and loss.requires_grad:
-            seen.update(node.primitive.name for node in ab.graph(loss).nodes if node.primitive is not None)
-    missing = {name for name, primitive in registry.items() if primitive.differentiable} - seen
-    assert missing <= {"logabsdet", "eigh", "svd", "add_along_axis", "scatter_add", "inv", "det", "astype"} and len(missing) < 4, missing
+            missing -= {node.primitive.name for node in ab.graph(loss).nodes if node.primitive is not None}
+        if not missing and i > 300:
+            break
+    assert not missing
     wanted = ["setitem", "update", "getitem", "detach", "batch_norm", "under no_grad", "under block", "fan-out", "diamond", "dead branch"]
     assert all(forms[form] for form in wanted), forms
 
