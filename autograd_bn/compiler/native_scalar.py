@@ -113,7 +113,7 @@ class Scalar:
 
     def power_of_two(self) -> Scalar:
         """2 to the power of the whole number that was anchored, neither subnormal nor infinite: its biased value, moved to where the exponent stands."""
-        return self.bits() << self.info.nmant
+        return self.bits() << int(self.info.nmant)
 
     def bits(self) -> Bits:
         """The bits of the value, as an integer."""
