@@ -35,7 +35,7 @@ PAGES = sorted(DOCS.rglob("*.md")) + [page for page in [ROOT / "README.md"] if p
 AWAITED: set[str] = set()
 """Public functions that have no example yet."""
 EXPECTED_PAGES = {
-    *("index", "getting-started", "batch-norm", "backward-step-by-step", "networks", "training", "engine", "primitives", "performance"),
+    *("index", "getting-started", "batch-norm", "backward-step-by-step", "networks", "convolution", "training", "engine", "primitives", "performance"),
     *("coming-from", "drawing", "transforms", "in-place", "errors", "testing", "finding-mistakes"),
 }
 WITHOUT_CODE = {"performance"}

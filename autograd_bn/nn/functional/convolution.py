@@ -112,8 +112,10 @@ def _check_weight(call: Call, images: Tensor, weight: Tensor, bias: Tensor | Non
     if channels_out % groups:
         call.fail(ShapeError, f"{channels_out} output channels (axis 0 of the weight) cannot be cut into {groups} groups; choose a number that divides them")
     if channels != share * groups:
-        hint = "; channels belong before the spatial axes: did you mean to move the last axis there?" if images.shape[-2] == share * groups else ""
-        if groups == 1 and channels % share == 0:
+        hint = ""
+        if images.shape[-2] == share * groups:
+            hint = "; channels belong before the spatial axes: did you mean to move the last axis there?"
+        elif groups == 1 and channels % share == 0 and channels_out % (channels // share) == 0:
             hint = f"; did you mean groups={channels // share}?"
         of = f"{share}·{groups} = {share * groups}" if groups > 1 else share
         call.fail(ShapeError, f"x has {channels} channels, the weight is for {of} (its axis 1{' times the groups' if groups > 1 else ''}){hint}")
