@@ -1,6 +1,8 @@
 """Networks: modules, layers, their functions and initial values."""
 
 from autograd_bn.nn import functional, init
+from autograd_bn.nn.bn_lstm import BNLSTM
+from autograd_bn.nn.cells import GRUCell, LSTMCell, RNNCell
 from autograd_bn.nn.convolution import Conv1d, Conv2d
 from autograd_bn.nn.dropout import Dropout
 from autograd_bn.nn.embedding import Embedding
@@ -11,9 +13,14 @@ from autograd_bn.nn.module import Module
 from autograd_bn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, no_stat_update, recalibrate
 from autograd_bn.nn.pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from autograd_bn.nn.random import Generator
+from autograd_bn.nn.recurrent import GRU, LSTM, RNN
 from autograd_bn.nn.stateless import functional_call
 
 __all__ = [
+    "BNLSTM",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AvgPool1d",
@@ -26,16 +33,19 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "Generator",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",
+    "LSTMCell",
     "LayerNorm",
     "Linear",
     "MaxPool1d",
     "MaxPool2d",
     "Module",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "Sequential",
     "Sigmoid",

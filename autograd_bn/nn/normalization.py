@@ -136,14 +136,18 @@ class _RunningNorm(Module):
             )
 
     def _warn_if_never_updated(self) -> None:
-        assert self.num_batches_tracked is not None
-        if not self._warned and tracing() is None and not self.num_batches_tracked.value:
+        if not self._warned and tracing() is None and self.never_updated:
             self.__dict__["_warned"] = True
             warnings.warn(
                 f"{self._place()} evaluates before its running statistics were updated even once, so it normalises by mean 0 and variance 1; "
                 "run batches in training mode first, or call ab.nn.recalibrate(network, batches)",
                 stacklevel=5,
             )
+
+    @property
+    def never_updated(self) -> bool:
+        """Whether there are running statistics, which are as they were at the start."""
+        return self.num_batches_tracked is not None and not self.num_batches_tracked.value
 
     def _place(self) -> str:
         """The layer's name for messages, with those of the modules around it."""
