@@ -70,7 +70,7 @@ from autograd_bn.ops.statistics import log_softmax, median, prod, softmax, std, 
 from autograd_bn.transforms import checkpoint, custom_jvp, custom_vjp, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
 if TYPE_CHECKING:
-    from autograd_bn import compiler, data, drawing, linalg, nn, optim, testing, train
+    from autograd_bn import compiler, data, drawing, lab, linalg, nn, optim, testing, train
     from autograd_bn.compiler import jit
     from autograd_bn.core.anomaly import anomaly_mode
     from autograd_bn.core.graph import Graph, GraphNode, graph
@@ -117,7 +117,7 @@ _LATER = {
     "jit": "autograd_bn.compiler",
     "profile": "autograd_bn.core.profile",
 }
-_PACKAGES = ("compiler", "data", "drawing", "linalg", "nn", "optim", "testing", "train")
+_PACKAGES = ("compiler", "data", "drawing", "lab", "linalg", "nn", "optim", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:
@@ -348,4 +348,5 @@ __all__ = [
     "TraceError",
     "compiler",
     "jit",
+    "lab",
 ]

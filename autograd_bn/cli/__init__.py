@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from autograd_bn.cli import demo, doctor, figure, show
+from autograd_bn.cli import demo, doctor, figure, lab, show
 from autograd_bn.cli.arguments import FailureError, UsageError
 
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parser = _Parser(prog="autograd-bn", description="Automatic differentiation on NumPy, with batch norm as a composition of primitives.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="command", parser_class=_Parser)
-    for command in (demo, figure, show, doctor):
+    for command in (demo, figure, show, lab, doctor):
         command.add(commands)
     try:
         options = parser.parse_args(argv)

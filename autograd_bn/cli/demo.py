@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import itertools
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +36,7 @@ def add(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from autograd_bn.data import Dataset, digits, split
     from autograd_bn.nn.init import generator
+    from autograd_bn.train.threads import one_blas_thread
 
     options.out.mkdir(parents=True, exist_ok=True)
     images, labels = digits()
@@ -49,7 +46,7 @@ def _run(options: argparse.Namespace) -> int:
         f"batches of {BATCH}, SGD, learning rate {options.lr:g}, weights ~ N(0, {options.std:g}²), seed {options.seed}, the same for both"
     )
     started = time.perf_counter()
-    with _one_blas_thread():
+    with one_blas_thread():
         histories = {name: _trained(options, train, test, normalised) for name, normalised in (("without BN", False), ("with BN", True))}
     print(_table(histories))
     print(f"trained in {time.perf_counter() - started:.1f} s")
@@ -68,35 +65,10 @@ def build(normalised: bool, seed: int, std: float) -> Sequential:
 
     Batch norm goes before the nonlinearity and replaces the bias. The weights are the same with and without it.
     """
-    import numpy as np
+    from autograd_bn.lab.networks import perceptron
+    from autograd_bn.nn import BatchNorm1d
 
-    from autograd_bn.core.effects import assign
-    from autograd_bn.nn import BatchNorm1d, Linear, Sequential, Sigmoid
-    from autograd_bn.nn.init import generator, normal
-
-    rng = generator(seed)
-    parts: list[Module] = []
-    for i, (n_in, n_out) in enumerate(itertools.pairwise(WIDTHS)):
-        hidden = i < len(WIDTHS) - 2
-        layer = Linear(n_in, n_out, bias=not (hidden and normalised), rng=0)
-        assign(layer.weight, normal((n_out, n_in), rng, std=std))
-        if layer.bias is not None:
-            assign(layer.bias, np.zeros(n_out))
-        parts.append(layer)
-        if hidden and normalised:
-            parts.append(BatchNorm1d(n_out))
-        if hidden:
-            parts.append(Sigmoid())
-    return Sequential(*parts)
-
-
-def _one_blas_thread() -> AbstractContextManager[object]:
-    """Matrices this small gain nothing from a second thread, and lose tenfold by it where another program keeps that core busy."""
-    try:
-        limits: Callable[..., AbstractContextManager[object]] = importlib.import_module("threadpoolctl").threadpool_limits
-    except ImportError:
-        return nullcontext()
-    return limits(1, user_api="blas")
+    return perceptron(WIDTHS, "sigmoid", norm=BatchNorm1d if normalised else None, std=std, seed=seed)
 
 
 def _trained(options: argparse.Namespace, train: Dataset, test: Dataset, normalised: bool) -> History:

@@ -1,0 +1,78 @@
+"""How figures look: light, few colours, curves as a mean over seeds in the band that the seeds span."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograd_bn.lab.experiment import Experiment
+from autograd_bn.lab.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, ACCENT, BLUE, GREEN, GREY = "#1f2328", "#b3261e", "#1f6feb", "#2e7d32", "#8b949e"
+COLOURS = (ACCENT, INK, BLUE, GREEN, GREY)
+WITH, WITHOUT = {"color": ACCENT, "label": "with BN"}, {"color": INK, "label": "without BN", "linestyle": "--"}
+STYLE: Any = {
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlesize": "medium",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "autograd_bn",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+def bn(with_bn: bool) -> dict[str, Any]:
+    """The look of a curve with or without batch norm."""
+    return dict(WITH if with_bn else WITHOUT)
+
+
+def curve(axes: Axes, x: Sequence[Any], runs: Sequence[Sequence[float]], **look: Any) -> None:
+    """The mean of runs of equal length, and the band from their least to their greatest."""
+    values = np.array(runs, float)
+    (line,) = axes.plot(x, values.mean(0), **look)
+    if len(values) > 1:
+        axes.fill_between(x, values.min(0), values.max(0), color=line.get_color(), alpha=0.15, linewidth=0)
+
+
+def bars(axes: Axes, names: Sequence[str], groups: Sequence[tuple[Sequence[Sequence[float]], dict[str, Any]]]) -> None:
+    """Groups of bars side by side, each as high as the mean of its runs, with a line from the least to the greatest."""
+    width = 0.8 / len(groups)
+    for k, (runs, look) in enumerate(groups):
+        at = np.arange(len(names)) + (k - (len(groups) - 1) / 2) * width
+        means = np.array([np.mean(values) for values in runs])
+        ends = np.array([[m - min(values), max(values) - m] for m, values in zip(means, runs, strict=True)]).T
+        axes.bar(at, means, width * 0.9, yerr=ends, error_kw={"ecolor": GREY, "elinewidth": 1}, **look)
+    axes.set_xticks(range(len(names)), names)
+
+
+def drawn(experiment: Experiment, results: Results, width: float = 7.2, height: float = 3.0, background: str = "white") -> str:
+    """The figure of an experiment as SVG, the same bytes each time. Raises ImportError without matplotlib."""
+    import io
+
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('figures need matplotlib: pip install "autograd_bn[train]"') from error
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        experiment.figure(results, figure)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, facecolor=background)
+    return text.getvalue()

@@ -1,0 +1,113 @@
+"""What a run of an experiment leaves: its cells and verdict as JSON, CSV and text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from autograd_bn.core.errors import OperationError
+from autograd_bn.lab.results import Cell, Results, Spread
+from autograd_bn.lab.verdict import Check, Row, Verdict
+
+FORMAT = "autograd_bn.lab"
+
+
+class Outcome(NamedTuple):
+    """An experiment's name, its cells and verdict, and how they came about. Printed, it is the table and the paragraph."""
+
+    experiment: str
+    results: Results
+    verdict: Verdict
+    quick: bool
+    seeds: int
+    version: str
+    command: str
+
+    @property
+    def seconds(self) -> float:
+        """The time of all cells together."""
+        return math.fsum(cell.seconds for cell in self.results)
+
+    def __str__(self) -> str:
+        return "\n".join([*table(self.verdict), self.verdict.paragraph]) + "\n"
+
+    def as_json(self, curves: bool = True) -> str:
+        """All of it; without ``curves``, only the numbers and words among the measurements."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "experiment": self.experiment,
+                "version": self.version,
+                "command": self.command,
+                "quick": self.quick,
+                "seeds": self.seeds,
+                "verdict": {
+                    "kind": self.verdict.kind,
+                    "paragraph": self.verdict.paragraph,
+                    "checks": [check._asdict() for check in self.verdict.checks],
+                    "rows": [{**row._asdict(), "ours": row.ours._asdict()} for row in self.verdict.rows],
+                },
+                "cells": [
+                    {
+                        "settings": dict(cell.settings),
+                        "measured": {name: value for name, value in cell.measured.items() if curves or not isinstance(value, (list, tuple, dict))},
+                        "seconds": round(cell.seconds, 3),
+                    }
+                    for cell in self.results
+                ],
+            },
+            indent=None if curves else 1,
+            ensure_ascii=False,
+        )
+
+    def as_csv(self) -> str:
+        """A row a cell: its settings, and the numbers and words that were measured; curves are in the JSON alone."""
+        names = list(dict.fromkeys(name for cell in self.results for name in cell.settings))
+        numbers = list(dict.fromkeys(name for cell in self.results for name, value in cell.measured.items() if not isinstance(value, (list, tuple, dict))))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*names, *numbers, "seconds"])
+        for cell in self.results:
+            writer.writerow([*(cell.settings.get(n, "") for n in names), *(cell.measured.get(n, "") for n in numbers), f"{cell.seconds:.3f}"])
+        return text.getvalue()
+
+
+def table(verdict: Verdict) -> list[str]:
+    """The rows of a verdict in columns: ours, the spread over seeds, the published numbers, whether ours lies in their range; no lines where there is none."""
+    if not verdict.rows:
+        return []
+    agrees = {True: "yes", False: "no", None: ""}
+    lines = [("", "ours", "seeds", "published", "in range")]
+    lines += [(row.name, str(row.ours), str(row.ours.n), row.published, agrees[row.agrees]) for row in verdict.rows]
+    kept = [i for i in range(5) if i == 0 or any(line[i] for line in lines[1:])]
+    widths = {i: max(len(line[i]) for line in lines) for i in kept}
+    return [*("  ".join(line[i].ljust(widths[i]) for i in kept).rstrip() for line in lines), ""]
+
+
+def read(path: str | os.PathLike[str]) -> Outcome:
+    """The outcome in a file of results, or a summary of one, that ``autograd-bn lab run`` wrote.
+
+    Raises OperationError for a file that is none, FileNotFoundError where there is no file.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise KeyError("format")
+        found = content["verdict"]
+        rows = [Row(**{**row, "ours": Spread(**row["ours"])}) for row in found["rows"]]
+        verdict = Verdict(found["kind"], found["paragraph"], [Check(**check) for check in found["checks"]], rows)
+        cells = [_cell(cell) for cell in content["cells"]]
+        return Outcome(content["experiment"], Results(cells), verdict, content["quick"], content["seeds"], content["version"], content["command"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise OperationError(f"{path} holds no results of an experiment: {error!r}; autograd-bn lab run writes them") from error
+
+
+def _cell(content: Mapping[str, Any]) -> Cell:
+    return Cell(content["settings"], content["measured"], float(content["seconds"]))
