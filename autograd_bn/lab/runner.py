@@ -66,7 +66,7 @@ def run(
     """
     if seeds < 1 or jobs < 1:
         raise OperationError(f"run: seeds and jobs must be at least 1, got {seeds} and {jobs}")
-    wanted = [{**settings, "seed": seed} for settings in experiment.cells(quick) for seed in range(seeds)]
+    wanted = [{**settings, "seed": seed} for seed in range(seeds) for settings in experiment.cells(quick)]
     folder = None if out is None else Path(out) / experiment.name
     cells = {i: cell for i, settings in enumerate(wanted) if (cell := _kept(folder, experiment, settings)) is not None}
     left = [i for i in range(len(wanted)) if i not in cells]

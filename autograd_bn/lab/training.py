@@ -76,15 +76,15 @@ def trained(
         if diverged is not None:
             missing = [step for step in [*range(every, steps, every), steps] if step not in at]
             at, accuracies = at + missing, accuracies + [accuracy(model, test)] * len(missing)
-    return {"steps": at, "accuracies": accuracies, "accuracy": accuracies[-1], "diverged": diverged, "train_loss": history["loss"][-1] if history else None}
+    return {"steps": at, "accuracies": accuracies, "accuracy": accuracies[-1], "diverged": diverged}
 
 
-def gradients(model: Module, x: Any, y: Any) -> tuple[float, list[Any]]:
+def gradients(model: Module, x: Any, y: Any, loss: Callable[[Any, Any], Any] = cross_entropy) -> tuple[float, list[Any]]:
     """The loss of a batch and its gradient, an array for every parameter of the model in order; statistics and ``grad`` stay as they are."""
     parameters = dict(model.named_parameters())
     with no_stat_update():
-        loss, found = value_and_grad(lambda values: cross_entropy(functional_call(model, values, x), y))(parameters)
-    return loss.item(), [found[name].numpy() for name in parameters]
+        value, found = value_and_grad(lambda values: loss(functional_call(model, values, x), y))(parameters)
+    return value.item(), [found[name].numpy() for name in parameters]
 
 
 def loss_at(model: Module, values: Sequence[Any], x: Any, y: Any) -> float:

@@ -70,7 +70,8 @@ def verdict(results: Results) -> Verdict:
             ours = results.spread("factor", activation=activation, batch=batch, bn=True)
             row = Row(f"factor a layer, {activation}, batch {batch}, with BN", ours, f"{expected:.4f}", expected * (1 - TOLERANCE), expected * (1 + TOLERANCE))
             rows.append(row)
-            checks.append(Check(f"{activation}, batches of {batch}: the factor is within {TOLERANCE:.0%} of {expected:.4f}", bool(row.agrees), str(ours)))
+            statement = f"{activation}, batches of {batch}: the factor is within {TOLERANCE:.0%} of {expected:.4f}, and nearer to it than to 1"
+            checks.append(Check(statement, bool(row.agrees) and 2 * math.log(ours.mean) > math.log(expected), str(ours)))
     rows += [Row(f"factor a layer, {a}, without BN", results.spread("factor", activation=a, bn=False)) for a in results.distinct("activation")]
     relu = {bn: results.spread("factor", activation="relu", batch=16, bn=bn) for bn in (True, False)}
     checks.append(Check("ReLU without BN, at He's scale, has no such growth: its factor is nearer to 1", nearer(relu), f"{relu[False]} against {relu[True]}"))

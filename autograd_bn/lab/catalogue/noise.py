@@ -79,7 +79,7 @@ def run(settings: Settings) -> Measured:
         steps=settings["steps"],
         lr=settings["lr"],
         seed=settings["seed"],
-        every=max(settings["steps"] // 50, 1),
+        every=max(settings["steps"] // 20, 1),
         callbacks=[at],
         compiled=settings["norm"] != "noisy BN",
     )

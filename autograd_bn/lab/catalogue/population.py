@@ -10,7 +10,7 @@ from autograd_bn.core.state import no_grad
 from autograd_bn.lab import figures
 from autograd_bn.lab.experiment import Experiment
 from autograd_bn.lab.networks import CLASSES, HIDDEN, data, perceptron
-from autograd_bn.lab.results import Measured, Results, Settings, Spread
+from autograd_bn.lab.results import Measured, Results, Settings
 from autograd_bn.lab.training import At, trained
 from autograd_bn.lab.verdict import Check, Row, Verdict, judged
 from autograd_bn.nn import BatchNorm1d, Sequential, recalibrate
@@ -39,7 +39,7 @@ def run(settings: Settings) -> Measured:
         return BatchNorm1d(width, eps=1e-3, momentum=MOMENTA[settings["statistics"]])
 
     model = perceptron((train.images.shape[1], *HIDDEN, CLASSES), "sigmoid", norm=norm, std=settings["std"], seed=settings["seed"])
-    some = [train.images[i * BATCH : (i + 1) * BATCH] for i in range(BATCHES)]
+    some = [train.images[i * BATCH : (i + 1) * BATCH] for i in range(min(BATCHES, len(train.labels) // BATCH))]
 
     def evaluated(run: Run) -> float:
         """The test accuracy now; by Algorithm 2 the statistics are averaged for it over some batches, and put back."""
@@ -83,7 +83,7 @@ def verdict(results: Results) -> Verdict:
     ways = results.distinct("statistics")
     final = {way: results.spread("accuracy", statistics=way) for way in ways}
     early = {way: results.spread("early", statistics=way) for way in ways}
-    alone, own = Spread.of(results.values("alone")), Spread.of(results.values("alone_by_own"))
+    alone, own = results.spread("alone", statistics="Algorithm 2"), results.spread("alone_by_own", statistics="Algorithm 2")
     apart = max(s.mean for s in final.values()) - min(s.mean for s in final.values())
     rows = [Row(f"test accuracy after {EARLY} updates: {way}", early[way]) for way in ways]
     rows += [Row(f"test accuracy at the end: {way}", final[way]) for way in ways]
@@ -113,7 +113,7 @@ def figure(results: Results, figure: Figure) -> None:
     for way, colour in zip(results.distinct("statistics"), figures.COLOURS, strict=False):
         chosen = results.where(statistics=way)
         figures.curve(axes, chosen.values("updates")[0], chosen.values("accuracies"), color=colour, label=way)
-    axes.axhline(Spread.of(results.values("alone_by_own")).mean, color=figures.GREY, linestyle=":", label="single examples by their own")
+    axes.axhline(results.spread("alone_by_own", statistics="Algorithm 2").mean, color=figures.GREY, linestyle=":", label="single examples by their own")
     axes.set(xscale="log", xlabel="updates", ylabel="test accuracy", ylim=(0, 1))
     axes.legend()
 
