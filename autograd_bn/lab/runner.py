@@ -60,7 +60,7 @@ def run(
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> outcome = ab.lab.run(ab.lab.experiments()["folding"], quick=True, seeds=1, progress=False)
+    >>> outcome = ab.lab.run(ab.lab.experiments()["scale"], quick=True, seeds=1, progress=False)
     >>> outcome.verdict.kind
     'holds'
     """
