@@ -36,7 +36,8 @@ def mnist(path: str | os.PathLike[str] | None = None, *, download: bool = True) 
     """The 70,000 handwritten digits of 28×28 pixels of LeCun, Cortes and Burges (1998), or other data in the same four files.
 
     Looked for in ``path``, if it is given, and nowhere else; else in the folder that the environment variable AUTOGRAD_BN_DATA names (or
-    its subfolder mnist), then in the user's cache, and then downloaded by HTTPS into the cache, where the SHA-256 is checked.
+    its subfolder mnist), then in the cache (the user's, or the folder that AUTOGRAD_BN_CACHE names), and then downloaded by HTTPS into the
+    cache, where the SHA-256 is checked.
 
     Parameters
     ----------
@@ -130,7 +131,9 @@ def _zlib_error() -> type[Exception]:
 
 
 def cache() -> Path:
-    """Where downloads are kept: the user's cache folder, as the system has it."""
+    """Where downloads and compiled code are kept: the folder that AUTOGRAD_BN_CACHE names, else the user's cache folder, as the system has it."""
+    if given := os.environ.get("AUTOGRAD_BN_CACHE"):
+        return Path(given)
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "autograd_bn"
     if sys.platform == "darwin":

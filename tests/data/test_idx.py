@@ -21,6 +21,7 @@ from tests.mnist import idx, needs_mnist, written
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home, and no folder given."""
     monkeypatch.delenv("AUTOGRAD_BN_DATA", raising=False)
+    monkeypatch.delenv("AUTOGRAD_BN_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path))
