@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -56,7 +57,10 @@ class _Held:
         return id(self.owner)
 
 
-def jit(function: Callable[..., Any]) -> Compiled:
+EMITTERS = ("llvm", "numpy")
+
+
+def jit(function: Callable[..., Any], *, emitter: Literal["llvm", "numpy"] | None = None) -> Compiled:
     """Compile a function of tensors: trace it once for each kind of arguments, then run the simplified graph.
 
     Parameters
@@ -65,11 +69,14 @@ def jit(function: Callable[..., Any]) -> Compiled:
         Takes tensors and arrays, nested containers of them, and Python values. Numbers, flags and words are part of what is
         compiled, and another value compiles again; a learning rate that changes is better a tensor. It may call ``backward()`` and
         optimisers, and close over tensors and Modules: their values are read at each call, and changed ones are written back at its end.
+    emitter
+        ``"llvm"`` makes native code and needs the extra, ``pip install "autograd_bn[jit]"``; ``"numpy"`` makes straight NumPy calls, which give what the
+        function gives to the last bit. Unless given, native code where the extra is installed.
 
     Returns a `Compiled` of the same arguments. Its results are tensors that require no gradient.
 
     Raises TraceError where the function looks at a value (``if``, ``float()``, ``.item()``), naming the line and the way out; GradientError
-    where a result requires a gradient.
+    where a result requires a gradient; OperationError for an emitter that is not known or not installed.
 
     Examples
     --------
@@ -82,18 +89,34 @@ def jit(function: Callable[..., Any]) -> Compiled:
     >>> f.cache_info()
     CacheInfo(hits=1, misses=1, currsize=1, eager=0)
     """
-    return Compiled(function)
+    return Compiled(function, _emitter(emitter))
+
+
+def _native() -> bool:
+    """Whether the extra is installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("llvmlite", "scipy"))
+
+
+def _emitter(wanted: str | None) -> str:
+    """The emitter to use."""
+    if wanted not in (None, *EMITTERS):
+        raise OperationError(f"jit: there is no emitter {wanted!r}; there are {' and '.join(map(repr, EMITTERS))}")
+    installed = wanted != "numpy" and _native()
+    if wanted == "llvm" and not installed:
+        raise OperationError('jit: native code needs llvmlite and SciPy; pip install "autograd_bn[jit]", or use emitter="numpy"')
+    return wanted or ("llvm" if installed else "numpy")
 
 
 class Compiled:
     """A compiled function. ``graph`` is what was traced, ``lowered`` what is left after all passes, ``source`` the kernel; all of the last version used."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], emitter: str) -> None:
         if not callable(function):
             raise OperationError(f"jit compiles a function, got {type(function).__name__}")
         functools.update_wrapper(self, function)
         self.__name__: str = getattr(function, "__name__", type(function).__name__)
         self._function = function
+        self._emitter = emitter
         self._versions: dict[Any, list[Bound]] = {}
         self._last: Bound | None = None
         self._counts = [0, 0, 0]
@@ -120,7 +143,7 @@ class Compiled:
 
     def _compiled(self, key: Any, leaves: list[Any], dynamic: Sequence[int], structure: Structure) -> Bound:
         with _tracing:
-            version = Bound(settled(trace(self._opened, leaves, dynamic, structure)))
+            version = Bound(settled(trace(self._opened, leaves, dynamic, structure)), self._emitter)
             self._versions.setdefault(key, []).append(version)
             self._counts[1] += 1
         if self._counts[1] == MANY:
@@ -153,12 +176,12 @@ class Compiled:
     @property
     def source(self) -> str:
         """The kernel, as readable code."""
-        return self._made().source
+        return self._made().emitted.source
 
     @property
     def nbytes(self) -> int:
         """What the buffers that are kept from call to call take, a thread."""
-        return self._made().plan.nbytes
+        return self._made().emitted.nbytes
 
     def cache_info(self) -> CacheInfo:
         """How often there was a compiled version."""
@@ -175,11 +198,7 @@ class Compiled:
         """What was traced, what the passes left, and the memory that is kept, in a few lines."""
         version = self._made()
         before, after = (sum(node.kind == "operation" for node in graph.nodes) for graph in (version.graph, version.lowered))
-        inside = sum(node.index in version.plan.target for node in version.lowered.nodes)
-        return (
-            f"{self.__name__}: {before} operations traced, {after} after all passes\n"
-            f"{inside} results go into {len(version.plan.buffers)} buffers of {version.plan.nbytes} bytes in all"
-        )
+        return f"{self.__name__}: {before} operations traced, {after} after all passes\n{version.emitted.summary}"
 
     def __repr__(self) -> str:
         return f"<compiled {self.__name__}: {self.cache_info()}>"

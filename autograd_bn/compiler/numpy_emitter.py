@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from autograd_bn.compiler.passes.rewrite import operand_list
-from autograd_bn.compiler.plan import Plan, elements
-from autograd_bn.core.graph import GraphNode
+from autograd_bn.compiler.plan import Emitted, Plan, elements, planned
+from autograd_bn.core.graph import Graph, GraphNode
 
 LARGE = 1 << 14
 """From how many bytes on a value is dropped as soon as nobody reads it."""
@@ -18,11 +20,22 @@ LARGE = 1 << 14
 Kernel = Callable[..., tuple[Any, ...]]
 
 
-class _Writer:
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+class Writer:
+    """Writes operations as calls; ``target`` says which buffer a result goes into."""
+
+    def __init__(self, graph: Graph, target: Mapping[int, int] = MappingProxyType({})) -> None:
+        self.target = target
         self.space: dict[str, Any] = {}
         self.names: dict[int, str] = {}
+        self.inputs: list[str] = []
+        for node in graph.nodes:
+            if node.kind == "leaf":
+                self.names[node.index] = f"x{len(self.inputs)}"
+                self.inputs.append(f"x{len(self.inputs)}")
+            elif node.kind == "constant":
+                self.names[node.index] = self.held("c", node.value)
+            else:
+                self.names[node.index] = f"v{node.index}"
 
     def held(self, prefix: str, value: Any) -> str:
         """A name for a value that cannot be written out."""
@@ -50,26 +63,33 @@ class _Writer:
         function = f"{primitive.name}_" if keyword.iskeyword(primitive.name) else primitive.name
         self.space[function] = primitive.forward
         arguments = [self.written(number) if i is None else self.names[i] for i, number in operand_list(node)]
-        if node.index in self.plan.target:
-            buffer = f"b{self.plan.target[node.index]}"
+        if node.index in self.target:
+            buffer = f"b{self.target[node.index]}"
             arguments.append(f"out={buffer}" if function in ("maximum", "minimum") else buffer)  # NumPy deprecates theirs by position
         arguments += [f"{key}={self.written(value)}" for key, value in node.static.items()]
         return f"{self.names[node.index]} = {function}({', '.join(arguments)})"
 
 
-def emit(plan: Plan) -> tuple[str, Kernel]:
+def emit(graph: Graph) -> Emitted:
+    """A graph as a Python function; each thread has its own buffers."""
+    plan = planned(graph)
+    source, kernel = written(plan)
+    local = threading.local()
+
+    def run(*values: Any) -> tuple[Any, ...]:
+        buffers = getattr(local, "buffers", None)
+        if buffers is None:
+            buffers = local.buffers = [np.empty(buffer.shape, buffer.dtype) for buffer in plan.buffers]
+        return kernel(*values, buffers)
+
+    inside = sum(node.index in plan.target for node in graph.nodes)
+    return Emitted(run, source, plan.nbytes, f"{inside} results go into {len(plan.buffers)} buffers of {plan.nbytes} bytes in all")
+
+
+def written(plan: Plan) -> tuple[str, Kernel]:
     """The source of a function of the inputs and the buffers, and that function."""
-    writer = _Writer(plan)
     graph = plan.graph
-    inputs: list[str] = []
-    for node in graph.nodes:
-        if node.kind == "leaf":
-            writer.names[node.index] = f"x{len(inputs)}"
-            inputs.append(f"x{len(inputs)}")
-        elif node.kind == "constant":
-            writer.names[node.index] = writer.held("c", node.value)
-        else:
-            writer.names[node.index] = f"v{node.index}"
+    writer = Writer(graph, plan.target)
     body = [f"{''.join(f'b{i}, ' for i in range(len(plan.buffers)))}= buffers"] if plan.buffers else []
     drops: dict[int, list[str]] = {}
     outputs = set(graph.outputs)
@@ -91,13 +111,9 @@ def emit(plan: Plan) -> tuple[str, Kernel]:
             body.append(f"del {', '.join(drops[node.index])}")
     results = [f"{writer.names[i]}.copy()" if i in plan.copied else writer.names[i] for i in graph.outputs]
     body.append(f"return ({''.join(f'{name}, ' for name in results)})")
-    source = "\n".join([f"def kernel({', '.join([*inputs, 'buffers'])}):", *(f"    {text}" for text in body), ""])
+    source = "\n".join([f"def kernel({', '.join([*writer.inputs, 'buffers'])}):", *(f"    {text}" for text in body), ""])
     space = writer.space
     exec(compile(source, "<ab.jit>", "exec"), space)  # noqa: S102 - the source is made of the names above
     kernel: Kernel = space["kernel"]
     return source, kernel
 
-
-def allocated(plan: Plan) -> Sequence[Any]:
-    """Memory for the buffers of a plan."""
-    return [np.empty(buffer.shape, buffer.dtype) for buffer in plan.buffers]

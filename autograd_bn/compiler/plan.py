@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,15 @@ class Buffer(NamedTuple):
     def nbytes(self) -> int:
         """Its size."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+class Emitted(NamedTuple):
+    """What an emitter makes of a graph: ``kernel`` takes the inputs' arrays and gives the outputs'. ``nbytes`` of memory are kept from call to call."""
+
+    kernel: Callable[..., tuple[Any, ...]]
+    source: str
+    nbytes: int
+    summary: str
 
 
 class Plan(NamedTuple):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from autograd_bn.compiler import numpy_emitter
 from autograd_bn.compiler.passes import lowered
-from autograd_bn.compiler.plan import Plan, planned
+from autograd_bn.compiler.plan import Emitted
 from autograd_bn.compiler.trace import Program, Source, settings
 from autograd_bn.core.errors import TraceError
 from autograd_bn.core.graph import Graph, GraphNode
@@ -23,13 +21,12 @@ from autograd_bn.core.views import replay
 class Bound:
     """One compiled version of a function."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, emitter: str) -> None:
         self.graph = program.graph
-        self.lowered: Graph = lowered(program.graph)
-        self.plan: Plan = planned(self.lowered)
-        self.source, self._kernel = numpy_emitter.emit(self.plan)
+        self.lowered: Graph = lowered(program.graph, native=emitter == "llvm")
+        self.emitted: Emitted = _emit(emitter, self.lowered)
+        self._kernel = self.emitted.kernel
         self._program = program
-        self._local = threading.local()
         leaves = [node for node in program.graph.nodes if node.kind == "leaf"]
         self._hidden = [(source, leaf) for source, leaf in zip(program.inputs, leaves, strict=True) if source.tensor is not None]
         # A leaf whose gradient was None when it was traced is another case than one that has a gradient.
@@ -69,20 +66,24 @@ class Bound:
         for source in program.inputs:
             x = _fetched(source, arguments)
             values.append(x.value if isinstance(x, Tensor) else np.asarray(x))
-        buffers = getattr(self._local, "buffers", None)
-        if buffers is None:
-            buffers = self._local.buffers = numpy_emitter.allocated(self.plan)
-        outputs = self._kernel(*values, buffers)
+        outputs = self._kernel(*values)
         for check in program.checks:
-            arrays = [outputs[i] for i in check.outputs]
-            if not all(np.isfinite(a).all() for a in arrays):
-                check.report(*arrays)
+            if not all(outputs[i] for i in check.flags):
+                check.report(*[outputs[i] for i in check.outputs])
         count = program.results
         for source, value in zip(program.writes, outputs[count:], strict=False):
             _commit(source, arguments, _array(value))
         for source in program.cleared:
             _commit(source, arguments, None)
         return program.structure.unflatten(Tensor(_array(value)) for value in outputs[:count])
+
+
+def _emit(emitter: str, graph: Graph) -> Emitted:
+    if emitter == "llvm":
+        from autograd_bn.compiler.llvm_emitter import emit
+    else:
+        from autograd_bn.compiler.numpy_emitter import emit
+    return emit(graph)
 
 
 def _array(value: Any) -> Any:
@@ -145,6 +146,8 @@ def settled(program: Program) -> Program:
             outputs.append(index)
     moved = len(outputs) - results - len(writes)
     outputs += graph.outputs[results + len(writes) :]
-    checks = tuple(check._replace(outputs=tuple(i + moved for i in check.outputs)) for check in checks)
+    checks = tuple(
+        check._replace(outputs=tuple(i + moved for i in check.outputs), flags=tuple(i + moved for i in check.flags)) for check in checks
+    )
     gone = tuple(Source(p, None if r is None else r(), g) for r, p, g in cleared if r is None or r() is not None)
     return Program(Graph(tuple(nodes), tuple(outputs)), tuple(kept), structure, results, tuple(changed), gone, checks, guards)

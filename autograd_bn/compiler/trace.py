@@ -14,13 +14,14 @@ from autograd_bn.core.errors import DtypeError, GradientError, MutationError, Sh
 from autograd_bn.core.graph import Graph, GraphNode, variable
 from autograd_bn.core.lines import Line, caller_line, outside_engine
 from autograd_bn.core.node import Constant, Node
-from autograd_bn.core.primitive import Primitive, abstract_of, raw
+from autograd_bn.core.primitive import Primitive, abstract_of, raw, registry
 from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave, located, user_line
 from autograd_bn.core.tensor import Tensor, leaf
 from autograd_bn.core.tracing import Symbol, Unknown, enter_trace, leave_trace, tracing
 from autograd_bn.core.tree import Structure, flatten
 from autograd_bn.core.views import origin, replay
 from autograd_bn.core.watch import Watch
+from autograd_bn.ops.indexing import is_basic
 
 Array = np.ndarray[Any, Any]
 
@@ -37,9 +38,10 @@ class Source(NamedTuple):
 
 
 class Check(NamedTuple):
-    """Outputs that must be finite before anything is committed."""
+    """Outputs that must be finite before anything is committed; ``flags`` are outputs that say whether each is."""
 
     outputs: tuple[int, ...]
+    flags: tuple[int, ...]
     report: Callable[..., object]
 
 
@@ -151,7 +153,7 @@ class FunctionTrace:
         )
         first = operands[0]
         memory = None
-        if primitive.aliases and isinstance(first, Tensor):
+        if primitive.aliases and isinstance(first, Tensor) and is_basic(static.get("index")):  # an array among the indices makes a copy
             memory = first.value if first.value.base is None else first.value.base
         return Tensor(Unknown(shape, dtype, memory), Symbol(self.level, self, index))
 
@@ -286,8 +288,9 @@ class FunctionTrace:
         outputs = [*results, *(index for _, index in writes)]
         checks = []
         for indices, report in self.checks:
-            checks.append(Check(tuple(range(len(outputs), len(outputs) + len(indices))), report))
-            outputs += indices
+            start, count = len(outputs), len(indices)
+            checks.append(Check(tuple(range(start, start + count)), tuple(range(start + count, start + 2 * count)), report))
+            outputs += [*indices, *map(self._all_finite, indices)]
         graph = Graph(tuple(self.nodes), tuple(outputs))
         return Program(
             graph,
@@ -299,6 +302,16 @@ class FunctionTrace:
             tuple(checks),
             tuple(self.owners.values()),
         )
+
+    def _all_finite(self, index: int) -> int:
+        """The node that says whether all elements of a value are finite."""
+        shape = self.nodes[index].shape or ()
+        flag = np.dtype(bool)
+        count = len(self.nodes)
+        self.nodes.append(GraphNode(count, "operation", registry["isfinite"], (index,), shape=shape, dtype=flag, constants=(None,)))
+        axes = {"axis": tuple(range(len(shape))), "keepdims": False}
+        self.nodes.append(GraphNode(count + 1, "operation", registry["all"], (count,), axes, (), flag, constants=(None,)))
+        return count + 1
 
     def _gradient_input(self, slot: Source) -> int:
         leaves = (node.index for node in self.nodes if node.kind == "leaf")

@@ -68,6 +68,7 @@ def elementwise(
         broadcasts=True,
         pointwise=True,
         code=code,
+        operands=names,
         domains=domains,
         example=example,
     )
@@ -171,6 +172,7 @@ def linear(
     label: Any = None,
     aliases: bool = False,
     spreads: bool = False,
+    code: str | None = None,
     example: Callable[..., Any] | None = None,
 ) -> Primitive:
     """A linear map: its JVP is itself, its VJP its transpose.
@@ -207,12 +209,21 @@ def linear(
         spread = [x if b else raw.broadcast_to(x, shape=(size, *x.shape)) for x, b in zip(operands, flags, strict=True)]
         return batch(*spread, **static)
 
-    primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, aliases=aliases, spreads=spreads, example=example)
+    primitive = Primitive(
+        name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, aliases=aliases, spreads=spreads, code=code, example=example
+    )
     return primitive
 
 
 def reduction(
-    name: str, forward: Callable[..., Any], weight: Callable[..., Any], *, label: Any = None, domain: Domain = REAL, example: Callable[..., Any] | None = None
+    name: str,
+    forward: Callable[..., Any],
+    weight: Callable[..., Any],
+    *,
+    label: Any = None,
+    code: str | None = None,
+    domain: Domain = REAL,
+    example: Callable[..., Any] | None = None,
 ) -> Primitive:
     """A function of all elements along some axes whose derivative by each element is a ``weight``.
 
@@ -246,7 +257,9 @@ def reduction(
         return primitive(operands[0], axis=tuple(a + 1 for a in static["axis"]), keepdims=static["keepdims"])
 
     needs = frozenset({"x": 0, "out": -1}[w] for w in wanted if w != "axis")
-    primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batch, abstract=abstract, label=label, needs=(needs,), domains=(domain,), example=example)
+    primitive = Primitive(
+        name, forward, vjp=vjp, jvp=jvp, batch=batch, abstract=abstract, label=label, needs=(needs,), code=code, domains=(domain,), example=example
+    )
     return primitive
 
 
@@ -257,6 +270,7 @@ def discrete(
     batch: Callable[..., Any],
     shape: Callable[..., tuple[int, ...]],
     label: Any = None,
+    code: str | None = None,
     example: Callable[..., Any] | None = None,
 ) -> Primitive:
     """A function to integers, booleans or steps, through which no gradient flows.
@@ -272,7 +286,7 @@ def discrete(
     def batched(operands: Sequence[Any], flags: Sequence[bool], static: Static) -> Any:
         return batch(operands[0], **static)
 
-    return Primitive(name, forward, batch=batched, abstract=abstract, label=label, example=example)
+    return Primitive(name, forward, batch=batched, abstract=abstract, label=label, code=code, example=example)
 
 
 def gathering(

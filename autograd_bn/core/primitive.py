@@ -65,7 +65,9 @@ class Primitive:
     aliases
         Whether the result may share the memory of the operand.
     code
-        Scalar code for fusion, if there is any.
+        Scalar code for fusion, if there is any: an expression in ``operands``; of a reduction, how it combines two elements.
+    operands
+        The names of the operands in ``code``.
     domains
         An operand's Domain each (the last serves the rest).
 
@@ -88,6 +90,7 @@ class Primitive:
         "label",
         "name",
         "needs",
+        "operands",
         "pointwise",
         "spreads",
         "vjp",
@@ -109,6 +112,7 @@ class Primitive:
         spreads: bool = False,
         aliases: bool = False,
         code: str | None = None,
+        operands: tuple[str, ...] = ("x", "y"),
         domains: tuple[Domain, ...] = (REAL,),
         example: Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]] | None = None,
         register: bool = True,
@@ -126,6 +130,7 @@ class Primitive:
         self.spreads = spreads
         self.aliases = aliases
         self.code = code
+        self.operands = operands
         self.domains = domains
         self.example = example
         self.differentiable = vjp is not None

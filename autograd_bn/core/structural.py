@@ -125,6 +125,7 @@ sum_p = linear(
     batch=lambda x, axis, keepdims: raw.sum(x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
     shape=lambda x, axis, keepdims: reduced_shape(x.shape, axis, keepdims),
     label="Σ",
+    code="x + y",
     spreads=True,
     example=_sum_example,
 )
@@ -156,6 +157,7 @@ astype_p = linear(
     transpose=lambda g, x, dtype: cast(g, x.dtype),
     batch=lambda x, dtype: raw.astype(x, dtype=dtype),
     label=lambda node: f"→{node.dtype}",
+    code="x",
     example=lambda rng: [((rng.standard_normal((2, 3)),), {"dtype": np.dtype("float64")})],
 )
 

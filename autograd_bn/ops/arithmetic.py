@@ -170,6 +170,7 @@ sign = unary(
     >>> ab.sign(ab.tensor([-3.0, 0.0, 2.0]))
     tensor([-1.,  0.,  1.])
     """,
+    code="1 if x > 0 else -1 if x < 0 else x",
 )
 
 serve_ufunc(np.sign, sign.primitive)
@@ -244,7 +245,7 @@ _where = elementwise(
     lambda g, condition: raw.where(condition, g, 0),
     lambda g, condition: raw.where(condition, 0, g),
     operands=("condition", "x", "y"),
-    code="condition ? x : y",
+    code="x if condition else y",
 )
 
 

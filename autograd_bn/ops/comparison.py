@@ -20,12 +20,16 @@ def _doc(first: str, symbol: str, result: str) -> str:
     """
 
 
-equal = binary("equal", np.equal, None, None, _doc("Whether two elements are equal.", "==", "False,  True, False"), label="=")
-not_equal = binary("not_equal", np.not_equal, None, None, _doc("Whether two elements differ.", "!=", " True, False,  True"), label="≠")
-less = binary("less", np.less, None, None, _doc("Whether the first element is smaller.", "<", " True, False, False"), label="<")
-less_equal = binary("less_equal", np.less_equal, None, None, _doc("Whether the first element is not larger.", "<=", " True,  True, False"), label="≤")
-greater = binary("greater", np.greater, None, None, _doc("Whether the first element is larger.", ">", "False, False,  True"), label=">")
-greater_equal = binary("greater_equal", np.greater_equal, None, None, _doc("Whether the first element is not smaller.", ">=", "False,  True,  True"), label="≥")
+equal = binary("equal", np.equal, None, None, _doc("Whether two elements are equal.", "==", "False,  True, False"), label="=", code="x == y")
+not_equal = binary("not_equal", np.not_equal, None, None, _doc("Whether two elements differ.", "!=", " True, False,  True"), label="≠", code="x != y")
+less = binary("less", np.less, None, None, _doc("Whether the first element is smaller.", "<", " True, False, False"), label="<", code="x < y")
+less_equal = binary(
+    "less_equal", np.less_equal, None, None, _doc("Whether the first element is not larger.", "<=", " True,  True, False"), label="≤", code="x <= y"
+)
+greater = binary("greater", np.greater, None, None, _doc("Whether the first element is larger.", ">", "False, False,  True"), label=">", code="x > y")
+greater_equal = binary(
+    "greater_equal", np.greater_equal, None, None, _doc("Whether the first element is not smaller.", ">=", "False,  True,  True"), label="≥", code="x >= y"
+)
 
 isfinite = unary(
     "isfinite",
@@ -39,6 +43,7 @@ isfinite = unary(
     >>> ab.isfinite(ab.tensor([1.0, float("inf")]))
     tensor([ True, False])
     """,
+    code="x - x == 0",
 )
 
 logical_not = unary(
@@ -53,6 +58,7 @@ logical_not = unary(
     >>> ab.logical_not(ab.tensor([True, False]))
     tensor([False,  True])
     """,
+    code="x == 0",
 )
 
 isnan = unary(
@@ -67,6 +73,7 @@ isnan = unary(
     >>> ab.isnan(ab.tensor([1.0, float("nan")]))
     tensor([False,  True])
     """,
+    code="x != x",
 )
 
 isinf = unary(
@@ -81,6 +88,7 @@ isinf = unary(
     >>> ab.isinf(ab.tensor([1.0, float("-inf")]))
     tensor([False,  True])
     """,
+    code="abs(x) == inf",
 )
 
 logical_and = binary(
@@ -97,6 +105,7 @@ logical_and = binary(
     tensor([ True, False, False])
     """,
     label="∧",
+    code="(x != 0) & (y != 0)",
 )
 
 logical_or = binary(
@@ -113,6 +122,7 @@ logical_or = binary(
     tensor([ True,  True, False])
     """,
     label="∨",
+    code="(x != 0) | (y != 0)",
 )
 
 logical_xor = binary(
@@ -129,6 +139,7 @@ logical_xor = binary(
     tensor([False,  True, False])
     """,
     label="⊻",
+    code="(x != 0) ^ (y != 0)",
 )
 
 
@@ -150,6 +161,7 @@ bitwise_and = binary(
     tensor([ True, False])
     """,
     label="&",
+    code="x & y",
     example=_integers,
 )
 
@@ -167,6 +179,7 @@ bitwise_or = binary(
     tensor([ True, False])
     """,
     label="|",
+    code="x | y",
     example=_integers,
 )
 
@@ -184,6 +197,7 @@ bitwise_xor = binary(
     tensor([False,  True])
     """,
     label="^",
+    code="x ^ y",
     example=_integers,
 )
 
@@ -200,5 +214,6 @@ bitwise_invert = unary(
     tensor([False,  True])
     """,
     label="~",
+    code="~x",
     example=lambda rng: [((rng.integers(0, 8, (2, 3)),), {}), ((rng.random(3) < 0.5,), {})],
 )

@@ -237,7 +237,7 @@ logaddexp = binary(
     tensor([1000.        , 1000.69314718])
     """,
     label="log(eˣ+eʸ)",
-    code="logaddexp(x, y)",
+    code="x + 0.6931471805599453 if x == y else max(x, y) + log1p(exp(-abs(x - y)))",
 )
 
 

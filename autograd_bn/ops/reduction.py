@@ -52,8 +52,8 @@ def _shared(x: Any, out: Any, axis: tuple[int, ...]) -> Any:
     return chosen / raw.sum(chosen, axis=axis, keepdims=True)
 
 
-_max = reduction("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims), _shared, example=_examples)
-_min = reduction("min", lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims), _shared, example=_examples)
+_max = reduction("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims), _shared, code="max(x, y)", example=_examples)
+_min = reduction("min", lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims), _shared, code="min(x, y)", example=_examples)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -184,13 +184,14 @@ def _norm(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 norm_p = reduction("vector_norm", _norm, lambda x, out: direction(x, out), label="‖x‖", example=_examples)
 
 
-def _counting(name: str, function: Any, label: str) -> Primitive:
+def _counting(name: str, function: Any, label: str, code: str | None = None) -> Primitive:
     return discrete(
         name,
         lambda x, axis, keepdims: np.asarray(function(x, axis=axis, keepdims=keepdims))[()],
         batch=lambda x, axis, keepdims: registry[name](x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
         shape=lambda x, axis, keepdims: reduced_shape(x.shape, axis, keepdims),
         label=label,
+        code=code,
         example=_examples,
     )
 
@@ -205,7 +206,7 @@ def _placing(name: str, function: Any) -> Primitive:
     )
 
 
-_any, _all = _counting("any", np.any, "∃"), _counting("all", np.all, "∀")
+_any, _all = _counting("any", np.any, "∃", "x | y"), _counting("all", np.all, "∀", "x & y")
 _count = _counting("count_nonzero", np.count_nonzero, "#≠0")
 _argmax, _argmin = _placing("argmax", np.argmax), _placing("argmin", np.argmin)
 

@@ -24,6 +24,7 @@ floor = unary(
     >>> ab.floor(ab.tensor([-1.5, 1.5]))
     tensor([-2.,  1.])
     """,
+    code="floor(x)",
 )
 
 ceil = unary(
@@ -38,6 +39,7 @@ ceil = unary(
     >>> ab.ceil(ab.tensor([-1.5, 1.5]))
     tensor([-1.,  2.])
     """,
+    code="ceil(x)",
 )
 
 trunc = unary(
@@ -52,6 +54,7 @@ trunc = unary(
     >>> ab.trunc(ab.tensor([-1.5, 1.5]))
     tensor([-1.,  1.])
     """,
+    code="trunc(x)",
 )
 
 round = unary(  # noqa: A001 - the array API's name
@@ -66,6 +69,7 @@ round = unary(  # noqa: A001 - the array API's name
     >>> ab.round(ab.tensor([-1.5, 1.5]))
     tensor([-2.,  2.])
     """,
+    code="rint(x)",
 )
 
 floor_divide = binary(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn.compiler.jit import EMITTERS
 from autograd_bn.core.errors import GradientError, MutationError, OperationError, ShapeError, TraceError
 
 F = ab.nn.functional
@@ -25,19 +27,32 @@ def values(x: Any) -> Any:
     return [values(value) for value in x] if isinstance(x, (list, tuple)) else x
 
 
-def same(one: Any, other: Any) -> None:
-    """Equal to the last bit, dtype and shape included."""
+@pytest.fixture(params=EMITTERS, autouse=True)
+def emitter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """All tests run with native code, and as where the extra is not installed."""
+    monkeypatch.setattr(sys.modules[ab.jit.__module__], "_native", lambda: request.param == "llvm")
+    return str(request.param)
+
+
+def same(one: Any, other: Any, emitter: str) -> None:
+    """Equal, dtype and shape included: to the last bit, or in native code up to a few roundings."""
     if isinstance(one, np.ndarray):
         assert one.dtype == other.dtype and one.shape == other.shape
-        np.testing.assert_array_equal(one, other)
+        if emitter == "numpy" or one.dtype.kind != "f":
+            np.testing.assert_array_equal(one, other)
+        else:
+            rounding = 30 * np.finfo(one.dtype).eps
+            np.testing.assert_allclose(one, other, rtol=rounding, atol=rounding * np.max(np.abs(other), initial=0, where=np.isfinite(other)))
+    elif isinstance(one, float) and emitter != "numpy":
+        assert one == pytest.approx(other, rel=1e-5)
     elif isinstance(one, dict):
         assert list(one) == list(other)
         for key in one:
-            same(one[key], other[key])
+            same(one[key], other[key], emitter)
     elif isinstance(one, list):
         assert len(one) == len(other)
         for a, b in zip(one, other, strict=True):
-            same(a, b)
+            same(a, b, emitter)
     else:
         assert one == other
 
@@ -81,19 +96,19 @@ def _written(x: ab.Tensor) -> Any:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_compiled_equals_eager_to_the_last_bit(name: str) -> None:
+def test_compiled_equals_eager(name: str, emitter: str) -> None:
     function, arguments = FUNCTIONS[name]
     compiled = ab.jit(function)
     expected = values(function(*arguments))
     for _ in range(2):
-        same(values(compiled(*arguments)), expected)
+        same(values(compiled(*arguments)), expected, emitter)
     assert compiled.cache_info() == (1, 1, 1, 0)
 
 
-def test_other_values_of_the_same_shape_use_the_same_version() -> None:
+def test_other_values_of_the_same_shape_use_the_same_version(emitter: str) -> None:
     f = ab.jit(ab.grad(lambda x: (x**3).sum()))
     f(array(3))
-    same(values(f(array(3, seed=5))), 3 * values(array(3, seed=5)) ** 2)
+    same(values(f(array(3, seed=5))), 3 * values(array(3, seed=5)) ** 2, emitter)
     assert f.cache_info().misses == 1
     f(array(4))
     f(array(3, dtype="float32"))
@@ -117,7 +132,7 @@ def network(kind: str = "momentum") -> tuple[ab.nn.Module, Any]:
 
 
 @pytest.mark.parametrize("kind", OPTIMISERS)
-def test_a_training_step_with_its_optimiser_and_running_statistics(kind: str) -> None:
+def test_a_training_step_with_its_optimiser_and_running_statistics(kind: str, emitter: str) -> None:
     results = []
     for compiling in (False, True):
         model, optimizer = network(kind)
@@ -139,10 +154,10 @@ def test_a_training_step_with_its_optimiser_and_running_statistics(kind: str) ->
         results.append([losses, values(dict(model.state_dict())), gradients])
         if compiling:
             assert run.cache_info().misses == 2  # before the first step there are neither gradients nor velocities
-    same(results[1][0], results[0][0])
+    same(results[1][0], results[0][0], emitter)
     for key, value in results[0][1].items():
-        same(results[1][1][key], value)
-    same(results[1][2], results[0][2])
+        same(results[1][1][key], value, emitter)
+    same(results[1][2], results[0][2], emitter)
 
 
 def test_gradients_accumulate_and_leaves_keep_their_identity() -> None:
@@ -221,7 +236,7 @@ def test_a_leaf_argument_gets_its_gradient() -> None:
     np.testing.assert_array_equal(v.grad.numpy(), [6.0, 8.0])
 
 
-def test_modes_and_settings_of_modules_are_part_of_the_key() -> None:
+def test_modes_and_settings_of_modules_are_part_of_the_key(emitter: str) -> None:
     model, _ = network()
     f = ab.jit(lambda x: model(x).detach())
     x = array(6, 5, dtype="float32")
@@ -229,22 +244,22 @@ def test_modes_and_settings_of_modules_are_part_of_the_key() -> None:
     model.eval()
     with ab.no_grad():
         expected = values(model(x))
-    same(values(f(x)), expected)
+    same(values(f(x)), expected, emitter)
     assert f.cache_info().misses == 2
 
 
-def test_modules_as_arguments() -> None:
+def test_modules_as_arguments(emitter: str) -> None:
     model, _ = network()
     f = ab.jit(lambda m, x: m(x).detach())
     x = array(6, 5, dtype="float32")
     model(x)
     model.eval()
-    same(values(f(model, x)), values(model(x)))
+    same(values(f(model, x)), values(model(x)), emitter)
     other, _ = network()
     other(x)
     other.eval()
     other.load_state_dict({key: value * 2 for key, value in other.state_dict().items()})
-    same(values(f(other, x)), values(other(x)))
+    same(values(f(other, x)), values(other(x)), emitter)
 
 
 @pytest.mark.parametrize(
@@ -321,10 +336,10 @@ def test_nothing_is_committed_when_a_gradient_is_not_finite() -> None:
     assert w.item() == before
 
 
-def test_labels_out_of_range_are_refused_after_the_trace_too() -> None:
+def test_labels_out_of_range_are_refused_after_the_trace_too(emitter: str) -> None:
     f = ab.jit(lambda x, y: F.cross_entropy(x, y))
     x = array(3, 4)
-    same(values(f(x, ab.tensor([0, 1, 3]))), values(F.cross_entropy(x, ab.tensor([0, 1, 3]))))
+    same(values(f(x, ab.tensor([0, 1, 3]))), values(F.cross_entropy(x, ab.tensor([0, 1, 3]))), emitter)
     with pytest.raises(OperationError, match="position 1"):
         f(x, ab.tensor([0, 4, 3]))
     with pytest.raises((ShapeError, OperationError)):
@@ -390,7 +405,7 @@ def test_eight_threads_call_the_same_and_different_functions() -> None:
             a = values(x)
             if not np.allclose(values(f(x)), 2 * np.tanh(a) * (1 - np.tanh(a) ** 2), rtol=1e-12):
                 wrong.append(seed)
-            if not np.array_equal(values(own(x)), np.exp(a) + seed):
+            if not np.allclose(values(own(x)), np.exp(a) + seed, rtol=1e-14):
                 wrong.append(seed)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
@@ -403,12 +418,12 @@ def test_eight_threads_call_the_same_and_different_functions() -> None:
     assert not wrong
 
 
-def test_what_it_shows() -> None:
+def test_what_it_shows(emitter: str) -> None:
     f = ab.jit(normalise)
     with pytest.raises(OperationError, match="call it once"):
         _ = f.graph
     f(*FUNCTIONS["batch_norm"][1])
-    assert "mean(x0, axis=(0,), keepdims=True)" in f.source
-    assert len(f.lowered) <= len(f.graph) and f.nbytes > 0
+    assert ("mean(x0, axis=(0,), keepdims=True)" if emitter == "numpy" else "segment0") in f.source
+    assert len(f.graph) == 36 and f.nbytes > 0
     assert "operations traced" in f.explain()
     assert f.__name__ == "normalise"

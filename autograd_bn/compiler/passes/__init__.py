@@ -9,6 +9,8 @@ from autograd_bn.compiler.passes.broadcasts import without_broadcasts
 from autograd_bn.compiler.passes.common import without_repetition
 from autograd_bn.compiler.passes.constants import folded
 from autograd_bn.compiler.passes.dead import without_dead_code
+from autograd_bn.compiler.passes.factors import factored
+from autograd_bn.compiler.passes.fusion import fused
 from autograd_bn.core.graph import Graph
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
@@ -19,11 +21,22 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "common subexpressions": without_repetition,
     "dead code, again": without_dead_code,
 }
-"""In the order in which they run."""
+"""In the order in which they run. All are exact to the last bit."""
+
+NATIVE_PASSES: dict[str, Callable[[Graph], Graph]] = {
+    "factors": factored,
+    "algebra, again": simplified,
+    "common subexpressions, again": without_repetition,
+    "dead code, once more": without_dead_code,
+    "fusion": fused,
+}
+"""Those that follow for native code."""
 
 
-def lowered(graph: Graph) -> Graph:
+def lowered(graph: Graph, *, native: bool = False) -> Graph:
     """The graph after all passes."""
     for run in PASSES.values():
+        graph = run(graph)
+    for run in NATIVE_PASSES.values() if native else ():
         graph = run(graph)
     return graph

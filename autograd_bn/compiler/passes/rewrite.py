@@ -31,6 +31,13 @@ class Rewrite:
         self.place[like.index] = index
         return index
 
+    def add(self, like: GraphNode, primitive: Primitive, inputs: tuple[int, ...], numbers: tuple[Any, ...], shape: tuple[int, ...], static: Any) -> int:
+        """Add an operation that stands for no old node, of the dtype of one; gives its place."""
+        index = len(self.nodes)
+        made = dataclasses.replace(like, index=index, primitive=primitive, inputs=inputs, constants=numbers, static=static, shape=shape, name=None)
+        self.nodes.append(made)
+        return index
+
     def constant(self, like: GraphNode, value: Any) -> int:
         """Put an array in the place of an old node."""
         index = len(self.nodes)

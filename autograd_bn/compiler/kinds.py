@@ -1,0 +1,148 @@
+"""What native code makes of each operation: part of a loop, a matrix product, another look at the same memory, or nothing (NumPy does it)."""
+
+from __future__ import annotations
+
+import enum
+import math
+from types import CodeType
+from typing import NamedTuple
+
+import numpy as np
+
+from autograd_bn.compiler.scalar_code import DTYPES, NEUTRAL, knows
+from autograd_bn.core.graph import Graph, GraphNode
+from autograd_bn.core.primitive import registry
+from autograd_bn.core.state import Scope
+
+Shape = tuple[int, ...]
+
+
+class Kind(enum.Enum):
+    """See the module."""
+
+    SOURCE = "source"
+    POINT = "element by element"
+    REDUCTION = "reduction"
+    VIEW = "view"
+    PRODUCT = "matrix product"
+    FOREIGN = "NumPy"
+
+
+class Layout(NamedTuple):
+    """Where an element is in memory: ``offset + Σ index·stride``, in elements from the start of ``base``, the node that owns the memory."""
+
+    base: int
+    strides: Shape
+    offset: int = 0
+
+
+def contiguous(shape: Shape) -> Shape:
+    """The strides of an array in C order."""
+    strides = []
+    step = 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= n
+    return tuple(reversed(strides))
+
+
+KERNEL: CodeType = contiguous.__code__
+"""The code of the scopes that are kernels."""
+
+
+def is_kernel(scope: Scope | None) -> bool:
+    """Whether a scope is a kernel."""
+    return scope is not None and scope.code is KERNEL
+
+
+def squeezed(shape: Shape | None) -> Shape:
+    """The shape without axes of length 1."""
+    return tuple(n for n in shape or () if n != 1)
+
+
+def _in_loop(node: GraphNode) -> bool:
+    assert node.primitive is not None
+    return node.primitive.pointwise or node.primitive.code is not None
+
+
+class Kinds:
+    """The kind of each node, and the layout that its value has wherever it is in memory."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.kind: list[Kind] = []
+        self.layout: list[Layout] = []
+        self.looped = {i for node in graph.nodes if node.primitive is not None and _in_loop(node) for i in node.inputs}
+        for node in graph.nodes:
+            layout = Layout(node.index, contiguous(node.shape or ()))
+            kind = self._kind(node)
+            if kind is Kind.VIEW:
+                seen = self._seen(node)
+                if seen is None:
+                    kind = Kind.FOREIGN
+                else:
+                    layout = seen
+            self.kind.append(kind)
+            self.layout.append(layout)
+
+    def _kind(self, node: GraphNode) -> Kind:
+        primitive = node.primitive
+        if primitive is None:
+            return Kind.SOURCE
+        shapes = [self.graph.nodes[i].shape for i in node.inputs] + [node.shape]
+        if any(shape is None or 0 in shape for shape in shapes) or node.dtype not in DTYPES or not node.inputs:
+            return Kind.FOREIGN
+        first = self.graph.nodes[node.inputs[0]]
+        if is_kernel(node.scope):
+            return Kind.REDUCTION if primitive.code is not None and "axis" in node.static else Kind.POINT
+        if primitive.pointwise or primitive is registry["astype"]:
+            return Kind.POINT if knows(node, self.graph) else Kind.FOREIGN
+        if primitive.code is not None and "axis" in node.static:
+            if all((first.shape or ())[a] == 1 for a in node.static["axis"]):
+                return Kind.FOREIGN
+            good = primitive.code in NEUTRAL and first.dtype in DTYPES and (node.dtype.kind == "f") == (first.dtype.kind == "f")
+            return Kind.REDUCTION if good or node.dtype == np.bool_ else Kind.FOREIGN
+        if primitive is registry["broadcast_to"]:
+            return Kind.POINT
+        if primitive is registry["matmul"]:
+            return Kind.PRODUCT if self._is_product(node) else Kind.FOREIGN
+        if primitive is registry["reshape"]:
+            kind = self.kind[first.index]
+            if squeezed(first.shape) == squeezed(node.shape) and (kind is Kind.POINT or (kind is Kind.REDUCTION and node.index in self.looped)):
+                return Kind.POINT
+            return Kind.VIEW
+        if primitive is registry["permute_dims"]:
+            return Kind.VIEW
+        return Kind.FOREIGN
+
+    def _seen(self, node: GraphNode) -> Layout | None:
+        """The layout of a view; None if it would have to be copied."""
+        first = node.inputs[0]
+        old = self.layout[first]
+        if node.primitive is registry["permute_dims"]:
+            return Layout(old.base, tuple(old.strides[a] for a in node.static["axes"]), old.offset)
+        shape = self.graph.nodes[first].shape or ()
+        if old.strides != contiguous(shape):
+            return None
+        return Layout(old.base, contiguous(node.shape or ()), old.offset)
+
+    def _is_product(self, node: GraphNode) -> bool:
+        x, y = (self.graph.nodes[i] for i in node.inputs) if len(node.inputs) == 2 else (node, node)
+        if node.dtype is None or node.dtype.kind != "f" or x.dtype != node.dtype or y.dtype != node.dtype or not x.shape or not y.shape:
+            return False
+        # BLAS reads rows or columns that lie one after the other.
+        return all(self.matrix(i) is not None for i in node.inputs) and math.prod(x.shape) < 2**31 and math.prod(y.shape) < 2**31
+
+    def matrix(self, index: int) -> tuple[bool, int] | None:
+        """How BLAS reads the last two axes of a value: whether transposed, and how far its rows lie apart. A vector is a column."""
+        shape, strides = self.graph.nodes[index].shape or (), self.layout[index].strides
+        if len(shape) == 1:
+            return (False, 1) if strides[0] == 1 else None
+        (rows, columns), (down, right) = shape[-2:], strides[-2:]
+        if right == 1 and (down >= columns or rows == 1):
+            return False, max(down, columns)
+        if down == 1 and (right >= rows or columns == 1):
+            return True, max(right, rows)
+        if columns == 1 and down >= 1:
+            return False, down
+        return (True, right) if rows == 1 and right >= 1 else None

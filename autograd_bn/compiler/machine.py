@@ -1,0 +1,98 @@
+"""The machine that native code is for: LLVM's compiler of this CPU, and how Python's objects lie in its memory."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+
+_compiling = threading.Lock()
+
+
+@functools.cache
+def _cpu() -> tuple[binding.Target, str, str]:
+    """The CPU, and all that it can do."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding.Target.from_default_triple(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+
+
+def _machine() -> binding.TargetMachine:
+    """A compiler; an engine takes the one that it is given."""
+    target, cpu, features = _cpu()
+    return target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True)
+
+
+_target = functools.cache(_machine)
+
+
+def optimised(module: ir.Module) -> binding.ModuleRef:
+    """A module after LLVM's passes; loops become SIMD code."""
+    machine = _target()
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    parsed = binding.parse_assembly(str(module))
+    options = binding.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = True
+    options.loop_interleaving = True
+    options.slp_vectorization = False
+    builder = binding.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(parsed, builder)
+    return parsed
+
+
+def compiled(module: ir.Module) -> bytes:
+    """The machine code of a module, as an object file."""
+    with _compiling:
+        return bytes(_target().emit_object(optimised(module)))
+
+
+def assembly(module: ir.Module) -> str:
+    """The instructions of a module, for whoever looks whether its loops were vectorised."""
+    with _compiling:
+        return str(_target().emit_assembly(optimised(module)))
+
+
+class Code:
+    """Machine code in memory. ``call`` gives a function of it, which takes one Python object and returns a number, and runs without the GIL."""
+
+    def __init__(self, data: bytes) -> None:
+        with _compiling:
+            _cpu()
+            self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _machine())
+            self._engine.add_object_file(binding.ObjectFileRef.from_data(data))
+            self._engine.finalize_object()
+
+    def call(self, name: str) -> Callable[[Any], int]:
+        """The function of a name."""
+        function = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.py_object)(self._engine.get_function_address(name))
+        function.engine = self._engine  # type: ignore[attr-defined]
+        return function
+
+
+class ObjectLayout:
+    """Where in a tuple its items are, and in an array the pointer to its data and its flags."""
+
+    items = tuple.__basicsize__
+    data = object.__basicsize__
+    flags = object.__basicsize__ + 6 * ctypes.sizeof(ctypes.c_void_p)
+    ready = 0x0001 | 0x0100
+    """NumPy's flags for an array in C order whose elements are aligned."""
+
+
+@functools.cache
+def layout_is_known() -> bool:
+    """Whether this Python and NumPy lay out their objects as `ObjectLayout` says."""
+    array = np.zeros((2, 3))
+    pair = (array, None)
+    first = ctypes.c_void_p.from_address(id(pair) + ObjectLayout.items).value
+    data = ctypes.c_void_p.from_address(id(array) + ObjectLayout.data).value
+    same = all(
+        ctypes.c_int.from_address(id(a) + ObjectLayout.flags).value == a.flags.num for a in (array, array[:, ::2], array.T)
+    )
+    return first == id(array) and data == array.ctypes.data and same

@@ -1,0 +1,111 @@
+"""The language of ``Primitive.code``: one expression in the operands, read here for what it costs, and turned into LLVM instructions by `llvm_scalar`."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_bn.core.graph import Graph, GraphNode
+
+DTYPES = frozenset(map(np.dtype, ("bool", "int32", "int64", "float32", "float64")))
+"""What native kernels compute with."""
+
+CHEAP = {"max": 1, "min": 1, "abs": 1, "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "sqrt": 4}
+"""Functions that are an instruction or two, and what they cost."""
+
+CALLED = frozenset(
+    ("exp", "log", "tanh", "sigmoid", "erf", "expm1", "log1p", "pow", "sin", "cos", "tan", "asin", "acos", "atan", "atan2")
+    + ("sinh", "cosh", "asinh", "acosh", "atanh", "hypot", "log2", "log10")
+)
+"""All others that there are."""
+CALL = 20
+"""What one of those costs."""
+
+NEUTRAL: dict[str, float] = {"x + y": 0, "max(x, y)": -np.inf, "min(x, y)": np.inf, "x | y": False, "x & y": True}
+"""The combinations of two elements that a reduction may be made of, and what they begin with."""
+
+_OPERATORS = {
+    ast.Add: 1, ast.Sub: 1, ast.Mult: 1, ast.Div: 4, ast.BitAnd: 1, ast.BitOr: 1, ast.BitXor: 1, ast.USub: 1, ast.Invert: 1,
+    ast.Eq: 1, ast.NotEq: 1, ast.Lt: 1, ast.LtE: 1, ast.Gt: 1, ast.GtE: 1,
+}  # fmt: skip
+
+
+@functools.cache
+def parsed(code: str) -> ast.expr:
+    """The expression."""
+    return ast.parse(code, mode="eval").body
+
+
+class Cost(NamedTuple):
+    """Of one element: how many simple instructions, roughly."""
+
+    steps: int
+    floating: bool
+    """Whether it has meaning for floating numbers only."""
+
+
+@functools.cache
+def cost(code: str) -> Cost | None:
+    """What an expression costs; None if something in it is not known here."""
+    steps, floating = 0, False
+    for part in ast.walk(parsed(code)):
+        if isinstance(part, ast.Call):
+            name = part.func.id if isinstance(part.func, ast.Name) else ""
+            if name not in CALLED and name not in CHEAP:
+                return None
+            steps += CHEAP.get(name, CALL)
+            floating |= name not in ("max", "min")
+        elif isinstance(part, (ast.BinOp, ast.UnaryOp)):
+            if type(part.op) not in _OPERATORS:
+                return None
+            steps += _OPERATORS[type(part.op)]
+            floating |= isinstance(part.op, ast.Div)
+        elif isinstance(part, ast.Compare):
+            if len(part.ops) != 1 or type(part.ops[0]) not in _OPERATORS:
+                return None
+            steps += 1
+        elif isinstance(part, ast.IfExp):
+            steps += 1
+        elif not isinstance(part, (ast.Name, ast.Constant, ast.Load, ast.operator, ast.unaryop, ast.cmpop)):
+            return None
+    return Cost(steps, floating)
+
+
+def loop_dtype(node: GraphNode, graph: Graph) -> np.dtype[Any] | None:
+    """The dtype that an elementwise operation computes in, after NumPy's rules; None where native code would compute in another."""
+    assert node.dtype is not None
+    if node.dtype not in DTYPES:
+        return None
+    given = [graph.nodes[i].dtype for i in node.inputs]
+    if any(dtype not in DTYPES for dtype in given):
+        return None
+    numbers = [number for number in node.constants if number is not None]
+    if any(isinstance(number, complex) for number in numbers):
+        return None
+    if node.static:  # a conversion
+        (source,) = given
+        assert source is not None
+        return node.dtype if node.dtype.kind == "f" or node.dtype.kind == "b" or source.kind != "f" else None
+    dtype = node.dtype
+    if dtype == np.bool_:
+        dtype = np.result_type(*given, *numbers)  # type: ignore[arg-type]
+    if dtype not in DTYPES or not all(np.can_cast(source, dtype, "safe") for source in given):  # type: ignore[arg-type]
+        return None
+    if dtype.kind != "f" and any(isinstance(number, float) for number in numbers):
+        return None
+    return dtype
+
+
+def knows(node: GraphNode, graph: Graph) -> bool:
+    """Whether native code can be made of an elementwise operation."""
+    primitive = node.primitive
+    if primitive is None or primitive.code is None:
+        return False
+    price = cost(primitive.code)
+    if price is None:
+        return False
+    dtype = loop_dtype(node, graph)
+    return dtype is not None and (dtype.kind == "f" or not price.floating)
