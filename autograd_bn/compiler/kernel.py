@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from autograd_bn.compiler.kinds import Kind, Kinds, Shape, is_kernel, squeezed
+from autograd_bn.compiler.kinds import Kind, Kinds, Shape, is_kernel, squeezed, uniform
 from autograd_bn.compiler.passes.fusion import AGAIN
 from autograd_bn.compiler.scalar_code import cost
 from autograd_bn.core.graph import Graph, GraphNode
@@ -127,8 +127,8 @@ class Kernel:
     def loads(self) -> list[tuple[int, Access]]:
         """What is read from outside, and how."""
         inside = set(self.members)
-        found = {(j, self.operand_access(i, j)): None for i in self.members for j in self.graph.nodes[i].inputs if j not in inside}
-        return list(found)
+        pairs = ((i, j) for i in self.members for j in self.graph.nodes[i].inputs if j not in inside and uniform(self.graph.nodes[j]) is None)
+        return list({(j, self.operand_access(i, j)): None for i, j in pairs})
 
 
 def kernels(graph: Graph, kinds: Kinds) -> list[tuple[int, ...] | int]:

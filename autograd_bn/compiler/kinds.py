@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from types import CodeType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,15 @@ from autograd_bn.core.primitive import registry
 from autograd_bn.core.state import Scope
 
 Shape = tuple[int, ...]
+
+
+def uniform(node: GraphNode) -> Any:
+    """The element of a small constant whose elements are all the same; None for other nodes."""
+    array = node.value
+    if node.kind != "constant" or array is None or not 0 < array.size <= 4096:
+        return None
+    first = array.ravel()[0]
+    return first if array.tobytes() == first.tobytes() * array.size else None
 
 
 class Kind(enum.Enum):

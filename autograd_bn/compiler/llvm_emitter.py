@@ -16,6 +16,7 @@ from autograd_bn.compiler.llvm_products import ProductWriter
 from autograd_bn.compiler.machine import Code, ObjectLayout, compiled
 from autograd_bn.compiler.numpy_emitter import Writer
 from autograd_bn.compiler.plan import Emitted
+from autograd_bn.compiler.readable import loops, product
 from autograd_bn.core.graph import Graph
 
 ALIGNMENT = 64
@@ -45,6 +46,7 @@ class _Emitter:
         self.stored = self.visible | {self.base(i) for unit in self.units for i in self.read(unit)}
         self.ordered()
         self.calls: dict[int, _Call] = {}
+        self.kernels: dict[int, Kernel] = {}
         self.scratch: dict[int, tuple[int, int]] = {}
         self.segments: list[list[int]] = []
         for k, unit in enumerate(self.units):
@@ -93,7 +95,7 @@ class _Emitter:
         if isinstance(unit, int):
             made = ProductWriter(self.module, self.kinds, unit, f"product{k}")
             return _Call(made.function, (*(self.base(i) for i in self.graph.nodes[unit].inputs), unit))
-        kernel = Kernel(self.graph, self.kinds, list(unit), self.stored & set(unit))
+        kernel = self.kernels[k] = Kernel(self.graph, self.kinds, list(unit), self.stored & set(unit))
         writer = KernelWriter(self.module, kernel, f"kernel{k}")
         for base in writer.bases:
             if base < 0:
@@ -237,8 +239,20 @@ def emit(graph: Graph) -> Emitted:
     body.append(f"return ({''.join(f'{name}, ' for name in results)})")
     text = "\n".join([f"def kernel({', '.join(writer.inputs)}):", *(f"    {line}" for line in body), ""])
     exec(compile(text, "<ab.jit>", "exec"), space)  # noqa: S102 - the source is made of the names above
+    text = "\n".join([*_segments(emitter, names), text])
     summary = f"{len(emitter.calls)} native functions in {len(emitter.segments)} calls, {emitter.nbytes} bytes of memory in between"
     return Emitted(space["kernel"], text, emitter.nbytes, summary)
+
+
+def _segments(emitter: _Emitter, names: dict[int, str]) -> Iterator[str]:
+    """What the native functions do, to read."""
+    for n, members in enumerate(emitter.segments):
+        yield f"def segment{n}:"
+        for k in members:
+            unit = emitter.units[k]
+            lines = [product(emitter.graph.nodes[unit], names)] if isinstance(unit, int) else loops(emitter.kernels[k], names)
+            yield from (f"    {line}" for line in lines)
+        yield ""
 
 
 def _array(emitter: _Emitter, names: dict[int, str], base: int) -> str:

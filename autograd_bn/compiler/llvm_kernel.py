@@ -13,7 +13,7 @@ import numpy as np
 from llvmlite import ir
 
 from autograd_bn.compiler.kernel import Access, Kernel
-from autograd_bn.compiler.kinds import Kind
+from autograd_bn.compiler.kinds import Kind, uniform
 from autograd_bn.compiler.llvm_scalar import TYPES, Expression, cast, constant, neutral, stored
 from autograd_bn.compiler.scalar_code import loop_dtype
 
@@ -22,6 +22,8 @@ POINTER = ir.PointerType()
 REASSOCIATED = ("reassoc", "contract")
 ROWS = 4
 """How many rows a sum over rows takes at a time."""
+LANES = 64
+"""How many partial sums SIMD code has at most, of which a row is best a multiple."""
 BLOCK = 1024
 """How many terms of a long sum are added without compensation."""
 
@@ -188,13 +190,40 @@ class KernelWriter:
 
             self.loop(inner[k], step)
 
+        summed = [i for i in held if self.code(i) == "x + y" and self.dtype(i).kind == "f"]
         if totals:
             self.in_blocks(inner[0], body, held, totals)
+        elif summed and len(inner) == 1 and inner[0] > LANES and inner[0] % LANES:
+            self.in_two(inner[0], body, held)
         else:
             nest(0)
         assert len(self.index) == depth
         for i, place in held.items():
             self.finish(i, builder, place, totals.get(i))
+
+    def span(self, start: int, size: int, body: Callable[[], None]) -> None:
+        """Part of a row as a loop."""
+
+        def step(counter: ir.Value) -> None:
+            self.index.append(counter)
+            body()
+            self.index.pop()
+
+        self.loop(size, step, start=start)
+
+    def in_two(self, size: int, body: Callable[[], None], held: dict[int, Any]) -> None:
+        """A row whose last elements, too few for the lanes of SIMD code, are reduced for themselves.
+
+        Added to the large sum one by one, each would be rounded to it.
+        """
+        self.span(0, size - size % LANES, body)
+        builder = self.builders[-1]
+        first = {i: builder.load(place, typ=place.kind) for i, place in held.items()}
+        for i, place in held.items():
+            builder.store(neutral(self.code(i), self.dtype(i)), place)
+        self.span(size - size % LANES, size, body)
+        for i, place in held.items():
+            builder.store(self.combined(builder, i, first[i], builder.load(place, typ=place.kind)), place)
 
     def in_blocks(self, size: int, body: Callable[[], None], held: dict[int, Any], totals: dict[int, Any]) -> None:
         """A long row in blocks, each block's sums folded into the totals."""
@@ -225,12 +254,7 @@ class KernelWriter:
 
         self.loop(size // BLOCK, block)
 
-        def rest(k: ir.Value) -> None:
-            self.index.append(k)
-            body()
-            self.index.pop()
-
-        self.loop(size, rest, start=size - size % BLOCK)
+        self.span(size - size % BLOCK, size, body)
         fold()
 
     # Reductions
@@ -354,8 +378,8 @@ class KernelWriter:
         node = self.graph.nodes[i]
         dtype = self.dtype(i)
         if i not in kernel.access or (i in kernel.kept and kernel.phase[i] < self.current):
-            if node.kind == "constant" and node.value is not None and (single := uniform(node.value)) is not None:
-                return constant(single, dtype)
+            if (number := uniform(node)) is not None:
+                return constant(number, dtype)
             return self.load(builder, i, self.address(builder, i, access))
         assert node.primitive is not None
         values: list[ir.Value] = []
@@ -415,11 +439,3 @@ class KernelWriter:
     def put(builder: ir.IRBuilder, value: ir.Value, dtype: np.dtype[Any], place: ir.Value) -> None:
         """Put an element at a place."""
         builder.store(builder.zext(value, stored(dtype)) if dtype == np.bool_ else value, place, align=dtype.itemsize)
-
-
-def uniform(array: np.ndarray[Any, Any]) -> Any:
-    """The element of a small array whose elements are all the same."""
-    if not 0 < array.size <= 4096:
-        return None
-    first = array.ravel()[0]
-    return first if array.tobytes() == first.tobytes() * array.size else None

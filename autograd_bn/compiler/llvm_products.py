@@ -106,9 +106,7 @@ class ProductWriter:
         """One product. BLAS reads columns first, so it computes outᵀ = yᵀ·xᵀ."""
         assert self.dtype is not None
         kind = TYPES[self.dtype]
-        x, y, out = (
-            builder.gep(pointer, [offset], inbounds=True, source_etype=kind) for pointer, offset in zip(self.function.args, offsets, strict=True)
-        )
+        x, y, out = (builder.gep(pointer, [offset], inbounds=True, source_etype=kind) for pointer, offset in zip(self.function.args, offsets, strict=True))
         letter = {flag: _cell(self.module, ir.IntType(8), ord("T" if flag else "N")) for flag in (False, True)}
         one, nought = (_cell(self.module, kind, number) for number in (1.0, 0.0))
         (turned_x, lead_x), (turned_y, lead_y) = self.first, self.second

@@ -92,7 +92,5 @@ def layout_is_known() -> bool:
     pair = (array, None)
     first = ctypes.c_void_p.from_address(id(pair) + ObjectLayout.items).value
     data = ctypes.c_void_p.from_address(id(array) + ObjectLayout.data).value
-    same = all(
-        ctypes.c_int.from_address(id(a) + ObjectLayout.flags).value == a.flags.num for a in (array, array[:, ::2], array.T)
-    )
+    same = all(ctypes.c_int.from_address(id(a) + ObjectLayout.flags).value == a.flags.num for a in (array, array[:, ::2], array.T))
     return first == id(array) and data == array.ctypes.data and same

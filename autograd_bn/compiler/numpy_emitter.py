@@ -116,4 +116,3 @@ def written(plan: Plan) -> tuple[str, Kernel]:
     exec(compile(source, "<ab.jit>", "exec"), space)  # noqa: S102 - the source is made of the names above
     kernel: Kernel = space["kernel"]
     return source, kernel
-

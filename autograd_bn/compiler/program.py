@@ -146,8 +146,6 @@ def settled(program: Program) -> Program:
             outputs.append(index)
     moved = len(outputs) - results - len(writes)
     outputs += graph.outputs[results + len(writes) :]
-    checks = tuple(
-        check._replace(outputs=tuple(i + moved for i in check.outputs), flags=tuple(i + moved for i in check.flags)) for check in checks
-    )
+    checks = tuple(check._replace(outputs=tuple(i + moved for i in check.outputs), flags=tuple(i + moved for i in check.flags)) for check in checks)
     gone = tuple(Source(p, None if r is None else r(), g) for r, p, g in cleared if r is None or r() is not None)
     return Program(Graph(tuple(nodes), tuple(outputs)), tuple(kept), structure, results, tuple(changed), gone, checks, guards)

@@ -16,10 +16,8 @@ DTYPES = frozenset(map(np.dtype, ("bool", "int32", "int64", "float32", "float64"
 CHEAP = {"max": 1, "min": 1, "abs": 1, "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "sqrt": 4}
 """Functions that are an instruction or two, and what they cost."""
 
-CALLED = frozenset(
-    ("exp", "log", "tanh", "sigmoid", "erf", "expm1", "log1p", "pow", "sin", "cos", "tan", "asin", "acos", "atan", "atan2")
-    + ("sinh", "cosh", "asinh", "acosh", "atanh", "hypot", "log2", "log10")
-)
+_NAMES = "exp log tanh sigmoid erf expm1 log1p pow sin cos tan asin acos atan atan2 sinh cosh asinh acosh atanh hypot log2 log10"
+CALLED = frozenset(_NAMES.split())
 """All others that there are."""
 CALL = 20
 """What one of those costs."""
@@ -91,7 +89,7 @@ def loop_dtype(node: GraphNode, graph: Graph) -> np.dtype[Any] | None:
         return node.dtype if node.dtype.kind == "f" or node.dtype.kind == "b" or source.kind != "f" else None
     dtype = node.dtype
     if dtype == np.bool_:
-        dtype = np.result_type(*given, *numbers)  # type: ignore[arg-type]
+        dtype = np.result_type(*given, *numbers)
     if dtype not in DTYPES or not all(np.can_cast(source, dtype, "safe") for source in given):  # type: ignore[arg-type]
         return None
     if dtype.kind != "f" and any(isinstance(number, float) for number in numbers):

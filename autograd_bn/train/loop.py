@@ -228,8 +228,8 @@ def fit(
     generators
         Random generators that loss or callbacks draw from; those that are attributes of the model's modules are found.
     compiled
-        Whether to run the step through ``ab.jit``: the same bits, sooner. Only for models and losses that can be compiled: one that draws random
-        numbers of its own, as a NumPy array, would draw the same ones each step.
+        Whether to run the step through ``ab.jit``: the same numbers but for roundings, sooner. Only for models and losses that can be compiled: one
+        that draws random numbers of its own, as a NumPy array, would draw the same ones each step.
     label, progress
         The progress bar's text, and whether to show it on stderr.
 

@@ -85,13 +85,15 @@ def test_it_is_the_loop_that_a_user_would_write() -> None:
 
 
 @pytest.mark.parametrize("callbacks", [[], [Clipping()]], ids=["alone", "with a callback between backward and update"])
-def test_a_compiled_step_gives_the_same_bits(callbacks: list[Callback]) -> None:
+def test_a_compiled_step_gives_the_same_numbers(callbacks: list[Callback]) -> None:
     def made() -> nn.Sequential:
         return nn.Sequential(nn.Linear(2, 8, bias=False, rng=0), nn.BatchNorm1d(8), nn.Sigmoid(), nn.Linear(8, 3, rng=1))
 
     (eager, expected), (compiled, history) = (run(made(), compiled=choice, callbacks=callbacks, metrics=None) for choice in (False, True))
-    assert bits(compiled) == bits(eager) != bits(made())
-    assert dict(history) == dict(expected)
+    for one, other in zip(compiled.state_dict().values(), eager.state_dict().values(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    assert bits(compiled) != bits(made())
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-4)
     assert compiled[1].num_batches_tracked.item() == 60
 
 

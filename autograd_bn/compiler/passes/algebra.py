@@ -59,6 +59,9 @@ def _shorter(node: GraphNode, new: Rewrite) -> bool:
     if operand.primitive is None or operand.primitive.name != name:
         return False
     if name == "reshape":
+        if new.nodes[operand.inputs[0]].shape == node.shape:
+            new.same(node, operand.inputs[0])
+            return True
         new.put(node, node.primitive, operand.inputs, node.constants, node.static)
         return True
     if name == "permute_dims":

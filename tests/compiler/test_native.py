@@ -1,0 +1,224 @@
+"""Native code: what is fused, how loops are cut, special values, layouts, and random programs through both emitters."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn.core.errors import AutogradError, OperationError
+from autograd_bn.testing.program import AUTOGRAD
+from tests.fuzz import program_of
+
+F = ab.nn.functional
+
+
+def array(*shape: int, dtype: Any = "float64", seed: int = 0) -> ab.Tensor:
+    return ab.tensor(np.random.default_rng(seed).standard_normal(shape).astype(dtype))
+
+
+def arrays(x: Any) -> list[Any]:
+    return [np.array(x.detach())] if isinstance(x, ab.Tensor) else [a for part in x for a in arrays(part)]
+
+
+def close(found: Any, expected: Any, eps: float) -> None:
+    for one, other in zip(arrays(found), arrays(expected), strict=True):
+        assert one.dtype == other.dtype and one.shape == other.shape
+        size = np.max(np.abs(other), initial=0, where=np.isfinite(other)) if other.dtype.kind == "f" else 0
+        np.testing.assert_allclose(one, other, rtol=eps, atol=eps * size)
+
+
+def kernels(f: Any) -> list[str]:
+    """The names of a compiled function's kernels."""
+    return list(dict.fromkeys(node.scope.name for node in f.lowered.nodes if node.scope is not None and node.scope.name.startswith("kernel")))
+
+
+def both(x: ab.Tensor, gamma: ab.Tensor, beta: ab.Tensor, seed: ab.Tensor) -> Any:
+    y, pullback = ab.vjp(F.batch_norm, x, gamma, beta)
+    return y, *pullback(seed)
+
+
+def test_batch_norm_and_its_gradient_are_three_passes_and_two_over_columns() -> None:
+    f = ab.jit(both)
+    arguments = (array(60, 100), array(100, seed=1), array(100, seed=2), array(60, 100, seed=3))
+    close(f(*arguments), both(*arguments), 1e-13)
+    assert [name.split("over ")[1] for name in kernels(f)] == ["60×100", "100", "60×100", "100", "60×100"]
+    reads = [sum(i in (0, 3) for node in f.lowered.nodes if node.scope and node.scope.name == name for i in set(node.inputs)) for name in kernels(f)]
+    assert reads[0] == 1  # the sum of dy is taken where dy is read anyway
+
+
+def normalise_rows(x: ab.Tensor, gamma: ab.Tensor, beta: ab.Tensor) -> Any:
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / ab.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * gamma + beta
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (3, 4, 5), (2, 5000), (6, 6)])
+def test_what_is_over_the_last_axis_runs_row_by_row(shape: tuple[int, ...]) -> None:
+    def f(x: Any, seed: Any, gamma: Any, beta: Any) -> Any:
+        y, pullback = ab.vjp(normalise_rows, x, gamma, beta)
+        return y, *pullback(seed), ab.grad(lambda x: (ab.softmax(x, axis=-1) ** 2).sum())(x)
+
+    arguments = (array(*shape), array(*shape, seed=1), array(shape[-1], seed=2), array(shape[-1], seed=3))
+    compiled = ab.jit(f)
+    close(compiled(*arguments), f(*arguments), 1e-12)
+    assert all("row by row" in name for name in kernels(compiled) if name.split("over ")[1].startswith("×".join(map(str, shape))))
+
+
+def _compared(x: Any, y: Any) -> Any:
+    return x > y, x == x, (x > 0) & (y < 0), ab.where(x > y, x, 0), (x != y).sum(), ab.any(x > 2), ab.all(x < 9, axis=0)
+
+
+def _whole(n: Any, x: Any) -> Any:
+    return n + 1, n * n, n - 5 > 0, n.sum(0), n.max(1), n * x, ab.where(n > 3, n, 0), n / 4
+
+
+def _converted(x: Any, n: Any) -> Any:
+    return x.astype("float64").sum(), n.astype("float32") * x, (x > 0).astype("float32"), x.astype("bool")
+
+
+def _chain(x: Any, count: int) -> Any:
+    for _ in range(count):
+        x = x * 0.999 + 0.001
+    return x
+
+
+CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "a row added along a square's other axis": (lambda x: x - x.sum(1) + ab.exp(x) / ab.exp(x).sum(1), (array(5, 5),)),
+    "images": (lambda x, g, b: (F.batch_norm(x, g, b), (x**2).sum((0, 2))), (array(3, 4, 5, 2), array(4), array(4, seed=1))),
+    "axes between": (lambda x: (x.sum((0, 2)), x.max(1), x.mean((1, 3)), x.min((0, 1, 2, 3))), (array(3, 4, 5, 2),)),
+    "transposed": (lambda x, y: (x.T * y, ab.tanh(x.T) @ y.T, (x.T + y).sum(0), x.T.reshape(-1)), (array(4, 6), array(6, 4))),
+    "products": (lambda x, y, v: (x @ y, x.T @ x, v @ x, y.T @ y @ v[:3], v @ v), (array(6, 4), array(4, 3), array(6))),
+    "products of stacks": (lambda x, y: (x @ y, x @ y[0], ab.permute_dims(x, (1, 0, 2)) @ y[0, 0]), (array(2, 3, 4), array(5, 1, 2, 4, 3)[0, :, :, :])),
+    "comparisons": (_compared, (array(5, 3), array(3))),
+    "whole numbers": (_whole, (ab.tensor(np.arange(6).reshape(2, 3)), array(3))),
+    "conversions": (_converted, (array(4), ab.tensor(np.arange(4)))),
+    "functions": (lambda x: [f(x) for f in (ab.exp, ab.tanh, ab.sin, ab.cos, ab.expm1, ab.erf, ab.sigmoid, ab.atan, ab.floor, ab.sign, ab.abs)], (array(40),)),
+    "powers": (lambda x: (x**2, x**3, x**-1, x**0.5, x**-2, x**4, x**1.7, 2.0**x, x**0), (ab.abs(array(9)),)),
+    "bounds": (lambda x, y: (ab.clip(x, -0.5, 0.5), ab.maximum(x, y), ab.minimum(x, 0.1), F.relu(x), ab.logaddexp(x, y)), (array(9), array(9, seed=1))),
+    "foreign between": (lambda x: (ab.sort(x * 2) + ab.cumulative_sum(ab.exp(x)), ab.sort(x * 2).sum()), (array(9),)),
+    "numbers": (lambda x, y: (x * y + 1, ab.sqrt(x * x)), (ab.tensor(2.0), ab.tensor(3.0))),
+    "axes of length 1": (lambda x: (x.sum(0), x.mean((0, 2)), x.max(2, keepdims=True), (x * 2).sum()), (array(1, 5, 1),)),
+    "one twice": (lambda x, y: (x + y, (x * y).sum(0)), (array(4, 3),) * 2),
+    "results shared": (lambda x: ((x * 2).reshape(-1), (x * 2).T, x * 2, x, x.T), (array(3, 4),)),
+    "a long chain": (lambda x: _chain(x, 600), (array(5),)),
+    "nothing": (lambda x: (x.sum(0), (x * 2).sum(1), ab.exp(x)), (array(0, 3),)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_native_code_gives_what_the_function_gives(name: str, dtype: str) -> None:
+    function, arguments = CASES[name]
+    given = [x.astype(dtype) if x.dtype.kind == "f" else x for x in arguments]
+    expected = function(*given)
+    compiled = ab.jit(function)
+    for _ in range(2):
+        close(compiled(*given), expected, 3000 * np.finfo(dtype).eps if name == "a long chain" else 60 * np.finfo(dtype).eps)
+
+
+def test_arrays_in_any_layout_are_read_right() -> None:
+    f = ab.jit(lambda x, y: (x * y, (x + y).sum(0)))
+    base = np.random.default_rng(0).standard_normal((8, 12))
+    y = np.arange(12.0).reshape(4, 3)
+    raw = np.zeros(4 * 3 * 8 + 1, np.uint8)[1:].view(np.float64).reshape(4, 3)  # not aligned
+    raw[...] = base[:4, :3]
+    for x in (base[::2, ::4], base[:4, :3], base.T[:4, :3], base[::-2, ::-4], raw, np.broadcast_to(base[:1, :3], (4, 3))):
+        close(f(ab.asarray(x), ab.asarray(y)), (ab.tensor(x * y), ab.tensor((x + y).sum(0))), 1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_nan_and_infinity_are_kept(dtype: str) -> None:
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0], dtype)
+    x = ab.tensor(np.stack(np.meshgrid(special, special), -1).reshape(-1, 2))
+
+    def f(x: Any) -> Any:
+        a, b = x[:, 0], x[:, 1]
+        yield from (a + b, a * b, a - b, a / b, ab.maximum(a, b), ab.minimum(a, b), a < b, a != b, ab.where(a > b, a, b), ab.isfinite(a), ab.isnan(a))
+        yield from (
+            x.sum(1),
+            x.max(1),
+            x.min(0),
+            x.sum(),
+            x.mean(0),
+            ab.relu(a),
+            ab.sigmoid(a),
+            ab.exp(a),
+            ab.tanh(a),
+            ab.sign(a),
+            abs(a),
+            ab.log(b),
+            ab.any(x > 2),
+        )
+
+    with np.errstate(all="ignore"):
+        expected = list(f(x))
+        found = ab.jit(lambda x: list(f(x)))(x)
+        long = np.ones(30000, dtype)
+        for value in (np.inf, -np.inf, np.nan):
+            long[17000] = value
+            np.testing.assert_array_equal(ab.jit(lambda x: x.sum())(ab.tensor(long)).numpy(), long.sum())
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6, atol=1e-37)
+
+
+@pytest.mark.parametrize("shape", [(1_000_003,), (70_001, 3), (3, 100_001), (300, 300)])
+def test_long_sums_are_no_less_accurate_than_numpys(shape: tuple[int, ...]) -> None:
+    x = (1 + np.random.default_rng(0).random(shape)).astype("float32")
+    for axis in (None, 0, len(shape) - 1):
+        exact = x.astype("float64").sum(axis)
+        found = ab.jit(lambda x, axis=axis: x.sum(axis))(ab.tensor(x)).numpy()
+        ours, theirs = (np.max(np.abs(one - exact) / exact) for one in (found.astype("float64"), np.add.reduce(x, axis).astype("float64")))
+        assert ours <= max(theirs, 2e-7)
+
+
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_random_programs_and_their_gradients(emitter: Any, dtype: str) -> None:
+    done = 0
+    for number in range(25):
+        program = program_of(21, number)
+        function = ab.value_and_grad(lambda *xs, p=program: ab.asarray(p.loss(p.run(AUTOGRAD, xs))), tuple(range(len(program.inputs))))
+        inputs = [ab.tensor(np.asarray(x).astype(dtype)) for x in program.inputs]
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                expected = function(*inputs)
+                found = ab.jit(function, emitter=emitter)(*inputs)
+            except AutogradError:
+                continue
+        for one, other in zip(arrays(found), arrays(expected), strict=True):
+            eps = (0 if emitter == "numpy" else 1000) * np.finfo(dtype).eps
+            scale = np.max(np.abs(other), initial=1, where=np.isfinite(other))
+            np.testing.assert_allclose(one, other, rtol=eps, atol=eps * scale, err_msg=str(program))
+        done += 1
+    assert done > 15
+
+
+def test_an_emitter_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OperationError, match="'llvm' and 'numpy'"):
+        ab.jit(lambda x: x, emitter="cuda")  # type: ignore[arg-type]
+    monkeypatch.setattr(sys.modules[ab.jit.__module__], "_native", lambda: False)
+    with pytest.raises(OperationError, match=r"autograd_bn\[jit\]"):
+        ab.jit(lambda x: x, emitter="llvm")
+    f = ab.jit(lambda x: x * 2)
+    f(array(3))
+    assert "arena" not in f.source
+
+
+def test_llvm_is_imported_by_the_first_call_only() -> None:
+    code = """
+import sys, numpy as np, autograd_bn as ab
+f = ab.jit(lambda x: x * 2)
+assert "llvmlite" not in sys.modules and "scipy" not in sys.modules
+ab.jit(lambda x: x * 2, emitter="numpy")(ab.tensor(1.0))
+assert "llvmlite" not in sys.modules
+f(ab.tensor(1.0))
+assert "llvmlite" in sys.modules and "scipy" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
