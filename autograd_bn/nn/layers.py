@@ -1,11 +1,8 @@
-"""Layers without state of their own beyond weights: affine maps, activations, and a chain of layers."""
+"""The plainest layers: an affine map, axes joined, and nothing at all."""
 
 from __future__ import annotations
 
-import itertools
 import math
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -71,54 +68,6 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-class Sigmoid(Module):
-    """1/(1+e⁻ˣ) of each element.
-
-    Examples
-    --------
-    >>> import autograd_bn as ab
-    >>> ab.nn.Sigmoid()(ab.tensor(0.0))
-    tensor(0.5)
-    """
-
-    def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
-        """Any shape."""
-        out = functional.sigmoid(x)
-        return out
-
-
-class ReLU(Module):
-    """max(x, 0) of each element.
-
-    Examples
-    --------
-    >>> import autograd_bn as ab
-    >>> ab.nn.ReLU()(ab.tensor([-1.0, 2.0]))
-    tensor([0., 2.])
-    """
-
-    def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
-        """Any shape."""
-        out = functional.relu(x)
-        return out
-
-
-class Tanh(Module):
-    """The hyperbolic tangent of each element.
-
-    Examples
-    --------
-    >>> import autograd_bn as ab
-    >>> ab.nn.Tanh()(ab.tensor(0.0))
-    tensor(0.)
-    """
-
-    def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
-        """Any shape."""
-        out = functional.tanh(x)
-        return out
-
-
 class Flatten(Module):
     """Axes joined into one, which an affine map can take; all but the first, that of the examples, unless told.
 
@@ -155,57 +104,16 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
-class Sequential(Module):
-    """A chain: each part takes what the one before returned.
-
-    Warns of an affine layer or convolution with a bias right before batch norm: the mean that is subtracted takes the bias with it.
+class Identity(Module):
+    """What it gets, as it is: a place in a network for another layer.
 
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.nn.Sequential(ab.nn.Linear(2, 3, bias=False), ab.nn.BatchNorm1d(3), ab.nn.Sigmoid())
-    Sequential(
-      (0): Linear(in_features=2, out_features=3, bias=False)
-      (1): BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
-      (2): Sigmoid()
-    )
+    >>> ab.nn.Identity()(ab.tensor(2.0))
+    tensor(2.)
     """
 
-    def __init__(self, *parts: Module) -> None:
-        for i, part in enumerate(parts):
-            if not isinstance(part, Module):
-                hint = "; pass an instance, as in ReLU()" if isinstance(part, type) else "; a function can be wrapped in a Module of its own"
-                raise OperationError(f"Sequential takes modules, got {part!r} at position {i}{hint}")
-            setattr(self, str(i), part)
-        self._warn_of_biases()
-
-    def _warn_of_biases(self) -> None:
-        from autograd_bn.nn.convolution import Convolution
-        from autograd_bn.nn.normalization import BatchNorm
-
-        parts = list(self)
-        redundant = [
-            str(i)
-            for i, (part, after) in enumerate(itertools.pairwise(parts))
-            if isinstance(part, (Linear, Convolution)) and part.bias is not None and isinstance(after, BatchNorm)
-        ]
-        if redundant:
-            warnings.warn(
-                f"the bias of layer {', '.join(redundant)} is redundant: the batch norm after it subtracts it again, so its gradient is 0; use bias=False",
-                stacklevel=3,
-            )
-
     def forward(self, x: Any) -> Any:
-        """Through all parts in order."""
-        for part in self:
-            x = part(x)
+        """Anything."""
         return x
-
-    def __iter__(self) -> Iterator[Module]:
-        return (part for _, part in self.named_children())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __getitem__(self, i: int) -> Module:
-        return list(self)[i]

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
-from autograd_bn.core.effects import require_finite
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.node import Batch
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.tracing import Symbol, lifted
-from autograd_bn.ops.arithmetic import where
-from autograd_bn.ops.exponential import exp, log
+from autograd_bn.nn.functional.indices import check_range
+from autograd_bn.ops.arithmetic import abs as absolute
+from autograd_bn.ops.arithmetic import minimum, where
+from autograd_bn.ops.exponential import exp, log, softplus
 from autograd_bn.ops.indexing import getitem
+
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 
 @composite
-def cross_entropy(logits: Any, labels: Any) -> Tensor:
-    """The mean negative log-likelihood of the labels under softmax(logits).
+def cross_entropy(logits: Any, labels: Any, *, ignore_index: int | None = None, reduction: Reduction = "mean", label_smoothing: float = 0.0) -> Tensor:
+    """The negative log-likelihood of the labels under softmax(logits).
 
     Computed as log Σ exp(z − max z) − (z[label] − max z), which neither overflows nor loses small probabilities.
 
@@ -31,11 +34,17 @@ def cross_entropy(logits: Any, labels: Any) -> Tensor:
         Shape (N, K), real floating.
     labels
         Shape (N,), integers from 0 to K − 1.
+    ignore_index
+        A label, which need not be a class, whose examples do not count.
+    reduction
+        ``"mean"`` over the examples that count, ``"sum"``, or ``"none"`` for one value an example.
+    label_smoothing
+        The share, from 0 to 1, of the probability that is spread evenly over all classes (Szegedy et al. 2015).
 
-    Returns a scalar.
+    Returns a scalar, or shape (N,).
 
     Raises ShapeError where the shapes do not fit, DtypeError for labels that are not integers, OperationError for a
-    label out of range or an empty batch.
+    label out of range, a batch of which nothing counts, or settings out of range.
 
     Examples
     --------
@@ -45,68 +54,89 @@ def cross_entropy(logits: Any, labels: Any) -> Tensor:
     """
     if type(logits) is not Tensor:
         logits = asarray(logits)
-    index = _checked_labels(logits, labels)
+    if not 0 <= label_smoothing <= 1:
+        raise OperationError(f"cross_entropy: label_smoothing is a share, from 0 to 1, got {label_smoothing!r}\n  at {user_line()}")
+    labels, index, counts = _checked_labels("cross_entropy", logits, labels, ignore_index)
     peak = logits.detach().max(1, keepdims=True)
     z = logits - peak
     expz = exp(z)
     total = expz.sum(1)
     logtotal = log(total)
-    if index is None:  # noqa: SIM108 - drawings read the name from an assignment of its own
-        zlabel = where(labels.reshape((-1, 1)) == np.arange(z.shape[1]), z, 0.0).sum(1)
-    else:
-        zlabel = getitem(z, index)
+    zlabel = _chosen(z, labels, index)
+    if label_smoothing:
+        zlabel = (1 - label_smoothing) * zlabel + label_smoothing * z.mean(1)
     losses = logtotal - zlabel
-    loss = losses.mean()
-    return loss
-
-
-def _checked_labels(logits: Tensor, labels: Any) -> tuple[Any, Any] | None:
-    """The index of each row's label among the logits; None where vmap maps over the labels, whose values cannot be looked at."""
-    y = labels
-    while type(y) is Tensor:
-        if type(y.node) is Batch:
-            return None
-        if type(lifted(y).node) is Symbol:
-            _check_traced_labels(logits, y)
-            return None
-        y = y.value
-    y = np.asarray(y)
-    shape = logits.shape
-    if len(shape) == 2 and y.shape == shape[:1] and y.dtype.kind in "iu" and y.size and y.min() >= 0 and y.max() < shape[1]:
-        return np.arange(shape[0]), y
-    what = f"cross_entropy(logits {describe(logits)}, labels {describe(y)})"
-    where = f"\n  at {user_line()}"
-    if len(shape) != 2:
-        raise ShapeError(f"{what}: logits must have shape (N, K), a row an example, got {shape}{where}")
-    if y.ndim == 2 and y.shape == shape:
-        raise ShapeError(f"{what}: labels must have shape ({shape[0]},), the number of the class; for one-hot rows pass labels.argmax(1){where}")
-    if y.shape != shape[:1]:
-        raise ShapeError(f"{what}: labels must have shape ({shape[0]},), one an example, got {y.shape}{where}")
-    if y.dtype.kind not in "iu":
-        raise DtypeError(f"{what}: labels are the numbers of classes, so integers; convert them with labels.astype('int64'){where}")
-    if not y.size:
-        raise OperationError(f"{what}: the batch is empty, so there is nothing to average; leave empty batches out{where}")
-    wrong = int(np.flatnonzero((y < 0) | (y >= shape[1]))[0])
-    raise OperationError(f"{what}: labels must be from 0 to {shape[1] - 1}, got {y[wrong]} at position {wrong}{where}")
-
-
-def _check_traced_labels(logits: Tensor, labels: Tensor) -> None:
-    """In a compiled function: shapes now, the labels themselves after each run."""
-    if len(logits.shape) != 2 or labels.shape != logits.shape[:1] or labels.dtype.kind not in "iu" or not labels.size:
-        _checked_labels(Tensor(np.zeros(logits.shape)), np.full(labels.shape, -1, labels.dtype))
-    count = logits.shape[1]
-
-    def report(marked: Any) -> None:
-        raise OperationError(f"cross_entropy: labels must be from 0 to {count - 1}, but the one at position {int(np.flatnonzero(np.isnan(marked))[0])} is not")
-
-    require_finite([where((labels >= 0) & (labels < count), 0.0, np.nan)], report)
+    return _reduced("cross_entropy", losses, reduction, counts)
 
 
 @composite
-def mse_loss(prediction: Any, target: Any) -> Tensor:
-    """The mean squared difference of two tensors of one shape.
+def nll_loss(log_probabilities: Any, labels: Any, *, ignore_index: int | None = None, reduction: Reduction = "mean") -> Tensor:
+    """The negative log-likelihood of the labels, of logarithms of probabilities, such as `log_softmax` gives.
 
-    Returns a scalar. Raises ShapeError where the shapes differ: broadcasting here is nearly always a mistake.
+    Parameters
+    ----------
+    log_probabilities
+        Shape (N, K).
+    labels, ignore_index, reduction
+        As in `cross_entropy`, and so are the errors.
+
+    Returns a scalar, or shape (N,).
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.functional.nll_loss(ab.log(ab.tensor([[0.5, 0.5], [0.25, 0.75]])), [1, 0])
+    tensor(1.03972077)
+    """
+    log_probabilities = asarray(log_probabilities)
+    labels, index, counts = _checked_labels("nll_loss", log_probabilities, labels, ignore_index)
+    losses = -_chosen(log_probabilities, labels, index)
+    return _reduced("nll_loss", losses, reduction, counts)
+
+
+@composite
+def binary_cross_entropy_with_logits(logits: Any, target: Any, *, pos_weight: Any = None, reduction: Reduction = "mean") -> Tensor:
+    """The negative log-likelihood of targets from 0 to 1 under the probabilities σ(logits), each element by itself.
+
+    Computed as t·log(1 + e⁻ᶻ) + (1 − t)·log(1 + eᶻ), which neither overflows nor loses small results.
+
+    Parameters
+    ----------
+    logits, target
+        Of one shape.
+    pos_weight
+        A factor of the first term, which broadcasts.
+    reduction
+        ``"mean"`` over the elements, ``"sum"``, or ``"none"``.
+
+    Returns a scalar, or the shape of the logits. Raises ShapeError where the shapes differ.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.functional.binary_cross_entropy_with_logits(ab.tensor([0.0, 1000.0]), [1.0, 1.0], reduction="none")
+    tensor([0.69314718, 0.        ])
+    """
+    logits, target = _pair("binary_cross_entropy_with_logits", logits, target, "the logits have")
+    positive = target * softplus(-logits)
+    if pos_weight is not None:
+        positive = positive * pos_weight
+    losses = positive + (1 - target) * softplus(logits)
+    return _reduced("binary_cross_entropy_with_logits", losses, reduction)
+
+
+@composite
+def mse_loss(prediction: Any, target: Any, *, reduction: Reduction = "mean") -> Tensor:
+    """The squared difference of two tensors of one shape.
+
+    Parameters
+    ----------
+    prediction, target
+        Of one shape: broadcasting here is nearly always a mistake.
+    reduction
+        ``"mean"`` over the elements, ``"sum"``, or ``"none"``.
+
+    Returns a scalar, or the shape of both. Raises ShapeError where the shapes differ.
 
     Examples
     --------
@@ -114,10 +144,154 @@ def mse_loss(prediction: Any, target: Any) -> Tensor:
     >>> ab.nn.functional.mse_loss(ab.tensor([1.0, 2.0]), ab.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    prediction, target = asarray(prediction), asarray(target)
-    if prediction.shape != target.shape:
-        raise ShapeError(f"mse_loss: the prediction has shape {prediction.shape}, the target {target.shape}; they must be equal\n  at {user_line()}")
+    prediction, target = _pair("mse_loss", prediction, target)
     difference = prediction - target
     sq = difference**2
-    loss = sq.mean()
-    return loss  # type: ignore[no-any-return]
+    return _reduced("mse_loss", sq, reduction)
+
+
+@composite
+def l1_loss(prediction: Any, target: Any, *, reduction: Reduction = "mean") -> Tensor:
+    """The absolute difference of two tensors of one shape; where they are equal its derivative is taken as 0.
+
+    Parameters, result and errors are those of `mse_loss`.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.functional.l1_loss(ab.tensor([1.0, 2.0]), ab.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+    prediction, target = _pair("l1_loss", prediction, target)
+    return _reduced("l1_loss", absolute(prediction - target), reduction)
+
+
+@composite
+def huber_loss(prediction: Any, target: Any, *, delta: float = 1.0, reduction: Reduction = "mean") -> Tensor:
+    """d²/2 of differences d up to δ, and δ·(|d| − δ/2) of larger ones (Huber 1964): outliers pull with a force that does not grow.
+
+    Parameters
+    ----------
+    prediction, target
+        Of one shape.
+    delta
+        Where the parabola becomes a line, positive.
+    reduction
+        ``"mean"`` over the elements, ``"sum"``, or ``"none"``.
+
+    Returns a scalar, or the shape of both. Raises ShapeError where the shapes differ, OperationError for δ that is not positive.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.functional.huber_loss(ab.tensor([0.0, 0.0]), ab.tensor([0.5, 4.0]), reduction="none")
+    tensor([0.125, 3.5  ])
+    """
+    return _reduced("huber_loss", _huber("huber_loss", prediction, target, "delta", delta), reduction)
+
+
+@composite
+def smooth_l1_loss(prediction: Any, target: Any, *, beta: float = 1.0, reduction: Reduction = "mean") -> Tensor:
+    """The `huber_loss` divided by its δ, here β: beyond β it is the absolute difference less β/2.
+
+    Parameters, result and errors are those of `huber_loss`, with ``beta`` for ``delta``.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.functional.smooth_l1_loss(ab.tensor([0.0, 0.0]), ab.tensor([0.5, 4.0]), beta=2.0, reduction="none")
+    tensor([0.0625, 3.    ])
+    """
+    return _reduced("smooth_l1_loss", _huber("smooth_l1_loss", prediction, target, "beta", beta) / beta, reduction)
+
+
+def _huber(name: str, prediction: Any, target: Any, what: str, delta: float) -> Tensor:
+    if not delta > 0:
+        raise OperationError(f"{name}: {what} is where the parabola becomes a line, so it must be positive, got {delta!r}\n  at {user_line()}")
+    prediction, target = _pair(name, prediction, target)
+    difference = absolute(prediction - target)
+    inner = minimum(difference, delta)
+    return inner * (difference - inner / 2)
+
+
+def _reduced(name: str, losses: Tensor, reduction: Reduction, counts: Any = None) -> Tensor:
+    """The mean or the sum of those that count (all unless told), or all as they are and 0 for those that do not."""
+    if reduction not in ("mean", "sum", "none"):
+        raise OperationError(f"{name}: the reduction is 'mean', 'sum' or 'none', got {reduction!r}\n  at {user_line()}")
+    if counts is not None:
+        losses = where(counts, losses, 0.0)
+    if reduction == "none":
+        return losses
+    if reduction == "mean" and counts is None:
+        loss = losses.mean()
+        return loss
+    loss = losses.sum()
+    if reduction == "mean":
+        loss = loss / counts.sum()
+    return loss
+
+
+def _pair(name: str, prediction: Any, target: Any, what: str = "the prediction has") -> tuple[Tensor, Tensor]:
+    """Both as tensors of one shape: broadcasting here is nearly always a mistake."""
+    prediction, target = asarray(prediction), asarray(target)
+    if prediction.shape != target.shape:
+        raise ShapeError(f"{name}: {what} shape {prediction.shape}, the target {target.shape}; they must be equal\n  at {user_line()}")
+    return prediction, target
+
+
+def _chosen(scores: Tensor, labels: Any, index: tuple[Any, Any] | None) -> Tensor:
+    """The score of each row's label."""
+    if index is None:  # noqa: SIM108 - drawings read the name from an assignment of its own
+        zlabel = where(labels.reshape((-1, 1)) == np.arange(scores.shape[1]), scores, 0.0).sum(1)
+    else:
+        zlabel = getitem(scores, index)
+    return zlabel
+
+
+def _checked_labels(name: str, scores: Tensor, labels: Any, ignore_index: int | None) -> tuple[Any, tuple[Any, Any] | None, Any]:
+    """The labels, the index of each row's label among the scores, and which rows count (None: all).
+
+    There is no index where vmap maps over the labels, or a compiled function is given them: their values cannot be looked at.
+    """
+    y = labels
+    while type(y) is Tensor and type(y.node) is not Batch and type(lifted(y).node) is not Symbol:
+        y = y.value
+    known = type(y) is not Tensor
+    if known:
+        y = np.asarray(y)
+    shape = scores.shape
+    if len(shape) != 2 or y.shape != shape[:1] or y.dtype.kind not in "iu" or not y.shape[0]:
+        _refuse_labels(name, scores, y)
+
+    if known and ignore_index is None and y.min() >= 0 and y.max() < shape[1]:
+        return y, (np.arange(shape[0]), y), None
+    line = user_line()
+
+    def refuse(value: Any, place: Any) -> NoReturn:
+        got = f"got {value} at position {place}" if value is not None else f"the one at position {place} is not"
+        raise OperationError(f"{name}(logits {describe(scores)}, labels {describe(y)}): labels must be from 0 to {shape[1] - 1}, {got}\n  at {line}")
+
+    check_range(y, shape[1], refuse, ignore_index)
+    if ignore_index is None:
+        return y, None, None
+    counts = y != ignore_index
+    if known:
+        if not counts.any():
+            raise OperationError(f"{name}: every label is {ignore_index}, which is ignored, so there is nothing to average\n  at {line}")
+        return y, (np.arange(shape[0]), np.where(counts, y, 0)), counts
+    return y, None, counts
+
+
+def _refuse_labels(name: str, scores: Tensor, y: Any) -> NoReturn:
+    shape = scores.shape
+    what = f"{name}(logits {describe(scores)}, labels {describe(y)})"
+    line = f"\n  at {user_line()}"
+    if len(shape) != 2:
+        raise ShapeError(f"{what}: logits must have shape (N, K), a row an example, got {shape}{line}")
+    if y.ndim == 2 and y.shape == shape:
+        raise ShapeError(f"{what}: labels must have shape ({shape[0]},), the number of the class; for one-hot rows pass labels.argmax(1){line}")
+    if y.shape != shape[:1]:
+        raise ShapeError(f"{what}: labels must have shape ({shape[0]},), one an example, got {y.shape}{line}")
+    if y.dtype.kind not in "iu":
+        raise DtypeError(f"{what}: labels are the numbers of classes, so integers; convert them with labels.astype('int64'){line}")
+    raise OperationError(f"{what}: the batch is empty, so there is nothing to average; leave empty batches out{line}")

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn import nn
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.nn import functional as F
+from tests.ops.torch_oracle import assert_same, torch_module
 
 
 def test_cross_entropy_is_the_negative_log_likelihood() -> None:
@@ -42,10 +44,116 @@ def test_cross_entropy_maps_over_examples() -> None:
     np.testing.assert_allclose(rows.numpy() / 5, whole.numpy(), atol=1e-14)
 
 
-def test_mse_loss() -> None:
-    x = ab.tensor([1.0, 2.0], requires_grad=True)
-    F.mse_loss(x, [0.0, 4.0]).backward()
-    np.testing.assert_allclose(np.array(x.grad), [1.0, -2.0])
+REDUCTIONS = ["mean", "sum", "none"]
+LABELS = np.array([0, 3, 2, 0, 1, 3])
+
+
+def scores(shape: tuple[int, ...] = (6, 4), seed: int = 0, scale: float = 1.0) -> Any:
+    return np.random.default_rng(seed).standard_normal(shape) * scale
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+@pytest.mark.parametrize("ignored", [None, 3, -100])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_cross_entropy_is_pytorchs(reduction: Any, smoothing: float, ignored: int | None, scale: float) -> None:
+    torch = torch_module()
+    labels = np.where(LABELS == 2, -100, LABELS) if ignored == -100 else LABELS
+    options = {"reduction": reduction, "label_smoothing": smoothing}
+    assert_same(
+        lambda z: F.cross_entropy(z, labels, ignore_index=ignored, **options),
+        lambda z: torch.nn.functional.cross_entropy(z, torch.tensor(labels), ignore_index=-100 if ignored is None else ignored, **options),
+        [scores(scale=scale)],
+    )
+
+
+@pytest.mark.parametrize("ignored", [None, 3])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_nll_loss_is_pytorchs(reduction: Any, ignored: int | None) -> None:
+    torch = torch_module()
+    assert_same(
+        lambda z: F.nll_loss(F.log_softmax(z), LABELS, ignore_index=ignored, reduction=reduction),
+        lambda z: torch.nn.functional.nll_loss(z.log_softmax(-1), torch.tensor(LABELS), ignore_index=-100 if ignored is None else ignored, reduction=reduction),
+        [scores()],
+    )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_binary_cross_entropy_is_pytorchs(reduction: Any, weighted: bool) -> None:
+    torch = torch_module()
+    weight = np.array([0.5, 2.0, 1.0]) if weighted else None
+    peer = torch.tensor(weight) if weighted else None
+    z = np.array([[0.0, 800.0, -800.0], [50.0, -50.0, 1.5]])
+    assert_same(
+        lambda z, t: F.binary_cross_entropy_with_logits(z, t, pos_weight=weight, reduction=reduction),
+        lambda z, t: torch.nn.functional.binary_cross_entropy_with_logits(z, t, pos_weight=peer, reduction=reduction),
+        [z, np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 0.3]])],
+    )
+
+
+def test_binary_cross_entropy_keeps_small_results_and_a_slope_at_zero() -> None:
+    losses = F.binary_cross_entropy_with_logits([50.0, -50.0], [1.0, 0.0], reduction="none").numpy()
+    np.testing.assert_allclose(losses, np.exp(-50.0), rtol=1e-12)
+    assert ab.grad(lambda z: F.binary_cross_entropy_with_logits(z, np.array(1.0)))(0.0).item() == -0.5
+
+
+REGRESSION: list[tuple[str, dict[str, float]]] = [
+    ("mse_loss", {}),
+    ("l1_loss", {}),
+    ("huber_loss", {}),
+    ("huber_loss", {"delta": 0.4}),
+    ("smooth_l1_loss", {}),
+    ("smooth_l1_loss", {"beta": 2.5}),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(("name", "options"), REGRESSION, ids=str)
+def test_a_loss_of_differences_is_pytorchs(name: str, options: dict[str, float], reduction: Any, dtype: str) -> None:
+    torch = torch_module()
+    x, y = scores(scale=2.0).astype(dtype), scores(seed=1).astype(dtype)
+    x[0] = y[0]
+    ours, theirs = getattr(F, name), getattr(torch.nn.functional, name)
+    assert_same(
+        lambda x, y: ours(x, y, reduction=reduction, **options),
+        lambda x, y: theirs(x, y, reduction=reduction, **options),
+        [x, y],
+        1e-12 if dtype == "float64" else 1e-6,
+    )
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("options", [{}, {"ignore_index": 3}, {"label_smoothing": 0.2}], ids=str)
+def test_labels_may_be_arguments_of_a_compiled_function(options: dict[str, Any], reduction: Any) -> None:
+    def gradient(z: Any, labels: Any) -> Any:
+        return ab.grad(lambda z: (F.cross_entropy(z, labels, reduction=reduction, **options) * np.arange(1.0, 7.0)).sum())(z)
+
+    np.testing.assert_allclose(ab.jit(gradient)(scores(), LABELS).numpy(), gradient(scores(), LABELS).numpy(), rtol=1e-12, atol=1e-15)
+    with pytest.raises(OperationError, match="from 0 to 3, the one at position 2 is not"):
+        ab.jit(gradient)(scores(), np.where(LABELS == 2, 7, LABELS))
+
+
+def test_the_module_of_a_loss_has_its_settings() -> None:
+    z, x, y = scores(), scores(seed=1), scores(seed=2)
+    pairs: list[tuple[nn.Module, Any]] = [
+        (nn.CrossEntropyLoss(ignore_index=3, label_smoothing=0.1), F.cross_entropy(z, LABELS, ignore_index=3, label_smoothing=0.1)),
+        (nn.NLLLoss(reduction="sum"), F.nll_loss(z, LABELS, reduction="sum")),
+    ]
+    for module, expected in pairs:
+        np.testing.assert_array_equal(module(z, LABELS).numpy(), expected.numpy())
+    more: list[tuple[nn.Module, Any]] = [
+        (nn.MSELoss(reduction="none"), F.mse_loss(x, y, reduction="none")),
+        (nn.L1Loss(), F.l1_loss(x, y)),
+        (nn.HuberLoss(delta=0.5), F.huber_loss(x, y, delta=0.5)),
+        (nn.SmoothL1Loss(beta=0.5), F.smooth_l1_loss(x, y, beta=0.5)),
+        (nn.BCEWithLogitsLoss(pos_weight=[1.0, 2.0, 3.0, 4.0]), F.binary_cross_entropy_with_logits(x, y, pos_weight=[1.0, 2.0, 3.0, 4.0])),
+    ]
+    for module, expected in more:
+        np.testing.assert_array_equal(module(x, y).numpy(), expected.numpy())
+    assert repr(nn.CrossEntropyLoss(ignore_index=-1)) == "CrossEntropyLoss(ignore_index=-1, reduction='mean', label_smoothing=0.0)"
+    assert repr(nn.L1Loss()) == "L1Loss(reduction='mean')"
 
 
 @pytest.mark.parametrize(
@@ -58,6 +166,16 @@ def test_mse_loss() -> None:
         (lambda x: F.cross_entropy(x, np.eye(6, 4, dtype=int)), ShapeError, ["argmax(1)"]),
         (lambda x: F.cross_entropy(x[0], [0]), ShapeError, ["(N, K)", "(4,)"]),
         (lambda x: F.cross_entropy(x[:0], np.zeros(0, int)), OperationError, ["empty"]),
+        (lambda x: F.cross_entropy(x, [0, 1, 2, 3, -100, 1]), OperationError, ["from 0 to 3", "got -100 at position 4"]),
+        (lambda x: F.cross_entropy(x, [0, 1, 2, 3, 5, 1], ignore_index=-1), OperationError, ["from 0 to 3", "got 5 at position 4"]),
+        (lambda x: F.cross_entropy(x, [2] * 6, ignore_index=2), OperationError, ["every label is 2", "nothing to average"]),
+        (lambda x: F.cross_entropy(x, [2] * 6, label_smoothing=1.5), OperationError, ["label_smoothing", "got 1.5"]),
+        (lambda x: F.cross_entropy(x, [2] * 6, reduction="average"), OperationError, ["'mean', 'sum' or 'none'", "got 'average'"]),
+        (lambda x: F.nll_loss(x, [0] * 5 + [4]), OperationError, ["nll_loss", "got 4 at position 5"]),
+        (lambda x: F.binary_cross_entropy_with_logits(x, x[0]), ShapeError, ["(6, 4)", "(4,)"]),
+        (lambda x: F.l1_loss(x, x[0]), ShapeError, ["l1_loss", "(6, 4)", "(4,)"]),
+        (lambda x: F.huber_loss(x, x, delta=0.0), OperationError, ["delta", "positive", "got 0.0"]),
+        (lambda x: F.smooth_l1_loss(x, x, beta=-1.0), OperationError, ["beta", "positive"]),
         (lambda x: F.mse_loss(x, x[:1]), ShapeError, ["(6, 4)", "(1, 4)"]),
     ],
 )

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+from autograd_bn import nn
+from autograd_bn.core.errors import OperationError
+
+
+def test_sequential_chains_indexes_and_counts() -> None:
+    net = nn.Sequential(nn.Linear(2, 3, rng=0), nn.Tanh())
+    assert len(net) == 2
+    assert isinstance(net[-1], nn.Tanh)
+    x = np.ones((1, 2))
+    np.testing.assert_array_equal(net(x).detach().numpy(), np.tanh(net[0](x).detach().numpy()))
+
+
+@pytest.mark.parametrize(("part", "hint"), [(nn.ReLU, "instance"), (ab.exp, "Module of its own")])
+def test_sequential_takes_modules_only(part: object, hint: str) -> None:
+    with pytest.raises(OperationError, match=f"position 1.*{hint}"):
+        nn.Sequential(nn.ReLU(), part)  # type: ignore[arg-type]
+
+
+def test_a_bias_before_batch_norm_is_warned_of_and_has_no_gradient() -> None:
+    with pytest.warns(UserWarning, match="bias of layer 0 is redundant.*bias=False"):
+        net = nn.Sequential(nn.Linear(2, 3, rng=0, dtype="float64"), nn.BatchNorm1d(3, dtype="float64"))
+    rng = np.random.default_rng(0)
+    net(rng.standard_normal((5, 2))).backward(rng.standard_normal((5, 3)))
+    np.testing.assert_allclose(np.array(net[0].bias.grad), 0, atol=1e-14)  # type: ignore[attr-defined]
+    with pytest.warns(UserWarning, match="bias of layer 0, 2 is redundant"):
+        nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
+    with pytest.warns(UserWarning, match="bias of layer 0 is redundant"):
+        nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2), nn.Conv1d(2, 3, 3), nn.ReLU())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3))
+        nn.Sequential(nn.Linear(2, 3, bias=False), nn.BatchNorm1d(3), nn.Linear(3, 2), nn.Sigmoid(), nn.BatchNorm1d(2))
+
+
+def test_a_list_finds_counts_and_grows() -> None:
+    parts = nn.ModuleList([nn.Linear(2, 3, rng=0), nn.Tanh()])
+    parts.append(nn.Linear(3, 1, rng=1))
+    assert [type(part) for part in parts] == [nn.Linear, nn.Tanh, nn.Linear]
+    assert (len(parts), parts[-1]) == (3, parts[2])
+    assert [name for name, _ in parts.named_parameters()] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert repr(nn.ModuleList([nn.Tanh()])) == "ModuleList(\n  (0): Tanh()\n)"
+    with pytest.raises(OperationError, match="ModuleList takes modules, got 3 at position 3"):
+        parts.append(3)  # type: ignore[arg-type]
+
+
+def test_a_dict_finds_counts_and_takes_names_in() -> None:
+    parts = nn.ModuleDict({"a": nn.Linear(2, 3, rng=0)})
+    parts["b"] = nn.Tanh()
+    parts["a"] = nn.Linear(2, 1, bias=False, rng=0)
+    assert parts.keys() == list(parts) == ["a", "b"]
+    assert parts.values() == [parts["a"], parts["b"]]
+    assert ("b" in parts, "c" in parts, len(parts)) == (True, False, 2)
+    assert list(parts.state_dict()) == ["a.weight"]
+    for name in ("forward", "a.b", "", 3, "training"):
+        with pytest.raises(OperationError, match="a name is a word without dots"):
+            parts[name] = nn.Tanh()  # type: ignore[index]
+    with pytest.raises(OperationError, match="ModuleDict takes modules.*under 'c'.*instance"):
+        parts["c"] = nn.Tanh  # type: ignore[assignment]
+    with pytest.raises(KeyError):
+        parts["c"]
+
+
+def test_they_take_part_in_modes_saving_and_transforms() -> None:
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            self.layers = nn.ModuleList(nn.Linear(2, 2, rng=i, dtype="float64") for i in range(2))
+            self.norms = nn.ModuleDict({"bn": nn.BatchNorm1d(2, dtype="float64")})
+
+        def forward(self, x: ab.Tensor) -> ab.Tensor:
+            for layer in self.layers:
+                x = layer(x)
+            out: ab.Tensor = self.norms["bn"](x)
+            return out
+
+    model, x = Heads(), np.random.default_rng(0).standard_normal((4, 2))
+    gradient = ab.grad(lambda m: (m(x) ** 3).sum())(model)
+    assert gradient.layers[0].weight.shape == (2, 2)
+    assert not model.eval().norms["bn"].training
+    other = Heads()
+    other.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(other.eval()(x).detach().numpy(), model(x).detach().numpy())
