@@ -247,7 +247,7 @@ class _Builder:
         for node in order:
             self._add(node)
 
-    def constant(self, constant: Constant) -> int:
+    def constant(self, constant: Constant, value: Any = None) -> int:
         """The index of a constant: one node an object, but the anonymous ones stand for any number of values."""
         shared = constant is not CONSTANT and constant is not FOREIGN
         if shared and constant in self.index:
@@ -255,17 +255,21 @@ class _Builder:
         index = len(self.nodes)
         if shared:
             self.index[constant] = index
-        dtype = None if constant.dtype is None else np.dtype(constant.dtype)
-        self.nodes.append(GraphNode(index, "constant", shape=constant.shape, dtype=dtype, name=constant.name, line=constant.line, cut=constant.reason))
+        array = _array(value)
+        dtype = np.dtype(constant.dtype) if constant.dtype is not None else None if array is None else array.dtype
+        shape = constant.shape if constant.shape is not None or array is None else array.shape
+        self.nodes.append(GraphNode(index, "constant", shape=shape, dtype=dtype, name=constant.name, line=constant.line, value=array, cut=constant.reason))
         return index
 
     def _add(self, node: Node) -> None:
         inputs: list[int] = []
         constants: list[Any] = []
         nodes: list[int] = []
+        extra = node.extra
+        values = {} if extra is None else extra.constants
         for operand, parent in enumerate(node.parents):
             if isinstance(parent, (Node, Constant)):
-                inputs.append(self.index[parent] if isinstance(parent, Node) else self.constant(parent))
+                inputs.append(self.index[parent] if isinstance(parent, Node) else self.constant(parent, values.get(operand)))
                 nodes.append(operand)
                 constants.append(None)
             elif isinstance(parent, (bool, int, float, complex)):
@@ -274,7 +278,6 @@ class _Builder:
                 inputs.append(self.constant(CONSTANT))
                 nodes.append(operand)
                 constants.append(None)
-        extra = node.extra
         kept = None if extra is None else extra.cotangents
         self.index[node] = index = len(self.nodes)
         self.nodes.append(

@@ -21,7 +21,7 @@ NO_STATIC: Mapping[str, Any] = {}
 class Extra:
     """What only some nodes have: a name, a gradient, hooks, what ``record()`` keeps, and ``anomaly_mode()``'s checksums of what is saved."""
 
-    __slots__ = ("checksums", "cotangents", "gradient", "hooks", "name", "retain", "value")
+    __slots__ = ("checksums", "constants", "cotangents", "gradient", "hooks", "name", "retain", "value")
 
     def __init__(self, name: str | None = None, value: Any = None) -> None:
         self.name = name
@@ -30,6 +30,7 @@ class Extra:
         self.retain = False
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
         self.cotangents: list[Any] | None = None
+        self.constants: dict[int, Any] = {}
         self.checksums: list[int | None] = []
 
 

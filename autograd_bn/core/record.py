@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from autograd_bn.core.complex_values import conjugated
-from autograd_bn.core.node import Node
+from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.sweep import fitted
 from autograd_bn.core.tensor import Tensor
@@ -15,13 +17,17 @@ from autograd_bn.core.watch import Observer, observed
 
 
 class _Recorder(Observer):
-    """Puts the values and the cotangents into the nodes' extras."""
+    """Puts the values, those of constant operands too, and the cotangents into the nodes' extras."""
 
     def recorded(self, node: Node, operands: Sequence[Any], out: Any, rule: Node | None) -> None:
-        node.extras().value = out
-        for parent, value in zip(node.parents, operands, strict=True):
-            if type(parent) is Node and parent.primitive is None:
-                parent.extras().value = value
+        extra = node.extras()
+        extra.value = out
+        for i, (parent, value) in enumerate(zip(node.parents, operands, strict=True)):
+            if type(parent) is Node:
+                if parent.primitive is None:
+                    parent.extras().value = value
+            elif type(parent) is Constant:
+                extra.constants[i] = np.array(value) if parent.foreign and type(value) is np.ndarray else value
 
     def pulled(self, node: Node, g: Any, gradients: Sequence[Any]) -> None:
         """The whole cotangent of the result, and of each edge as it leaves the rule."""

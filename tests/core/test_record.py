@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
+
 import autograd_bn as ab
 from autograd_bn.core.tensor import Tensor
 
@@ -72,3 +74,15 @@ def test_a_scope_is_on_the_line_that_opens_it_at_the_top_of_a_program_too() -> N
     )
     subprocess.run([sys.executable, "-c", program], check=True)
     subprocess.run([sys.executable, "-c", source], check=True)
+
+
+def test_constants_are_kept_as_they_were_when_they_were_used() -> None:
+    x, c, shared = leaf([1.0, 2.0]), ab.tensor([3.0, 4.0]), np.array([5.0, 6.0])
+    with ab.record():
+        y = x * c + shared
+        c[0] = 30.0
+        shared[0] = 50.0
+    constants = [node for node in ab.graph(y).nodes if node.kind == "constant"]
+    assert [node.value.tolist() for node in constants if node.value is not None] == [[3.0, 4.0], [5.0, 6.0]]
+    assert [(node.shape, node.dtype) for node in constants] == [((2,), np.float64)] * 2
+    assert [node.value for node in ab.graph(x * c).nodes if node.kind == "constant"] == [None]

@@ -268,6 +268,41 @@ def test_it_can_be_moved_zoomed_and_fitted(browser: Any, recorded: tuple[Path, G
         assert where() != start
 
 
+def test_gradients_are_coloured_by_size_and_the_least_is_found(browser: Any, tmp_path: Path) -> None:
+    h = x = ab.tensor([0.5, 1.0], requires_grad=True, name="x")
+    with ab.record(), np.errstate(all="ignore"):
+        for number in range(4):
+            with ab.scope(f"layer {number}"):
+                h = ab.sigmoid(h * 0.01)
+        with ab.scope("broken"):
+            y = (h + ab.sqrt(x * 0.0)).sum()
+        y.backward()
+    g = graph(y)
+    size = lambda n: float(np.sqrt(np.mean(n.gradient**2)))
+    finite = [n for n in g.nodes if n.gradient is not None and np.isfinite(n.gradient).all() and n.gradient.any()]
+    heat = "element => element.classList.contains('sized') ? Number(element.style.getPropertyValue('--size')) : null"
+    with opened(browser, ab.explore(y, tmp_path / "a.html")) as page:
+        assert page.locator(".sized").count() == 0
+        page.keyboard.press("g")
+        assert page.locator("#heat").get_attribute("aria-pressed") == "true"
+        low, high = min(map(size, finite)), max(map(size, finite))
+        for n in finite:
+            assert node(page, n.index).evaluate(heat) == pytest.approx(np.log(size(n) / low) / np.log(high / low), abs=1e-3)
+        assert page.locator(".broken").evaluate_all("all => all.map(one => Number(one.dataset.key.slice(1)))") == [
+            n.index for n in g.nodes if n.gradient is not None and not np.isfinite(n.gradient).all()
+        ]
+        page.locator("#least").click()
+        assert page.evaluate("document.querySelector('.selected').dataset.key") == f"n{min(finite, key=size).index}"
+        page.keyboard.press("c")
+        closed = page.locator(".scope.closed.sized").evaluate_all(f"all => all.map({heat})")
+        assert closed[:4] == sorted(closed[:4])
+        at(page, 0)
+        assert page.locator(".sized, .broken").count() == 0
+        page.locator("#heat").click()
+        at(page, int(page.locator("#time").get_attribute("max")))
+        assert page.locator(".sized, .broken").count() == 0
+
+
 def test_the_keyboard_goes_everywhere(browser: Any, recorded: tuple[Path, Graph]) -> None:
     with opened(browser, recorded[0]) as page:
         page.locator("#canvas").focus()
@@ -302,7 +337,7 @@ CONTRAST = """() => {
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
   };
   const found = {};
-  for (const fore of ['--ink', '--muted', '--back']) for (const back of ['--paper', '--card', '--bar', '--leaf', '--shade', '--now']) {
+  for (const fore of ['--ink', '--muted', '--back']) for (const back of ['--paper', '--card', '--bar', '--leaf', '--shade', '--now', '--cold', '--hot']) {
     const [a, b] = [light(fore), light(back)];
     found[`${fore} on ${back}`] = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
   }

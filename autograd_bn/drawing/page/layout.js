@@ -1,7 +1,7 @@
 // A layered layout of one container: its parts, and the links between them. Main is the direction of flow, cross the other.
 //
 // parts: [{main, cross, border: "in" | "out" | undefined, outs: {port: offset}, ins: {port: offset}}] in the order of running
-// links: [{from, to, port}] with indices of parts; offsets are from a part's middle.
+// links: [{from, to, port, room}] with indices of parts, and what their labels need between two levels; offsets are from a part's middle.
 // Gives {main, cross, places: [{main, cross}], routes: [[{main, cross}, …]]}: middles of parts, and points of links: level, curve, level, curve, …
 
 const LEVEL_GAP = 26, PORT_GAP = 14, SWEEPS = 12, ROUNDS = 24;
@@ -198,14 +198,15 @@ function measured(parts, links, vertices, layers, chains, gap) {
     high = Math.max(high, vertex.at + vertex.size / 2);
   }
   if (low > high) low = high = 0;
-  const starts = [], ends = [];
+  const starts = [], ends = [], rooms = [];
+  chains.forEach(({ chain }, i) => { rooms[chain[0].rank] = Math.max(rooms[chain[0].rank] ?? 0, links[i].room); });
   let main = 0;
   layers.forEach((layer, r) => {
     const width = Math.max(0, ...layer.map((vertex) => (vertex.part < 0 ? 0 : parts[vertex.part].main)));
     starts[r] = main;
     ends[r] = main + width;
     const bare = layer.every((vertex) => vertex.part < 0 || parts[vertex.part].border === "in");
-    main += width + (r + 1 < layers.length ? (bare ? Math.min(gap, 26) : gap) : 0);
+    main += width + (r + 1 < layers.length ? (bare ? Math.min(gap, 26) : Math.max(gap, rooms[r] ?? 0)) : 0);
   });
   const places = parts.map((part, i) => ({ main: (starts[vertices[i].rank] + ends[vertices[i].rank]) / 2, cross: vertices[i].at - low }));
   spread(parts, links, vertices, chains);

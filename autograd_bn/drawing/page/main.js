@@ -77,6 +77,16 @@ function changeTheme() {
   root.dataset.theme = dark ? "light" : "dark";
 }
 
+// Colour by the size of the gradient, or not.
+function changeHeat() {
+  if (!ends) return;
+  heated = !heated;
+  document.body.classList.toggle("heated", heated);
+  get("heat").setAttribute("aria-pressed", String(heated));
+  get("legend").hidden = !heated;
+  showTime(state.time);
+}
+
 // ---- replay
 
 function caption(time) {
@@ -203,7 +213,7 @@ function walk(dx, dy) {
 }
 const KEYS = {
   " ": play, ",": () => step(-1), ".": () => step(1), Home: () => step(-Infinity), End: () => step(Infinity), "/": () => get("search").focus(), e: openAll, c: closeAll,
-  "+": () => zoomMiddle(1.25), "=": () => zoomMiddle(1.25), "-": () => zoomMiddle(0.8), 0: () => fit(), d: turn, t: changeTheme, "?": () => get("helptext").showModal(),
+  "+": () => zoomMiddle(1.25), "=": () => zoomMiddle(1.25), "-": () => zoomMiddle(0.8), 0: () => fit(), d: turn, g: changeHeat, t: changeTheme, "?": () => get("helptext").showModal(),
   Escape: () => { select(null); canvas.focus(); },
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -249,6 +259,7 @@ canvas.addEventListener("focusin", (event) => {
 const pointers = new Map();
 let dragged = 0;
 canvas.addEventListener("pointerdown", (event) => {
+  say("");
   if (event.button !== 0) return;
   if (!pointers.size) dragged = 0;
   pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
@@ -314,12 +325,21 @@ canvas.addEventListener("pointerleave", () => {
 
 // ---- buttons and the start
 
-for (const [id, action] of Object.entries({ expand: openAll, collapse: closeAll, turn, theme: changeTheme, help: KEYS["?"], in: () => zoomMiddle(1.25), out: () => zoomMiddle(0.8), fit: () => fit(), play, back: () => step(-1), next: () => step(1) })) {
+for (const [id, action] of Object.entries({ expand: openAll, collapse: closeAll, heat: changeHeat, turn, theme: changeTheme, help: KEYS["?"], in: () => zoomMiddle(1.25), out: () => zoomMiddle(0.8), fit: () => fit(), play, back: () => step(-1), next: () => step(1) })) {
   get(id).addEventListener("click", action);
 }
 get("time").max = steps.length - 1;
 get("time").addEventListener("input", (event) => { pause(); setTime(Number(event.target.value)); });
 get("helptext").addEventListener("click", (event) => { if (event.target === get("helptext")) get("helptext").close(); });
+get("heat").hidden = !ends;
+if (ends) {
+  for (const [id, end] of [["least", ends[0]], ["greatest", ends[1]]]) {
+    get(id).textContent = number(Number(gradientSizes[end].toPrecision(3)));
+    get(id).title = `${id}, at ${short(nodes[end].called, 40)}`;
+    get(id).setAttribute("aria-label", `${id} gradient: ${get(id).textContent}, at ${short(nodes[end].called, 40)}`);
+    get(id).addEventListener("click", () => select(`n${end}`, { move: true }));
+  }
+}
 get("title").textContent = short(document.title, 60);
 const made = nodes.filter((node) => node.kind === "operation").length;
 get("count").textContent = `${nodes.length} nodes, ${made} operations`;

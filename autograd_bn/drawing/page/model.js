@@ -87,6 +87,29 @@ function flowOf(wire, time) {
   return { terms: here.map((edge) => edge.d), array, whole: here.length > 0 && here.length === sent.length };
 }
 
+// ---- gradients by size: the root of the mean square of their elements, on a logarithmic scale
+
+function sizeOfGradient(id) {
+  if (nodes[id].gradient === null) return null;
+  const array = arrays[nodes[id].gradient], count = array.shape.reduce((product, length) => product * length, 1);
+  if (!count) return null;
+  return array.nan || array.inf || !("norm" in array) ? NaN : array.norm / Math.sqrt(count);
+}
+const gradientSizes = nodes.map((node) => sizeOfGradient(node.id));
+// The nodes of the least and the greatest gradient that is neither 0 nor broken.
+const ends = gradientSizes.reduce((found, size, id) => {
+  if (!(size > 0)) return found;
+  return found ? [size < gradientSizes[found[0]] ? id : found[0], size > gradientSizes[found[1]] ? id : found[1]] : [id, id];
+}, null);
+// A part's place on the scale from 0 to 1, null where nothing is known, NaN where the gradient is not finite. A closed scope has that of its result.
+function heatOf(part, time) {
+  const id = isCluster(part) ? members.get(part.id).findLast((one) => gradientSizes[one] !== null && nodes[one].kind === "operation") : part.id;
+  if (id === undefined || gradientSizes[id] === null || !gradientWhole(id, time)) return null;
+  if (!(gradientSizes[id] > 0)) return gradientSizes[id];
+  const [low, high] = ends.map((end) => Math.log(gradientSizes[end]));
+  return high > low ? (Math.log(gradientSizes[id]) - low) / (high - low) : 1;
+}
+
 // ---- which clusters are open
 
 const open = new Set();
@@ -202,8 +225,9 @@ function sceneOf(sizeOf, flow, labelWidth) {
     }
     made.push(...outPorts.map((key) => ({ key, main: 0, cross: 10, border: "out" })));
     const index = new Map(made.map((item, i) => [item.key, i]));
-    const gap = turned || !data.recorded.gradients ? 40 : Math.max(58, ...mine.map((wire) => 22 + labelWidth(wire)));
-    const plan = planned(container, made, mine.map((wire) => ({ from: index.get(wire.from), to: index.get(wire.to), port: wire.port })), gap);
+    const labelled = data.recorded.gradients && !turned;
+    const links = mine.map((wire) => ({ from: index.get(wire.from), to: index.get(wire.to), port: wire.port, room: labelled ? 22 + labelWidth(wire) : 0 }));
+    const plan = planned(container, made, links, labelled ? 50 : 40);
     const before = turned ? { main: HEADER, cross: PAD } : { main: PAD, cross: HEADER };
     const size = container === "" ? { main: plan.main, cross: plan.cross } : { main: plan.main + before.main + PAD, cross: plan.cross + before.cross + PAD };
     const shift = container === "" ? { main: 0, cross: 0 } : before;

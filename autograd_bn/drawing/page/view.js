@@ -83,10 +83,14 @@ function pathText(points, turned, shift) {
   return text;
 }
 
+// A wire that goes on from a border, or to one: its tips and its label are at the part that it begins or ends at.
+const isOpened = (key) => key[0] === "c" && open.has(Number(key.slice(1)));
+const comesFromPort = (wire) => wire.from.startsWith("in ") || isOpened(wire.from);
+const goesToPort = (wire) => wire.to.startsWith("out ") || isOpened(wire.to);
 const wireName = (wire) => short(sumOf(wire.edges.filter((edge) => edge.d !== null).map((edge) => edge.d)), 16);
 
 function drawScene(flow) {
-  const scene = sceneOf(sizeOf, flow, (wire) => (wire.from.startsWith("in ") ? 0 : widthOf(wireName(wire), SMALL)));
+  const scene = sceneOf(sizeOf, flow, (wire) => (comesFromPort(wire) ? 0 : widthOf(wireName(wire), SMALL)));
   drawn.scene = scene;
   drawn.boxes.clear();
   drawn.wires = [];
@@ -101,8 +105,7 @@ const wireTitle = (wire) => [...new Set(wire.edges.map((edge) => nodes[edge.sour
 
 function drawWire(wire) {
   const constant = wire.edges.every((edge) => nodes[edge.source].kind === "constant");
-  const opened = (key) => key[0] === "c" && open.has(Number(key.slice(1)));
-  const toPort = wire.to.startsWith("out ") || opened(wire.to), fromPort = wire.from.startsWith("in ") || opened(wire.from);
+  const toPort = goesToPort(wire), fromPort = comesFromPort(wire);
   const group = make("g", { class: `wire${constant ? " constant" : ""}` });
   const back = data.recorded.gradients && !constant;
   const black = make("path", { class: "black", d: pathText(wire.points, wire.turned, back ? -3.5 : 0) });
@@ -177,6 +180,8 @@ function drawBox(box) {
 
 // ---- the state of a step
 
+let heated = false;
+
 function showTime(time) {
   const step = steps[time];
   const active = step.node === undefined ? null : visiblePath(nodes[step.node]).at(-1);
@@ -187,8 +192,9 @@ function showTime(time) {
       label = `scope ${short(clusterTitle(part), 80)}, ${entry.box.open ? "open" : "closed"}`;
       if (entry.count) {
         const done = entry.operations.filter((id) => forwardStep[id] <= time).length, back = entry.back.filter((id) => backwardStep[id] <= time).length;
+        const result = entry.back.at(-1);
         entry.count.textContent = done === entry.operations.length ? `${done} operation${done === 1 ? "" : "s"}` : `${done} of ${entry.operations.length} operations`;
-        entry.backCount.textContent = entry.back.length ? (back === entry.back.length ? "gradients back" : back ? `${back} of ${entry.back.length} back` : "—") : "";
+        entry.backCount.textContent = entry.back.length ? (back === entry.back.length ? amountText(short(nodes[result].d, 12), arrayText(nodes[result].gradient)) : back ? `${back} of ${entry.back.length} back` : "—") : "";
         entry.group.classList.toggle("waiting", done === 0 && entry.operations.length > 0);
       }
     } else {
@@ -203,6 +209,10 @@ function showTime(time) {
       }
       label = `${part.kind} ${short(part.symbol, 60)} ${part.name && part.kind === "operation" ? short(part.name, 60) : ""} ${shapeText(part)}`;
     }
+    const heat = heated && !entry.box.open ? heatOf(part, time) : null;
+    entry.group.classList.toggle("sized", heat !== null && !Number.isNaN(heat));
+    entry.group.classList.toggle("broken", Number.isNaN(heat));
+    if (heat !== null) entry.group.style.setProperty("--size", heat.toFixed(3));
     entry.group.setAttribute("aria-label", label.trim());
     entry.group.classList.toggle("active", key === active);
     entry.group.classList.toggle("backwards", key === active && step.kind === "backward");
