@@ -109,6 +109,10 @@ def _needs(partial: Partial, names: tuple[str, ...]) -> frozenset[int]:
     return frozenset(-1 if p == "out" else names.index(p) for p in _parameters(partial) if p != "g")
 
 
+_ITSELF = (lambda x: x).__code__.co_code
+"""What a partial that is an operand, or the result, does: it is written into the rule, which need not call it."""
+
+
 def _product(partial: Partial, place: int) -> str:
     """The product of a cotangent g (or a tangent) and a partial, as source."""
     if partial is None:
@@ -116,6 +120,8 @@ def _product(partial: Partial, place: int) -> str:
     if not callable(partial):
         return "g" if partial == 1 else "-g"
     wanted = _parameters(partial)
+    if partial.__code__.co_code == _ITSELF and len(wanted) == 1 and wanted != ("g",):
+        return f"g * {wanted[0]}"
     call = f"partial{place}({', '.join(wanted)})"
     return call if "g" in wanted else f"g * {call}"
 

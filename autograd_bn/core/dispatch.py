@@ -12,7 +12,7 @@ from autograd_bn.core import primitive as primitives
 from autograd_bn.core.complex_values import cast
 from autograd_bn.core.errors import AutogradError, DtypeError, OperationError
 from autograd_bn.core.lines import caller_line, outside_engine
-from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node
+from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node, born
 from autograd_bn.core.primitive import Primitive, abstract_of
 from autograd_bn.core.state import NESTED, State, current, user_line
 from autograd_bn.core.tensor import Tensor, is_foreign
@@ -82,7 +82,8 @@ def _record(primitive: Primitive, values: list[Any], parents: list[Any], mask: i
         else:
             saved.append(value)
     saved.append(out if kept[-1] else None)
-    node = _new(Node)
+    node = Node()
+    node.age = born()
     node.primitive = primitive
     node.parents = tuple(parents)
     node.saved = tuple(saved)

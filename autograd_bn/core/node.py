@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from autograd_bn.core.primitive import Primitive
 
 NO_STATIC: Mapping[str, Any] = {}
+born = itertools.count().__next__
+"""The age of a new node."""
 
 
 class Extra:
@@ -39,11 +42,12 @@ class Node:
 
     ``parents`` has an entry an operand: a Node on the same tape, else what is known of a constant (a number
     or a Constant). ``saved`` has the values of the operands and of the result that the rule needs, None elsewhere;
-    it is None itself once the sweep has freed it. Nothing here refers to a Tensor of the same level.
+    it is None itself once the sweep has freed it. ``age`` counts the nodes that were made before. Nothing here refers to a Tensor of the same level.
     """
 
-    __slots__ = ("code", "dtype", "extra", "fast", "level", "offset", "parents", "primitive", "saved", "scope", "shape", "static")
+    __slots__ = ("age", "code", "dtype", "extra", "fast", "level", "offset", "parents", "primitive", "saved", "scope", "shape", "static")
 
+    age: int
     primitive: Primitive | None
     parents: tuple[Any, ...]
     saved: tuple[Any, ...] | None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import heappop, heappush, heapreplace
 from typing import Any
 
 import numpy as np
 
 from autograd_bn.core.complex_values import cast, conjugated
 from autograd_bn.core.errors import DtypeError, GradientError, RuleError, ShapeError
-from autograd_bn.core.node import Node
+from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave
 from autograd_bn.core.structural import repeatable, unbroadcast
@@ -29,72 +30,65 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
     tape
         Record the sweep on the nodes' own level (``create_graph``): the rules then run on tensors.
 
+    An operand is always older than what was made of it, so the youngest node that waits has all its cotangents.
     Returns the cotangent of each leaf that was reached, and of each node that retains its gradient.
     """
     seeds = list(roots)
-    seen: set[Node] = set()
-    # How many cotangents a node still waits for, where it is more than one; a seed counts as one.
-    waiting: dict[Node, int] = {}
-    stack: list[Node] = []
-    for node, _ in seeds:
-        if node in seen:
-            waiting[node] = waiting.get(node, 1) + 1
-        else:
-            seen.add(node)
-            stack.append(node)
-    while stack:
-        for parent in stack.pop().parents:
-            if type(parent) is Node:
-                if parent in seen:
-                    waiting[parent] = waiting.get(parent, 1) + 1
-                else:
-                    seen.add(parent)
-                    stack.append(parent)
-    sums: dict[Node, Any] = {}
-    ready: list[tuple[Node, Any]] = []
-    for node, g in seeds:
-        if node in waiting:
-            _add(node, g, waiting, sums, ready)
-        else:
-            ready.append((node, g))
+    leaves: dict[Node, Any] = {}
+    waiting: dict[Node, Any] = {}
+    """Sums of cotangents; `ages` has the same nodes by age, but for one that is held outside: of a chain, every one."""
+    ages: list[tuple[int, Node]] = []
+    for node, c in seeds:
+        sums = leaves if node.primitive is None else waiting
+        if node not in sums and node.primitive is not None:
+            heappush(ages, (-node.age, node))
+        sums[node] = _sum(sums.get(node), c)
     watch = current().watch
     if watch is not None:
         watch.seeded(seeds)
     found: dict[Node, Any] = {}
-    while ready:
-        node, g = ready.pop()
-        primitive: Any = node.primitive
+    held: Node | None = None
+    g = total = None
+    while True:
+        if held is None:
+            if not ages:
+                break
+            node = heappop(ages)[1]
+            g = waiting.pop(node)
+        elif ages and held.age < -ages[0][0]:
+            waiting[held] = total
+            node = heapreplace(ages, (-held.age, held))[1]
+            g = waiting.pop(node)
+            held = None
+        else:
+            node, g = held, total
+            held = None
+        primitive: Primitive = node.primitive  # type: ignore[assignment]
         parents = node.parents
         if g is not None:
-            extra = node.extra
-            if extra is not None or primitive is None or not primitive.pointwise:
-                if g.shape != node.shape:
-                    g = raw.broadcast_to(g, shape=node.shape)
-                if extra is not None:
-                    if extra.hooks:
-                        g = _hooked(node, g)
-                    if extra.retain:
-                        found[node] = g
-                if primitive is None:
-                    found[node] = g
-                    continue
+            if (node.extra is not None or not primitive.pointwise) and g.shape != node.shape:
+                g = raw.broadcast_to(g, shape=node.shape)
+            if node.extra is not None:
+                g = _kept(node, g, found)
             saved = node.saved
             if saved is None:
                 raise _freed(node)
             if tape:
                 saved = _taped(node, saved)
             try:
-                gradients = primitive.vjp(g, saved, parents, node.static) if watch is None else watch.pull(node, g, saved)
+                gradients = primitive.vjp(g, saved, parents, node.static) if watch is None else watch.pull(node, g, saved)  # type: ignore[misc]
             except Exception as error:
                 _annotate(error, node)
                 raise
         else:
             gradients = (None,) * len(parents) if watch is None else watch.pull(node, None, ())
-        if free and primitive is not None:
+        if free:
             node.saved = None
-        for parent, c in zip(parents, gradients):  # noqa: B905 - the constructors see to it
+        i = 0
+        for parent in parents:
             if type(parent) is Node:
-                if c is not None:
+                c = gradients[i]
+                if c is not None and (c is not g or parent.shape is not node.shape or parent.dtype is not node.dtype):
                     try:
                         shape = c.shape
                     except AttributeError:
@@ -103,25 +97,40 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
                         c = unbroadcast(c, node.shape, parent.shape) if primitive.pointwise else fitted(c, parent, node)
                     if c.dtype is not parent.dtype:
                         c = cast(c, parent.dtype)
-                if parent in waiting:
-                    _add(parent, c, waiting, sums, ready)
+                if parent is held:
+                    total = _sum(total, c)
+                elif parent.primitive is None:
+                    leaves[parent] = _sum(leaves[parent], c) if parent in leaves else c
+                elif waiting and parent in waiting:
+                    waiting[parent] = _sum(waiting[parent], c)
+                elif held is None:
+                    held, total = parent, c
                 else:
-                    ready.append((parent, c))
+                    waiting[parent] = c
+                    heappush(ages, (-parent.age, parent))
+            i += 1
+    for leaf, c in leaves.items():
+        if c is not None:
+            found[leaf] = _kept(leaf, c if c.shape == leaf.shape else raw.broadcast_to(c, shape=leaf.shape), found)
     if watch is not None:
         watch.found(found)
     return found
 
 
-def _add(node: Node, c: Any, waiting: dict[Node, int], sums: dict[Node, Any], ready: list[tuple[Node, Any]]) -> None:
-    """Add one of several cotangents of a node, which is ready when all of them have come."""
-    if c is not None:
-        old = sums.get(node)
-        sums[node] = c if old is None else old + c
-    left = waiting[node] - 1
-    if left:
-        waiting[node] = left
-    else:
-        ready.append((node, sums.pop(node, None)))
+def _sum(total: Any, c: Any) -> Any:
+    """The sum of two cotangents, either of which may be none."""
+    return c if total is None else total if c is None else total + c
+
+
+def _kept(node: Node, g: Any, found: dict[Node, Any]) -> Any:
+    """The whole cotangent of a node after its hooks, and kept where it is retained."""
+    extra = node.extra
+    if extra is not None:
+        if extra.hooks:
+            g = _hooked(node, g)
+        if extra.retain:
+            found[node] = g
+    return g
 
 
 def fitted(c: Any, parent: Node, node: Node) -> Any:
@@ -140,9 +149,9 @@ def fitted(c: Any, parent: Node, node: Node) -> Any:
 
 
 def _taped(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The saved values as tensors on the tape they came from, so that the rule itself is recorded."""
+    """The saved values as tensors on the tape they came from, so that the rule itself is recorded; plain numbers as themselves."""
     owners = (*node.parents, node)
-    return tuple(Tensor(v, p) if v is not None and type(p) is Node else v for v, p in zip(saved, owners, strict=True))
+    return tuple(v if v is None else Tensor(v, p) if type(p) is Node else v if type(p) is Constant else p for v, p in zip(saved, owners, strict=True))
 
 
 def _hooked(node: Node, g: Any) -> Any:

@@ -11,7 +11,7 @@ from autograd_bn.core.display import mimebundle
 from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, ShapeError
 from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.methods import Methods
-from autograd_bn.core.node import CONSTANT, NO_STATIC, Batch, Constant, Dual, Extra, Node
+from autograd_bn.core.node import CONSTANT, NO_STATIC, Batch, Constant, Dual, Extra, Node, born
 from autograd_bn.core.primitive import Traced
 from autograd_bn.core.state import NESTED
 from autograd_bn.core.tracing import Symbol, Unknown, lifted
@@ -338,6 +338,7 @@ def why_constant(node: Any) -> str:
 def leaf(value: Any, level: int, name: str | None = None, line: Line | None = None) -> Tensor:
     """A new leaf on the tape of ``level``."""
     node = Node()
+    node.age = born()
     node.primitive = None
     node.parents = ()
     node.saved = ()
