@@ -108,7 +108,7 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
                 else:
                     waiting[parent] = c
                     heappush(ages, (-parent.age, parent))
-            i += 1
+            i += 1  # noqa: SIM113 - enumerate makes a tuple for each
     for leaf, c in leaves.items():
         if c is not None:
             found[leaf] = _kept(leaf, c if c.shape == leaf.shape else raw.broadcast_to(c, shape=leaf.shape), found)
