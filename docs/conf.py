@@ -15,7 +15,8 @@ exclude_patterns = ["build"]
 
 # Pages are read on other sites too, where links lead to the slugs of headings.
 myst_heading_anchors = 4
-suppress_warnings = ["misc.highlighting_failure"]
+# An attribute in a docstring is looked up as if it were a reference, and several classes have a name.
+suppress_warnings = ["misc.highlighting_failure", "ref.python"]
 
 # Types are in the signatures of the sources; most of what is taken is "an array, a tensor or a number".
 autodoc_typehints = "none"
