@@ -13,7 +13,7 @@ from autograd_bn.data import Dataset, Loader
 from autograd_bn.nn import functional_call, no_stat_update
 from autograd_bn.nn.functional import cross_entropy
 from autograd_bn.nn.module import Module
-from autograd_bn.optim import SGD
+from autograd_bn.optim import SGD, Optimizer
 from autograd_bn.train import Callback, Run, accuracy, fit
 from autograd_bn.transforms import value_and_grad
 
@@ -56,8 +56,9 @@ def trained(
     every: int | None = None,
     callbacks: Sequence[Callback] = (),
     compiled: bool = True,
+    method: Callable[..., Optimizer] = SGD,
 ) -> dict[str, Any]:
-    """Train by plain SGD on the mean cross entropy; gives the test accuracy against steps and at the end.
+    """Train on the mean cross entropy, by plain SGD unless told; gives the test accuracy against steps and at the end.
 
     A step whose gradient is NaN or infinite is not made: training ends there, ``diverged`` says after which step (else it is None), and the
     network is measured as it is then, also for the steps that it did not come to. ``compiled`` must be False for a model that draws random numbers.
@@ -65,7 +66,7 @@ def trained(
     every = every or steps
     kept = _Kept()
     diverged = None
-    optimizer, loader = SGD(model.parameters(), lr=lr), Loader(train, batch, seed=seed, drop_last=True)
+    optimizer, loader = method(model.parameters(), lr=lr), Loader(train, batch, seed=seed, drop_last=True)
     with np.errstate(all="ignore"):  # what overflows in a run that diverges is seen by its gradient
         try:
             fit(model, optimizer, loader, test, steps=steps, every=every, callbacks=[kept, *callbacks], compiled=compiled, progress=False)

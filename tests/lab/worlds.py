@@ -111,6 +111,33 @@ def scale(exact: float, slope: float) -> Measure:
     return lambda s: dict.fromkeys(("output", "by_input", "by_weight", "along"), exact + slope * s["eps"])
 
 
+def regularisation(test: dict[str, float]) -> Measure:
+    def measure(s: dict[str, Any]) -> dict[str, Any]:
+        accuracy = test[s["kind"]] + jitter(s)
+        return {"train_accuracy": 1.0, "test_accuracy": accuracy, "accuracy_gap": 1 - accuracy, "loss_gap": 1 - accuracy}
+
+    return measure
+
+
+def recurrent(good: bool) -> Measure:
+    slopes = {0.05: 0.9975, 0.1: 0.9902, 0.3: 0.9231, 0.5: 0.8265, 0.7: 0.7296, 1.0: 0.6057}
+
+    def measure(s: dict[str, Any]) -> dict[str, Any]:
+        better = (s["gamma"] == 0.1) == good
+        if s["part"] == "slope":
+            return {"slope": slopes[s["gamma"]] if good else 0.5}
+        if s["part"] == "gradient":
+            return {"norms": [1.0, 1.0], "decades": 0.0 if better else -3.0}
+        accuracy = (0.9 if better else 0.5) + jitter(s)
+        return {"steps": [s["steps"]], "accuracies": [accuracy], "accuracy": accuracy, "diverged": None}
+
+    return measure
+
+
+def folding(error: float, changed: float, parts: int) -> Measure:
+    return lambda s: {"error": error, "changed": changed, "accuracy": 0.9, "parts": 7, "parts_folded": parts}
+
+
 WORLDS = {
     "figure-1": Worlds({"data": "digits", "steps": 20, "every": 10}, figure_1(0.82, 0.973, 0.2), figure_1(0.97, 0.82, 1.5)),
     "rates-and-inits": Worlds({"data": "digits", "steps": 20}, rates(1.0, 1.0), rates(0.5, 0.01)),
@@ -129,6 +156,13 @@ WORLDS = {
     "noise": Worlds({"data": "digits", "steps": 60}, noise(0.94, 0.5), noise(0.5, 0.001)),
     "coordination": Worlds({"data": "digits", "steps": 8, "width": 20}, coordination(True), coordination(False)),
     "batch-size": Worlds({"data": "digits", "examples": 64}, batch_size(0.4), batch_size(0.05)),
+    "regularisation": Worlds(
+        {"data": "digits", "examples": 100, "steps": 10},
+        regularisation({"neither": 0.8, "dropout": 0.85, "BN": 0.9, "BN and dropout": 0.91}),
+        regularisation({"neither": 0.9, "dropout": 0.89, "BN": 0.8, "BN and dropout": 0.85}),
+    ),
+    "recurrent": Worlds({"width": 8, "batch": 20, "steps": 10}, recurrent(True), recurrent(False)),
+    "folding": Worlds({"steps": 10, "width": 10}, folding(1e-15, 0.0, 5), folding(0.1, 0.5, 7)),
     "scale": Worlds({}, scale(1e-16, 0.1), scale(0.1, -1.0)),
     "gradient": Worlds({}, lambda s: {"formula": 1e-14, "differences": 1e-9}, lambda s: {"formula": 1e-3, "differences": 1e-3}),
 }
