@@ -45,6 +45,19 @@ class Spread(NamedTuple):
             raise OperationError("Spread: there is no number to take the mean of")
         return cls(math.fsum(found) / len(found), statistics.stdev(found) if len(found) > 1 else None, len(found))
 
+    def below(self, other: Spread) -> bool:
+        """Whether the mean is smaller than another's by more than twice the standard error of the difference; of single numbers, whether it is smaller.
+
+        Examples
+        --------
+        >>> import autograd_bn as ab
+        >>> low, high, wide = (ab.lab.Spread.of(x) for x in ([1.0, 1.1, 1.2], [2.0, 2.1, 2.2], [0.0, 2.0, 4.0]))
+        >>> low.below(high), high.below(low), low.below(wide)
+        (True, False, False)
+        """
+        error = math.sqrt(sum(s.std**2 / s.n for s in (self, other) if s.std is not None))
+        return other.mean - self.mean > 2 * error
+
     def __str__(self) -> str:
         return f"{self.mean:.4g}" + (f" ± {self.std:.2g}" if self.std is not None else "")
 

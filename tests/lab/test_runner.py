@@ -172,3 +172,10 @@ def test_a_row_agrees_within_its_range_and_a_margin_of_two_published_runs() -> N
 def test_a_verdict_without_checks_is_refused() -> None:
     with pytest.raises(ab.OperationError, match="could not come out otherwise"):
         judged([])
+
+
+def test_below_means_by_more_than_twice_the_standard_error() -> None:
+    a = Spread(1.0, 0.3, 9)
+    assert [a.below(Spread(mean, 0.4, 16)) for mean in (1.28, 1.29)] == [False, True]  # √(0.3²/9 + 0.4²/16) is 0.1414
+    assert Spread.of([1.0]).below(Spread.of([1.1]))
+    assert not Spread.of([1.0]).below(Spread.of([1.0]))

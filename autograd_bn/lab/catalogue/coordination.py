@@ -74,7 +74,7 @@ def verdict(results: Results) -> Verdict:
     for depth in depths:
         for name, statement in (("error", "the step keeps its promise better with BN"), ("interaction", "the layers' steps interfere less with BN")):
             without, with_bn = (results.spread(name, depth=depth, bn=bn) for bn in (False, True))
-            checks.append(Check(f"{depth} hidden layers: {statement}", with_bn.mean < without.mean, f"{with_bn} against {without}"))
+            checks.append(Check(f"{depth} hidden layers: {statement}", with_bn.below(without), f"{with_bn} against {without}"))
     return judged(checks, rows)
 
 

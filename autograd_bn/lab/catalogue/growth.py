@@ -95,7 +95,7 @@ def figure(results: Results, figure: Figure) -> None:
                 axes.plot(range(1, depth + 1), expected, color=figures.GREY, linestyle=":", linewidth=1)
         axes.set(title=activation, xlabel="layer", yscale="log")
         axes.legend(fontsize="small")
-    figure.axes[0].set_ylabel("squared gradient norm / that of the last layer")
+    figure.axes[0].set_ylabel("squared gradient norm,\nthat of the last layer 1")
 
 
 EXPERIMENT = Experiment(

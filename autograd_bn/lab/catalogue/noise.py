@@ -96,11 +96,16 @@ def verdict(results: Results) -> Verdict:
     checks = [
         Check(
             "with the noise the distributions are less stable than with no normalisation at all",
-            unstable["noisy BN"].mean > unstable["none"].mean,
+            unstable["none"].below(unstable["noisy BN"]),
             f"{unstable['noisy BN']} against {unstable['none']}",
         ),
-        Check("batch norm is better than none", gained > 0, f"{final['BN']} against {final['none']}"),
-        Check("the noisy network is better than that with no normalisation", kept > 0, f"{final['noisy BN']} against {final['none']}", True),
+        Check("batch norm is better than none", final["none"].below(final["BN"]), f"{final['BN']} against {final['none']}"),
+        Check(
+            "the noisy network is better than that with no normalisation",
+            final["none"].below(final["noisy BN"]),
+            f"{final['noisy BN']} against {final['none']}",
+            True,
+        ),
         Check("it keeps more than half of what batch norm gains", kept > gained / 2, f"{kept:.3f} of {gained:.3f}"),
     ]
     return judged(checks, rows)

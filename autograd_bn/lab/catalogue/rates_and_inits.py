@@ -78,7 +78,7 @@ def verdict(results: Results) -> Verdict:
                 rows.append(Row.beside(name, ours, *numbers))
     networks = list(dict.fromkeys((c.settings["activation"], c.settings["lr"], c.settings["std"]) for c in results))
     final = {(*n, bn): at(results.where(activation=n[0], lr=n[1], std=n[2], bn=bn), last) for n in networks for bn in (False, True)}
-    worse = [named(*n) for n in networks if final[*n, True].mean <= final[*n, False].mean]
+    worse = [named(*n) for n in networks if not final[*n, False].below(final[*n, True])]
     learnt = 0.98 if last == LONG else 0.9
     fast = [n for n in networks if n[0] == "relu" and n[1] >= 1]
     large = [n for n in networks if n[2] >= 1 and (n[0], n[1], 0.05) in networks]

@@ -56,14 +56,14 @@ def verdict(results: Results) -> Verdict:
     }
 
     def less(name: str, one: str, other: str) -> bool:
-        return found[one, name].mean < found[other, name].mean
+        return found[one, name].below(found[other, name])
 
     checks = [
         Check("with BN the gap in accuracy is smaller than with neither", less("accuracy_gap", "BN", "neither"), told("accuracy_gap", "BN", "neither")),
         Check("with BN the gap in loss is smaller than with neither", less("loss_gap", "BN", "neither"), told("loss_gap", "BN", "neither")),
         Check("with BN the test accuracy is higher than with neither", less("test_accuracy", "neither", "BN"), told("test_accuracy", "BN", "neither")),
         Check("with BN alone it is higher than with dropout alone", less("test_accuracy", "dropout", "BN"), told("test_accuracy", "BN", "dropout")),
-        Check("dropout adds less to it where there is BN", gained[True].mean < gained[False].mean, f"{gained[True]} against {gained[False]}"),
+        Check("dropout adds less to it where there is BN", gained[True].below(gained[False]), f"{gained[True]} against {gained[False]}"),
     ]
     return judged(checks, rows)
 

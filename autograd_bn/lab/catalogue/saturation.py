@@ -81,7 +81,7 @@ def verdict(results: Results) -> Verdict:
                 ]
     for activation in ("sigmoid", "tanh"):
         without, with_bn = both("saturated", activation, LARGE)
-        checks.append(Check(f"{activation}, σ {LARGE:g}: fewer units are saturated with BN", with_bn.mean < without.mean, f"{with_bn} against {without}"))
+        checks.append(Check(f"{activation}, σ {LARGE:g}: fewer units are saturated with BN", with_bn.below(without), f"{with_bn} against {without}"))
     for activation in results.distinct("activation"):
         for std in results.distinct("std"):
             without, with_bn = both("decades", activation, std)

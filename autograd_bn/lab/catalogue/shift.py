@@ -96,7 +96,7 @@ def verdict(results: Results) -> Verdict:
         for name, what in QUANTITIES.items():
             without, with_bn = (results.spread(name, network=network, bn=bn) for bn in (False, True))
             rows += [Row(f"{what}: {network}, {word} BN", s) for word, s in (("without", without), ("with", with_bn))]
-            less = with_bn.mean > without.mean if name == "cosine" else with_bn.mean < without.mean
+            less = without.below(with_bn) if name == "cosine" else with_bn.below(without)
             checks.append(Check(f"{network}: {what} is {'larger' if name == 'cosine' else 'smaller'} with BN", less, f"{with_bn} against {without}"))
         rows += [Row(f"training loss at the end: {network}, {word} BN", results.spread("loss", network=network, bn=bn)) for word, bn in WORDS]
     return judged(
