@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Experiment:
     """A claim, and how it is put to the test.
 
-    Attributes
+    Parameters
     ----------
     name, title
         What the command calls it, and what a reader does.
