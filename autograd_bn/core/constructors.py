@@ -234,25 +234,27 @@ def reduction(
     """A function of all elements along some axes whose derivative by each element is a ``weight``.
 
     ``forward(x, axis, keepdims)`` reduces over a tuple of non-negative axes. The weight's parameter names say what
-    it needs: ``x``, ``out`` (with the reduced axes kept) and ``axis``.
+    it needs: ``x``, ``out`` (with the reduced axes kept), ``axis``, and, where the product is cheaper than the weight itself, ``g``, which
+    stands for the cotangent (with the reduced axes kept) or the tangent that it multiplies.
     """
     wanted = _parameters(weight)
 
-    def weights(x: Any, out: Any, axis: tuple[int, ...], keepdims: bool, shape: tuple[int, ...]) -> Any:
+    def product(g: Any, x: Any, out: Any, axis: tuple[int, ...], keepdims: bool, shape: tuple[int, ...]) -> Any:
         kept = out if keepdims or out is None else raw.reshape(out, shape=kept_shape(shape, axis))
-        given = {"x": x, "out": kept, "axis": axis}
-        return weight(**{k: given[k] for k in wanted})
+        given = {"g": g, "x": x, "out": kept, "axis": axis}
+        found = weight(**{k: given[k] for k in wanted})
+        return found if "g" in wanted else g * found
 
     def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Static) -> Sequence[Any]:
         x, out = saved
         shape = parents[0].shape
         if not static["keepdims"]:
             g = raw.reshape(g, shape=kept_shape(shape, static["axis"]))
-        return (g * weights(x, out, static["axis"], static["keepdims"], shape),)
+        return (product(g, x, out, static["axis"], static["keepdims"], shape),)
 
     def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Static) -> Any:
         (x,) = operands
-        return raw.sum(tangents[0] * weights(x, out, static["axis"], static["keepdims"], x.shape), **static)
+        return raw.sum(product(tangents[0], x, out, static["axis"], static["keepdims"], x.shape), **static)
 
     def abstract(operands: Sequence[Abstract], static: Static) -> Abstract:
         (x,) = operands
@@ -262,7 +264,7 @@ def reduction(
     def batch(operands: Sequence[Any], batched: Sequence[bool], static: Static) -> Any:
         return primitive(operands[0], axis=tuple(a + 1 for a in static["axis"]), keepdims=static["keepdims"])
 
-    needs = frozenset({"x": 0, "out": -1}[w] for w in wanted if w != "axis")
+    needs = frozenset({"x": 0, "out": -1}[w] for w in wanted if w not in ("axis", "g"))
     primitive = Primitive(
         name, forward, vjp=vjp, jvp=jvp, batch=batch, abstract=abstract, label=label, needs=(needs,), code=code, domains=(domain,), example=example
     )

@@ -46,10 +46,10 @@ _mean_p = linear(
 )
 
 
-def _shared(x: Any, out: Any, axis: tuple[int, ...]) -> Any:
-    """1 over the number of ties at each extreme, 0 elsewhere."""
-    chosen = raw.astype(raw.equal(x, out), dtype=x.dtype)
-    return chosen / raw.sum(chosen, axis=axis, keepdims=True)
+def _shared(g: Any, x: Any, out: Any, axis: tuple[int, ...]) -> Any:
+    """An equal share of g for each of those that tie at the extreme, 0 elsewhere."""
+    chosen = raw.astype(raw.equal(x, out), dtype=g.dtype)
+    return chosen * (g / raw.sum(chosen, axis=axis, keepdims=True))
 
 
 _max = reduction("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims), _shared, code="max(x, y)", example=_examples)
