@@ -11,6 +11,7 @@ from autograd_bn.compiler.passes.constants import folded
 from autograd_bn.compiler.passes.dead import without_dead_code
 from autograd_bn.compiler.passes.factors import factored
 from autograd_bn.compiler.passes.fusion import fused
+from autograd_bn.compiler.passes.permutes import with_late_permutes
 from autograd_bn.core.graph import Graph
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
@@ -18,6 +19,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "constants": folded,
     "algebra": simplified,
     "broadcasts": without_broadcasts,
+    "permutes": with_late_permutes,
     "common subexpressions": without_repetition,
     "dead code, again": without_dead_code,
 }

@@ -1,0 +1,115 @@
+"""Permuted axes: what does not care for the order of axes is done before they are permuted, so that a permutation meets its inverse.
+
+A convolution has the examples last in memory and first in its shape. Eager execution keeps such a layout by NumPy's own rule; here the operations
+between two convolutions come to work on values as they lie in memory, so that every buffer is one contiguous block. Of two axes
+nothing is changed: there sums have a way of their own, whose last bits differ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from autograd_bn.compiler.passes.rewrite import Rewrite
+from autograd_bn.core.constructors import reduced_shape
+from autograd_bn.core.graph import Graph, GraphNode
+from autograd_bn.core.primitive import registry
+
+Axes = tuple[int, ...]
+LEAST = 3
+"""How many axes a value must have."""
+
+
+def with_late_permutes(graph: Graph) -> Graph:
+    """The graph with permutations of axes behind elementwise operations and reductions."""
+    new = Rewrite(graph)
+    for node in graph.nodes:
+        if node.primitive is None or not (_composed(node, new) or _elementwise(node, new) or _reduced(node, new)):
+            new.keep(node)
+    return new.graph()
+
+
+def _source(new: Rewrite, place: int) -> tuple[int, Axes] | None:
+    """What a permuted value was before, and how its axes were permuted."""
+    node = new.nodes[place]
+    axes = node.static.get("axes", ())
+    return (node.inputs[0], axes) if node.primitive is registry["permute_dims"] and len(axes) >= LEAST else None
+
+
+def _put(new: Rewrite, like: GraphNode, name: str, place: int, shape: Axes, static: dict[str, Any]) -> int:
+    """Add a step between shapes for an old node."""
+    return new.put(dataclasses.replace(like, shape=shape, dtype=new.nodes[place].dtype), registry[name], (place,), (None,), static)
+
+
+def _reshape(new: Rewrite, like: GraphNode, place: int, shape: Axes) -> int:
+    """Give a value another shape, starting from before it was given its own."""
+    if new.nodes[place].primitive is registry["reshape"]:
+        (place,) = new.nodes[place].inputs
+    return place if new.nodes[place].shape == shape else _put(new, like, "reshape", place, shape, {"shape": shape})
+
+
+def _permute(new: Rewrite, like: GraphNode, place: int, axes: Axes) -> int:
+    """Permute a value; where only axes of length 1 move, that is a reshape. The result takes the old node's place."""
+    before = new.nodes[place].shape or ()
+    shape = tuple(before[a] for a in axes)
+    moved = [a for a in axes if before[a] != 1]
+    if moved != sorted(moved):
+        return _put(new, like, "permute_dims", place, shape, {"axes": axes})
+    place = _reshape(new, like, place, shape)
+    new.same(like, place)
+    return place
+
+
+def _composed(node: GraphNode, new: Rewrite) -> bool:
+    """A permutation: of a permuted value it is one."""
+    if node.primitive is not registry["permute_dims"] or len(node.static["axes"]) < LEAST:
+        return False
+    place, axes = new.place[node.inputs[0]], tuple(node.static["axes"])
+    found = _source(new, place)
+    if found is not None:
+        place, axes = found[0], tuple(found[1][a] for a in axes)
+    _permute(new, node, place, axes)
+    return True
+
+
+def _elementwise(node: GraphNode, new: Rewrite) -> bool:
+    """An operation whose operands of the result's shape were all permuted alike. Smaller ones, which it repeats, are permuted back."""
+    primitive, shape = node.primitive, node.shape or ()
+    assert primitive is not None
+    if not (primitive.pointwise or primitive is registry["astype"]):
+        return False
+    places = [new.place[i] for i in node.inputs]
+    sources = [_source(new, place) if new.nodes[place].shape == shape else None for place in places]
+    orders = {None if found is None else found[1] for place, found in zip(places, sources, strict=True) if new.nodes[place].shape == shape}
+    axes = orders.pop() if len(orders) == 1 else None
+    if axes is None:
+        return False
+    back = tuple(axes.index(i) for i in range(len(axes)))
+    inputs = []
+    for place, found in zip(places, sources, strict=True):
+        small = new.nodes[place].shape or ()
+        if found is not None:
+            inputs.append(found[0])
+        elif small:
+            inputs.append(_permute(new, node, _reshape(new, node, place, (1,) * (len(back) - len(small)) + small), back))
+        else:
+            inputs.append(place)
+    inner = dataclasses.replace(node, shape=tuple(shape[i] for i in back))
+    _permute(new, node, new.put(inner, primitive, tuple(inputs), node.constants, node.static), axes)
+    return True
+
+
+def _reduced(node: GraphNode, new: Rewrite) -> bool:
+    """A reduction along axes, which are others before the permutation."""
+    primitive, static = node.primitive, node.static
+    assert primitive is not None
+    found = _source(new, new.place[node.inputs[0]]) if set(static) == {"axis", "keepdims"} and len(node.inputs) == 1 else None
+    if found is None:
+        return False
+    (place, axes), keepdims = found, static["keepdims"]
+    along = tuple(sorted(axes[a] for a in static["axis"]))
+    inner = dataclasses.replace(node, shape=reduced_shape(new.nodes[place].shape or (), along, keepdims))
+    reduced = new.put(inner, primitive, (place,), node.constants, {"axis": along, "keepdims": keepdims})
+    left = [a for a in range(len(axes)) if keepdims or a not in along]
+    _permute(new, node, reduced, tuple(left.index(a) for i, a in enumerate(axes) if keepdims or i not in static["axis"]))
+    return True
