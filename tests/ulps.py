@@ -67,7 +67,7 @@ class Worst(NamedTuple):
 
 
 def errors(got: Array, exact: Array, rest: Array | float = 0.0) -> Array:
-    """How far results are from ``exact + rest`` in units of the last place that the exact result has in their format.
+    """How far results are from exact ones, in units of the last place that the exact result has in their format. ``rest`` is what these lack, in the same units.
 
     Infinite where one is NaN and the other is not, where the signs differ (of zeros too), and where only one of two float64 is infinite.
     A result of float32 that overflowed counts as 2¹²⁸.
@@ -78,7 +78,7 @@ def errors(got: Array, exact: Array, rest: Array | float = 0.0) -> Array:
         mine, true = (np.clip(x.astype(np.float64), -limit, limit) for x in (got, exact))
         power = (true.view(np.uint64) & EXPONENT).view(np.float64)
         unit = np.clip(power, 2.0**info.minexp, 2.0 ** (info.maxexp - 1)) * 2.0**-info.nmant
-        out = np.abs(mine - true - rest) / unit
+        out = np.abs((mine - true) / unit - rest)
     out[np.isnan(out) | (np.signbit(mine) != np.signbit(true))] = math.inf
     out[(np.isnan(mine) & np.isnan(true)) | (np.isinf(mine) & (mine == true))] = 0.0
     return out
@@ -96,7 +96,7 @@ def worst(name: str, patterns: Array, features: str | None) -> Worst:
 
 @functools.cache
 def samples(name: str, count: int) -> tuple[Array, Array, Array]:
-    """Numbers in float64 and the results in 160 bits, as sums of two float64.
+    """Numbers in float64, the results in 160 bits as the nearest float64, and what these lack, in units of their last place.
 
     Of every size, near 0, 1 and multiples of ½ ln 2, and where results become subnormal, 1 and infinite; several times as many as ``count``.
     """
@@ -116,7 +116,7 @@ def samples(name: str, count: int) -> tuple[Array, Array, Array]:
     with mpmath.workprec(160):
         values = [EXACT[name](mpmath.mpf(float(number))) for number in x]
         nearest = [float(value) for value in values]
-        rest = [float(value - number) for value, number in zip(values, nearest, strict=True)]
+        rest = [float((value - number) / math.ulp(number)) for value, number in zip(values, nearest, strict=True)]
     return x, np.array(nearest), np.array(rest)
 
 
