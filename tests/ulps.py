@@ -67,7 +67,9 @@ class Worst(NamedTuple):
 
 
 def errors(got: Array, exact: Array, rest: Array | float = 0.0) -> Array:
-    """How far results are from exact ones, in units of the last place that the exact result has in their format. ``rest`` is what these lack, in the same units.
+    """How far results are from exact ones, in units of the last place that the exact result has in their format.
+
+    ``rest`` is what the exact results lack, in the same units.
 
     Infinite where one is NaN and the other is not, where the signs differ (of zeros too), and where only one of two float64 is infinite.
     A result of float32 that overflowed counts as 2¹²⁸.

@@ -3,7 +3,7 @@
 Each file is a magic word, the SHA-256 of its key and payload, and the payload. One that was changed in a bit, truncated or
 written for another key is removed and counts as absent. What is read will run as machine code, so nothing is read from or written into a folder that
 belongs to, or can be written by, anyone else; the digest is against damage, not against an attacker. A file gets its name when it is complete. Where the
-folder cannot be used, there is no cache, and `told` says why.
+folder cannot be used, there is no cache, and `trouble` says why.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ def store(key: bytes, payload: bytes) -> None:
         return
 
 
-def told() -> str:
-    """Where compiled code is kept, or why it is not, in one line."""
+def trouble() -> str | None:
+    """Why nothing is kept, in one line; None if all is well."""
     try:
         folder = _folder()
         if not os.access(folder, os.W_OK):
             raise PermissionError(f"{folder} cannot be written")
     except OSError as error:
         return f"compiled code is not kept on the disk: {error}"
-    return f"compiled code is kept in {folder}"
+    return None
 
 
 def _folder() -> Path:

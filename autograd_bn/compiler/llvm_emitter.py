@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from autograd_bn.compiler import disk_cache
 from autograd_bn.compiler.kernel import Kernel, kernels
 from autograd_bn.compiler.kinds import Kind, Kinds
 from autograd_bn.compiler.llvm_kernel import KernelWriter
@@ -241,7 +242,7 @@ def emit(graph: Graph) -> Emitted:
     exec(compile(text, "<ab.jit>", "exec"), space)  # noqa: S102 - the source is made of the names above
     text = "\n".join([*_segments(emitter, names), text])
     summary = f"{len(emitter.calls)} native functions in {len(emitter.segments)} calls, {emitter.nbytes} bytes of memory in between"
-    return Emitted(space["kernel"], text, emitter.nbytes, summary)
+    return Emitted(space["kernel"], text, emitter.nbytes, "\n".join(filter(None, [summary, disk_cache.trouble()])))
 
 
 def _segments(emitter: _Emitter, names: dict[int, str]) -> Iterator[str]:

@@ -8,10 +8,16 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import llvmlite
 import numpy as np
 from llvmlite import binding, ir
 
+from autograd_bn.compiler import disk_cache
+
 _compiling = threading.Lock()
+
+PASSES = {"speed_level": 3, "loop_vectorization": True, "loop_interleaving": True, "slp_vectorization": False}
+"""The options of LLVM's passes."""
 
 
 @functools.cache
@@ -31,31 +37,46 @@ def _machine() -> binding.TargetMachine:
 _target = functools.cache(_machine)
 
 
-def optimised(module: ir.Module) -> binding.ModuleRef:
-    """A module after LLVM's passes; loops become SIMD code."""
+def text(module: ir.Module) -> str:
+    """A module for this machine."""
     machine = _target()
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    parsed = binding.parse_assembly(str(module))
-    options = binding.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = True
-    options.loop_interleaving = True
-    options.slp_vectorization = False
+    return str(module)
+
+
+def optimised(source: str) -> binding.ModuleRef:
+    """A module after LLVM's passes; loops become SIMD code."""
+    machine = _target()
+    parsed = binding.parse_assembly(source)
+    options = binding.create_pipeline_tuning_options()
+    for name, value in PASSES.items():
+        setattr(options, name, value)
     builder = binding.create_pass_builder(machine, options)
     builder.getModulePassManager().run(parsed, builder)
     return parsed
 
 
 def compiled(module: ir.Module) -> bytes:
-    """The machine code of a module, as an object file."""
+    """The machine code of a module, as an object file; from the disk if it was compiled before.
+
+    The key is all that LLVM is given, and which LLVM: nothing else can make a difference.
+    """
     with _compiling:
-        return bytes(_target().emit_object(optimised(module)))
+        source = text(module)
+        _, cpu, features = _cpu()
+        key = "\n".join([llvmlite.__version__, repr(binding.llvm_version_info), cpu, features, repr(PASSES), source]).encode()
+        code = disk_cache.load(key)
+        if code is None:
+            code = bytes(_target().emit_object(optimised(source)))
+            disk_cache.store(key, code)
+        return code
 
 
 def assembly(module: ir.Module) -> str:
     """The instructions of a module, for whoever looks whether its loops were vectorised."""
     with _compiling:
-        return str(_target().emit_assembly(optimised(module)))
+        return str(_target().emit_assembly(optimised(text(module))))
 
 
 class Code:
