@@ -197,6 +197,9 @@ HOSTILE = [
     "nul\0",
     "γ→∂ 漢字",
     "<<x>>",
+    '"<>{}|\\',
+    "</script><script>window.ran = 1</script>",
+    "x" * 10_000,
     "a;b--c->d",
     "//no",
     "  two  spaces ",
@@ -212,6 +215,15 @@ def test_text_comes_out_as_typed(text: str, engine: Any) -> None:
     expected = text.replace("\0", "␀").replace("\t", "␉")
     shown = [word.replace("\xa0", " ") for word in words(lay_out(draw(y).source, "svg", using=engine))]
     assert shown.count(expected) == 3, shown
+
+
+@pytest.mark.parametrize(("form", "magic"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_hostile_text_is_drawn_in_formats_without_text_too(form: str, magic: bytes, engine: Any) -> None:
+    for text in ('"<>{}|\\\n</script>', "x" * 10_000):
+        x = ab.tensor([1.0], requires_grad=True, name=text)
+        with ab.scope(text):
+            y = x * 1.0
+        assert lay_out(draw(y).source, form, using=engine).startswith(magic)
 
 
 def test_newlines_break_the_line(engine: Any) -> None:
