@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 from autograd_bn.core.errors import DrawingError
@@ -64,7 +65,8 @@ def draw(
         Colours boxes by a quantity and shows it, with a legend: ``"gradient"`` (its norm), ``"value"`` (its root mean square), ``"nonfinite"`` (how many
         elements of both are NaN or infinite), ``"bytes"`` (of the value), or a function of a GraphNode that gives a number, or None for a node that has none.
     depth
-        How many levels of scopes are drawn open; each scope further inside is one box. All by default.
+        How many levels of scopes are drawn open; each scope further inside is one box. By default all, but of a graph of more than
+        three hundred boxes as many as fit; a warning says so.
     fold
         Whether to draw repetitions of the same scopes as one, with a count; for numbers then stands their range.
     theme
@@ -119,13 +121,19 @@ def draw(
         from autograd_bn.drawing.folding import folded
         from autograd_bn.drawing.labels import Shown
         from autograd_bn.drawing.themes import theme_named
-        from autograd_bn.drawing.view import closed, whole, without_constants
+        from autograd_bn.drawing.view import closed, fitting_depth, whole, without_constants
 
         look = theme_named(theme)
         metric = None if color is None else metric_named(color)
         view = whole(graph)
         if not constants:
             view = without_constants(view)
+        if depth is None and (depth := fitting_depth(view)) is not None:
+            warnings.warn(
+                f"of a graph of {len(view.boxes)} boxes only {depth} level{'' if depth == 1 else 's'} of scopes are drawn open; "
+                "a greater depth=… opens more, and ab.explore opens them one by one",
+                stacklevel=2,
+            )
         if depth is not None:
             view = closed(view, depth)
         if fold:

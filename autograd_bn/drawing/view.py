@@ -5,6 +5,7 @@ A View is immutable, and each function from view to view is pure: ``closed`` and
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from typing import NamedTuple
 from autograd_bn.core.graph import Edge, Graph, GraphNode
 from autograd_bn.core.lines import Line
 from autograd_bn.core.state import Scope
+
+MOST = 300
+"""Graphs of more boxes are drawn with scopes closed, unless told how deep."""
 
 
 class Cluster(NamedTuple):
@@ -168,6 +172,23 @@ def closed(view: View, depth: int) -> View:
         name, parent, line, _ = view.clusters[number]
         boxes.append(Box(tuple(sorted(node for box in found for node in box.nodes)), parent, name, line))
     return rewired(view, boxes)
+
+
+def fitting_depth(view: View, most: int = MOST) -> int | None:
+    """The greatest depth at which `closed` leaves no more than ``most`` boxes, or 0; None where all are no more, or there is nothing to close."""
+    if len(view.boxes) <= most or not view.clusters:
+        return None
+    depths: list[int] = []  # of clusters: how many are around each; a cluster comes after its parent
+    for cluster in view.clusters:
+        depths.append(0 if cluster.parent is None else depths[cluster.parent] + 1)
+    scopes = Counter(depths)
+    boxes = Counter(0 if box.cluster is None else depths[box.cluster] + 1 for box in view.boxes)
+    found, open_boxes = 0, 0
+    for depth in range(max(depths) + 1):
+        open_boxes += boxes[depth]
+        if open_boxes + scopes[depth] <= most:
+            found = depth
+    return found
 
 
 def rewired(view: View, boxes: Iterable[Box]) -> View:
