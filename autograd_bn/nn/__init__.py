@@ -2,12 +2,14 @@
 
 from autograd_bn.nn import functional, init
 from autograd_bn.nn.activations import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from autograd_bn.nn.attention import MultiheadAttention
 from autograd_bn.nn.bn_lstm import BNLSTM
 from autograd_bn.nn.cells import GRUCell, LSTMCell, RNNCell
 from autograd_bn.nn.containers import ModuleDict, ModuleList, Sequential
 from autograd_bn.nn.convolution import Conv1d, Conv2d
 from autograd_bn.nn.dropout import Dropout
 from autograd_bn.nn.embedding import Embedding
+from autograd_bn.nn.folding import fold_batch_norm
 from autograd_bn.nn.instance_norm import InstanceNorm1d, InstanceNorm2d
 from autograd_bn.nn.layer_norm import GroupNorm, LayerNorm, RMSNorm
 from autograd_bn.nn.layers import Flatten, Identity, Linear
@@ -59,6 +61,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "RMSNorm",
     "RNNCell",
@@ -70,6 +73,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "fold_batch_norm",
     "functional",
     "functional_call",
     "init",

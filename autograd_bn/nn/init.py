@@ -46,6 +46,18 @@ def normal(shape: Sequence[int], rng: Seed = None, *, mean: float = 0.0, std: fl
     return (mean + std * generator(rng).standard_normal(tuple(shape))).astype(dtype)
 
 
+def uniform(shape: Sequence[int], rng: Seed = None, *, low: float = 0.0, high: float = 1.0, dtype: npt.DTypeLike = np.float32) -> Array:
+    """Values spread evenly from ``low`` to ``high``.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> abs(ab.nn.init.uniform((2, 3), 0, low=-0.1, high=0.1)).max() <= 0.1
+    np.True_
+    """
+    return generator(rng).uniform(low, high, tuple(shape)).astype(dtype)
+
+
 def xavier_uniform(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0, dtype: npt.DTypeLike = np.float32) -> Array:
     """Uniform values within ±gain·√(6 / (in + out)) (Glorot & Bengio 2010), for weights of shape (out, in, …).
 
@@ -58,7 +70,8 @@ def xavier_uniform(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0,
     np.True_
     """
     fan_in, fan_out = fans(shape)
-    return _uniform(shape, rng, gain * math.sqrt(6 / (fan_in + fan_out)), dtype)
+    bound = gain * math.sqrt(6 / (fan_in + fan_out))
+    return uniform(shape, rng, low=-bound, high=bound, dtype=dtype)
 
 
 def kaiming_uniform(shape: Sequence[int], rng: Seed = None, *, slope: float = 0.0, dtype: npt.DTypeLike = np.float32) -> Array:
@@ -75,7 +88,60 @@ def kaiming_uniform(shape: Sequence[int], rng: Seed = None, *, slope: float = 0.
     np.True_
     """
     fan_in, _ = fans(shape)
-    return _uniform(shape, rng, math.sqrt(6 / ((1 + slope**2) * fan_in)), dtype)
+    bound = math.sqrt(6 / ((1 + slope**2) * fan_in))
+    return uniform(shape, rng, low=-bound, high=bound, dtype=dtype)
+
+
+def xavier_normal(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0, dtype: npt.DTypeLike = np.float32) -> Array:
+    """Gaussian values of standard deviation gain·√(2 / (in + out)) (Glorot & Bengio 2010), for weights of shape (out, in, …).
+
+    Raises ShapeError for fewer than two axes.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.init.xavier_normal((2, 4), 0).shape
+    (2, 4)
+    """
+    fan_in, fan_out = fans(shape)
+    return normal(shape, rng, std=gain * math.sqrt(2 / (fan_in + fan_out)), dtype=dtype)
+
+
+def kaiming_normal(shape: Sequence[int], rng: Seed = None, *, slope: float = 0.0, dtype: npt.DTypeLike = np.float32) -> Array:
+    """Gaussian values of standard deviation √(2 / ((1 + slope²)·in)) (He et al. 2015), for weights of shape (out, in, …).
+
+    ``slope`` is that of a leaky ReLU below 0. Raises ShapeError for fewer than two axes.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nn.init.kaiming_normal((2, 4), 0).shape
+    (2, 4)
+    """
+    fan_in, _ = fans(shape)
+    return normal(shape, rng, std=math.sqrt(2 / ((1 + slope**2) * fan_in)), dtype=dtype)
+
+
+def orthogonal(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0, dtype: npt.DTypeLike = np.float32) -> Array:
+    """A random matrix whose rows, or columns if these are fewer, have length ``gain`` and are at right angles (Saxe et al. 2013).
+
+    All axes but the first count as columns. The matrix is drawn evenly from all that there are.
+
+    Raises ShapeError for fewer than two axes.
+
+    Examples
+    --------
+    >>> import numpy as np, autograd_bn as ab
+    >>> w = ab.nn.init.orthogonal((2, 3), 0, dtype="float64")
+    >>> np.allclose(w @ w.T, np.eye(2))
+    True
+    """
+    fans(shape)
+    rows, columns = shape[0], math.prod(shape[1:])
+    drawn = generator(rng).standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(drawn)
+    q *= np.sign(np.diag(r))  # without it QR's own signs would favour some matrices
+    return (gain * (q if rows >= columns else q.T)).reshape(tuple(shape)).astype(dtype)
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
@@ -91,7 +157,3 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
         raise ShapeError(f"fan in and fan out need a weight of shape (out, in, …) with no empty axis, got {tuple(shape)}")
     field = math.prod(shape[2:])
     return shape[1] * field, shape[0] * field
-
-
-def _uniform(shape: Sequence[int], rng: Seed, bound: float, dtype: npt.DTypeLike) -> Array:
-    return generator(rng).uniform(-bound, bound, tuple(shape)).astype(dtype)

@@ -28,6 +28,35 @@ def test_uniform_values_fill_their_bounds(values: np.ndarray, bound: float) -> N
     assert abs(values.mean()) < 0.05 * bound
 
 
+@pytest.mark.parametrize(
+    ("values", "std"),
+    [
+        (init.xavier_normal((300, 100), 0), np.sqrt(2 / 400)),
+        (init.xavier_normal((300, 100), 0, gain=3.0), 3 * np.sqrt(2 / 400)),
+        (init.kaiming_normal((300, 100), 0), np.sqrt(2 / 100)),
+        (init.kaiming_normal((100, 30, 3, 3), 0, slope=1.0), np.sqrt(1 / 270)),
+        (init.uniform((300, 100), 0, low=-1.0, high=3.0) - 1, 4 / np.sqrt(12)),
+    ],
+)
+def test_the_deviation_is_the_one_of_the_paper(values: np.ndarray, std: float) -> None:  # type: ignore[type-arg]
+    assert values.dtype == np.float32
+    assert abs(values.std() / std - 1) < 0.02
+    assert abs(values.mean()) < 5 * std / np.sqrt(values.size)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 7), (7, 3), (4, 2, 3)])
+def test_orthogonal_rows_or_columns_are_at_right_angles(shape: tuple[int, ...]) -> None:
+    w = init.orthogonal(shape, 0, gain=2.0, dtype="float64").reshape(shape[0], -1)
+    product = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+    np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
+    assert init.orthogonal(shape, 0).shape == shape
+
+
+def test_orthogonal_matrices_are_drawn_evenly() -> None:
+    signs = np.array([np.sign(np.diag(init.orthogonal((2, 2), seed))) for seed in range(400)])
+    assert (abs(signs.mean(0)) < 0.25).all()
+
+
 def test_a_generator_goes_on_and_a_seed_starts_again() -> None:
     g = init.generator(0)
     assert init.generator(g) is g

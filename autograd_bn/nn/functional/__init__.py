@@ -1,6 +1,7 @@
 """Functions of networks, each a composition of primitives: no rule is written here."""
 
 from autograd_bn.nn.functional.activation import elu, gelu, leaky_relu, silu
+from autograd_bn.nn.functional.attention import scaled_dot_product_attention
 from autograd_bn.nn.functional.convolution import conv1d, conv2d
 from autograd_bn.nn.functional.dropout import dropout
 from autograd_bn.nn.functional.linear import embedding, linear
@@ -38,6 +39,7 @@ __all__ = [
     "nll_loss",
     "relu",
     "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
