@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar, cast
@@ -69,6 +70,7 @@ def elementwise(
         pointwise=True,
         code=code,
         operands=names,
+        flops=one_an_element,
         domains=domains,
         example=example,
     )
@@ -178,6 +180,7 @@ def linear(
     label: Any = None,
     aliases: bool = False,
     spreads: bool = False,
+    adds: bool = False,
     code: str | None = None,
     example: Callable[..., Any] | None = None,
 ) -> Primitive:
@@ -185,7 +188,8 @@ def linear(
 
     ``transpose(g, x, **static)`` maps a cotangent back; of ``x`` only shape and dtype may be read. ``batch(x,
     **static)`` maps over axis 0. With ``variadic`` both take and give sequences. ``shape(x, **static)`` is the
-    result's shape, found by running ``forward`` on a value without memory unless given.
+    result's shape, found by running ``forward`` on a value without memory unless given. One that ``adds`` up elements
+    costs an operation each; the others only move them.
     """
 
     def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Static) -> Sequence[Any]:
@@ -216,7 +220,18 @@ def linear(
         return batch(*spread, **static)
 
     primitive = Primitive(
-        name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, aliases=aliases, spreads=spreads, code=code, example=example
+        name,
+        forward,
+        vjp=vjp,
+        jvp=jvp,
+        batch=batched,
+        abstract=abstract,
+        label=label,
+        aliases=aliases,
+        spreads=spreads,
+        code=code,
+        flops=one_an_operand if adds else none,
+        example=example,
     )
     return primitive
 
@@ -266,7 +281,18 @@ def reduction(
 
     needs = frozenset({"x": 0, "out": -1}[w] for w in wanted if w not in ("axis", "g"))
     primitive = Primitive(
-        name, forward, vjp=vjp, jvp=jvp, batch=batch, abstract=abstract, label=label, needs=(needs,), code=code, domains=(domain,), example=example
+        name,
+        forward,
+        vjp=vjp,
+        jvp=jvp,
+        batch=batch,
+        abstract=abstract,
+        label=label,
+        needs=(needs,),
+        code=code,
+        flops=one_an_operand,
+        domains=(domain,),
+        example=example,
     )
     return primitive
 
@@ -294,7 +320,7 @@ def discrete(
     def batched(operands: Sequence[Any], flags: Sequence[bool], static: Static) -> Any:
         return batch(operands[0], **static)
 
-    return Primitive(name, forward, batch=batched, abstract=abstract, label=label, code=code, example=example)
+    return Primitive(name, forward, batch=batched, abstract=abstract, label=label, code=code, flops=none, example=example)
 
 
 def gathering(
@@ -328,8 +354,23 @@ def gathering(
         return batch(*spread, **static)
 
     needs = (frozenset({1}), frozenset[int]())
-    primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, needs=needs, example=example)
+    primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, needs=needs, flops=none, example=example)
     return primitive
+
+
+def one_an_element(operands: Sequence[Abstract], static: Static, out: Abstract) -> int:
+    """As many floating-point operations as the result has elements."""
+    return math.prod(out.shape)
+
+
+def one_an_operand(operands: Sequence[Abstract], static: Static, out: Abstract) -> int:
+    """As many floating-point operations as the operand has elements."""
+    return math.prod(operands[0].shape)
+
+
+def none(operands: Sequence[Abstract], static: Static, out: Abstract) -> int:
+    """No floating-point operations: elements are moved, compared or counted."""
+    return 0
 
 
 def kept_shape(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:

@@ -49,13 +49,23 @@ def contraction(
 
     def abstract(operands: Sequence[Abstract], static: Mapping[str, Any]) -> Abstract:
         x, y = operands
+        length, result = lengths(operands, static)
+        dtype = forward(np.ones((1,) * len(x.shape), x.dtype), np.ones((1,) * len(y.shape), y.dtype), **static).dtype
+        return Abstract(tuple(length[i] for i in result), dtype)
+
+    def lengths(operands: Sequence[Abstract], static: Mapping[str, Any]) -> tuple[dict[str, int], str]:
+        """How long the axis of each letter is, and the letters of the result."""
+        x, y = operands
         left, right, result = subscripts(x.shape, y.shape, **static)
         length: dict[str, int] = {}
         for letters, shape in ((left, x.shape), (right, y.shape)):
             for letter, n in zip(letters, shape, strict=True):
                 length[letter] = n if length.get(letter, 1) == 1 else broadcast_shapes((length[letter],), (n,))[0]
-        dtype = forward(np.ones((1,) * len(x.shape), x.dtype), np.ones((1,) * len(y.shape), y.dtype), **static).dtype
-        return Abstract(tuple(length[i] for i in result), dtype)
+        return length, result
+
+    def flops(operands: Sequence[Abstract], static: Mapping[str, Any], out: Abstract) -> int:
+        """A product and an addition for every choice of all indices."""
+        return 2 * math.prod(lengths(operands, static)[0].values())
 
     def batch(operands: Sequence[Any], batched: Sequence[bool], static: Mapping[str, Any]) -> Any:
         x, y = operands
@@ -73,6 +83,7 @@ def contraction(
         label=label,
         needs=(frozenset({1}), frozenset({0})),
         broadcasts=True,
+        flops=flops,
         example=example,
     )
     return primitive

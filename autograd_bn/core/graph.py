@@ -17,7 +17,7 @@ from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.core.graph_text import graph_text, node_text, one_line
 from autograd_bn.core.lines import ENGINE, Line
 from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Node
-from autograd_bn.core.primitive import Primitive
+from autograd_bn.core.primitive import Abstract, Primitive
 from autograd_bn.core.state import Scope
 from autograd_bn.core.tensor import Tensor, why_constant
 from autograd_bn.core.tree import flatten
@@ -127,6 +127,31 @@ class Graph:
     def edges(self) -> tuple[Edge, ...]:
         """Every edge, in the order of the nodes that it leads to: (source index, target index, operand position)."""
         return tuple(Edge(source, node.index, operand) for node in self.nodes for source, operand in zip(node.inputs, node.operands, strict=True))
+
+    def flops(self) -> tuple[int | None, ...]:
+        """The floating-point operations of each node: an addition, a product and a function of an element count one each.
+
+        None where an operation's cost is not known, or the shape that it follows from.
+
+        Examples
+        --------
+        >>> import autograd_bn as ab
+        >>> x = ab.tensor([[1.0, 2.0]] * 3, requires_grad=True)
+        >>> ab.graph(ab.tanh(x @ x.T)).flops()
+        (0, 0, 36, 9)
+        """
+        return tuple(self._flops(node) for node in self.nodes)
+
+    def _flops(self, node: GraphNode) -> int | None:
+        if node.primitive is None:
+            return 0
+        sources = iter(node.inputs)
+        operands = [self.nodes[next(sources)] if number is None else None for number in node.constants]
+        shapes = [() if x is None else x.shape for x in operands]
+        rule = node.primitive.flops
+        if rule is None or node.shape is None or (None in shapes and not node.primitive.pointwise):
+            return None
+        return rule([Abstract(shape or (), None) for shape in shapes], node.static, Abstract(node.shape, node.dtype))
 
     def summary(self) -> str:
         """What the graph consists of, in a few lines.

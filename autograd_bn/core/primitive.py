@@ -68,6 +68,8 @@ class Primitive:
         Scalar code for fusion, if there is any: an expression in ``operands``; of a reduction, how it combines two elements.
     operands
         The names of the operands in ``code``.
+    flops
+        ``(operands, static, out)``, all Abstract, to the number of floating-point operations of one run; None if it is not known.
     domains
         An operand's Domain each (the last serves the rest).
 
@@ -84,6 +86,7 @@ class Primitive:
         "differentiable",
         "domains",
         "example",
+        "flops",
         "forward",
         "jvp",
         "keeps",
@@ -113,6 +116,7 @@ class Primitive:
         aliases: bool = False,
         code: str | None = None,
         operands: tuple[str, ...] = ("x", "y"),
+        flops: Callable[..., int] | None = None,
         domains: tuple[Domain, ...] = (REAL,),
         example: Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]] | None = None,
         register: bool = True,
@@ -131,6 +135,7 @@ class Primitive:
         self.aliases = aliases
         self.code = code
         self.operands = operands
+        self.flops = flops
         self.domains = domains
         self.example = example
         self.differentiable = vjp is not None

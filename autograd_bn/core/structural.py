@@ -125,6 +125,7 @@ sum_p = linear(
     batch=lambda x, axis, keepdims: raw.sum(x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
     shape=lambda x, axis, keepdims: reduced_shape(x.shape, axis, keepdims),
     label="Σ",
+    adds=True,
     code="x + y",
     spreads=True,
     example=_sum_example,

@@ -16,6 +16,7 @@ from autograd_bn.nn.layers import Flatten, Identity, Linear
 from autograd_bn.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
 from autograd_bn.nn.module import Module
 from autograd_bn.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, no_stat_update, recalibrate
+from autograd_bn.nn.overview import Summary, SummaryRow, summary
 from autograd_bn.nn.pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from autograd_bn.nn.random import Generator
 from autograd_bn.nn.recurrent import GRU, LSTM, RNN
@@ -72,6 +73,8 @@ __all__ = [
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
+    "Summary",
+    "SummaryRow",
     "Tanh",
     "fold_batch_norm",
     "functional",
@@ -79,4 +82,5 @@ __all__ = [
     "init",
     "no_stat_update",
     "recalibrate",
+    "summary",
 ]

@@ -139,8 +139,8 @@ class BNLSTM(Recurrent):
         length, count, _ = sequence.shape
         self._warn_of_unseen_steps(length)
         shape = (1, count, self.hidden_size)
-        state = tuple(s.reshape(shape[1:]) for s in self._given(hx, shape, self.weight_ih.dtype))
-        h, c = state
+        given = self._given(hx, shape)
+        h, c = (s.reshape(shape[1:]) for s in given) if given else self._zeros(shape[1:], self.weight_ih.dtype)
         recurrent = self.weight_hh.T
         outputs = []
         for t, projected in enumerate(steps(linear(sequence, self.weight_ih))):

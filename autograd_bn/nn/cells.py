@@ -25,7 +25,8 @@ class _Cell(Recurrent):
         if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
             self._refuse(x, f"(N, {self.input_size}) or ({self.input_size},)")
         weight, bias, recurrent, apart = self._weights()
-        before = self._given(hx, (*x.shape[:-1], self.hidden_size), weight.dtype)
+        shape = (*x.shape[:-1], self.hidden_size)
+        before = self._given(hx, shape) or self._zeros(shape, weight.dtype)
         state = self._step(linear(x, weight, bias), product(before[0], recurrent, apart), before)
         return state[0] if len(state) == 1 else state
 

@@ -93,10 +93,10 @@ class Recurrent(Module):
             bias, apart = bias + apart, None
         return weight, bias, recurrent.T, apart
 
-    def _given(self, hx: Any, shape: tuple[int, ...], dtype: Any) -> State:
-        """The state to start from, one tensor of a shape each; zeros unless given."""
+    def _given(self, hx: Any, shape: tuple[int, ...]) -> State | None:
+        """The state to start from, one tensor of a shape each, if it was given."""
         if hx is None:
-            return tuple(zeros(shape, dtype=dtype) for _ in self._states)
+            return None
         state = (hx,) if len(self._states) == 1 else hx
         if not isinstance(state, (tuple, list)) or len(state) != len(self._states):
             raise OperationError(f"{self._label}: the state to start from is ({', '.join(self._states)}), a pair of tensors\n  at {user_line()}")
@@ -105,6 +105,10 @@ class Recurrent(Module):
             if x.shape != shape:
                 raise ShapeError(f"{self._label}: the state {name} to start from must have shape {shape}, got {x.shape}\n  at {user_line()}")
         return found
+
+    def _zeros(self, shape: tuple[int, ...], dtype: Any) -> State:
+        """The state to start from if none is given."""
+        return tuple(zeros(shape, dtype=dtype) for _ in self._states)
 
     def _refuse(self, x: Tensor, layout: str) -> NoReturn:
         raise ShapeError(f"{self._label}: expected x of shape {layout}, got x {describe(x)}\n  at {user_line()}")

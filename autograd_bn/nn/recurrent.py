@@ -59,12 +59,14 @@ class _Layer(Recurrent):
         count = self.num_layers * len(self._suffixes)
         whole = (count, sequence.shape[1], self.hidden_size)
         shape = whole if batched else (count, self.hidden_size)
-        start = [s.reshape(whole) for s in self._given(hx, shape, self.weight_ih_l0.dtype)]
+        given = self._given(hx, shape)
+        start = [s.reshape(whole) for s in given] if given else None
         last: list[State] = []
         for layer in range(self.num_layers):
             found = []
             for suffix in self._suffixes:
-                outputs, state = self._along(sequence, tuple(s[len(last)] for s in start), f"_l{layer}{suffix}")
+                state = tuple(s[len(last)] for s in start) if start else self._zeros(whole[1:], self.weight_ih_l0.dtype)
+                outputs, state = self._along(sequence, state, f"_l{layer}{suffix}")
                 found.append(outputs)
                 last.append(state)
             sequence = stack([h[0] if len(h) == 1 else concat(h, axis=-1) for h in zip(*found, strict=True)])

@@ -79,6 +79,7 @@ _scatter = linear(
     transpose=lambda g, x, index, shape: raw.getitem(g, index=index),
     batch=_batched_scatter,
     label="scatter +",
+    adds=True,
     example=lambda rng: [((x["x"][k["index"]],), {**k, "shape": (3, 4, 2)}) for (x, k) in [({"x": a[0]}, k) for a, k in _examples(rng)]],
 )
 

@@ -41,6 +41,7 @@ _mean_p = linear(
     batch=lambda x, axis, keepdims: raw.mean(x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
     shape=lambda x, axis, keepdims: reduced_shape(x.shape, axis, keepdims),
     label="1/N Σ",
+    adds=True,
     spreads=True,
     example=_examples,
 )

@@ -29,6 +29,7 @@ _cumsum = linear(
     transpose=lambda g, x, axis, reverse: raw.cumsum(g, axis=axis, reverse=not reverse),
     batch=lambda x, axis, reverse: raw.cumsum(x, axis=axis + 1, reverse=reverse),
     label=lambda node: "Σ…",
+    adds=True,
     example=lambda rng: [((rng.standard_normal((2, 3)),), {"axis": 1, "reverse": False}), ((rng.standard_normal(4),), {"axis": 0, "reverse": True})],
 )
 

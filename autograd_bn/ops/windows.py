@@ -94,6 +94,7 @@ _overlap_p = linear(
     ),
     batch=lambda x, axis, **static: raw.overlap_add(x, axis=axis + 1, **static),
     label="overlap +",
+    adds=True,
     example=_overlap_examples,
 )
 

@@ -330,3 +330,29 @@ def test_operands_and_cotangents_are_not_changed(name: str, rng: np.random.Gener
             assert all(np.array_equal(value(x), b) for x, b in zip(leaves, before, strict=True))
             ab.jvp(bound(primitive, case)[0], [case.operands[i] for i in case.real], [case.operands[i] for i in case.real])
         assert all(np.array_equal(x, b) for x, b in zip(case.operands, before, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cost_of_an_operation_follows_from_its_shapes(name: str) -> None:
+    primitive = registry[name]
+    if primitive.flops is None:
+        assert "decompositions" in primitive.forward.__module__, "only a decomposition may have a cost that is not known"
+        return
+    for case in cases(primitive):
+        operands = [abstract_of(x) for x in case.operands]
+        out = primitive.abstract(operands, case.static)
+        flops = primitive.flops(operands, case.static, out)
+        assert isinstance(flops, int)
+        if primitive.pointwise:
+            assert flops == np.prod(out.shape, dtype=int)
+        elif len(operands) == 2 and primitive.broadcasts:  # of ones, each term of a contraction is a 1
+            ones = [np.ones(x.shape) for x in operands]
+            assert flops == 2 * primitive.forward(*ones, **case.static).sum()
+        else:
+            assert flops in (0, np.prod(operands[0].shape, dtype=int))
+
+
+def test_a_contraction_costs_a_product_and_an_addition_an_index() -> None:
+    x, y = (ab.tensor(np.ones(shape), requires_grad=True) for shape in ((2, 3, 4), (4, 3, 5)))
+    assert max(f or 0 for f in ab.graph(ab.einsum("aij,jib->ab", x, y)).flops()) == 2 * 2 * 3 * 4 * 5
+    assert ab.graph(x.sum()).flops()[-1] == ab.graph(x.mean()).flops()[-1] == ab.graph(x.max()).flops()[-1] == 24
