@@ -54,7 +54,7 @@ class BNLSTM(Recurrent):
 
     (f, i, o, g) = BN(U·h; γ_h) + BN(W·x; γ_x) + b, c ← σ(f)·c + σ(i)·tanh(g), h ← σ(o)·tanh(BN(c; γ_c, β_c)), with no batch norm in the update of c.
     Each step of a sequence is normalised by its own statistics over the batch, because the first steps differ much from the later ones;
-    γ and β are shared by all. γ starts small: at γ = 1 tanh saturates, and the gradient vanishes along the sequence.
+    γ and β are shared by all. γ starts small, as in the paper: values of deviation 1 saturate tanh.
 
     Parameters
     ----------

@@ -114,11 +114,11 @@ def summary(model: Module, *inputs: Any, depth: int = 3) -> Summary:
     >>> import autograd_bn as ab
     >>> network = ab.nn.Sequential(ab.nn.Linear(3, 4), ab.nn.ReLU(), ab.nn.Linear(4, 2))
     >>> print(ab.nn.summary(network, ab.zeros((10, 3))))
-    layer         output   parameters  FLOPs
-    Sequential    (10, 2)          26    500
-      0: Linear   (10, 4)          16    280
-      1: ReLU     (10, 4)           0     40
-      2: Linear   (10, 2)          10    180
+    layer        output   parameters  FLOPs
+    Sequential   (10, 2)          26    500
+      0: Linear  (10, 4)          16    280
+      1: ReLU    (10, 4)           0     40
+      2: Linear  (10, 2)          10    180
     26 parameters of 104 bytes; 500 floating-point operations forward
     """
     if not isinstance(model, Module):
