@@ -30,10 +30,15 @@ def contraction(
     broadcast are summed by the sweep.
     """
 
+    @functools.lru_cache(maxsize=4096)
+    def adjoints(x: tuple[int, ...], y: tuple[int, ...], static: tuple[tuple[str, Any], ...]) -> tuple[Plan, Plan]:
+        left, right, result = subscripts(x, y, **dict(static))
+        return planned(result, right, left), planned(left, result, right)
+
     def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Mapping[str, Any]) -> Sequence[Any]:
         x, y, _ = saved
         p, q = parents
-        first, second = _adjoints(subscripts, (p if x is None else x).shape, (q if y is None else y).shape, tuple(static.items()))
+        first, second = adjoints((p if x is None else x).shape, (q if y is None else y).shape, tuple(static.items()) if static else ())
         return (
             contract(first, g, y) if type(p) is Node else None,
             contract(second, x, g) if type(q) is Node else None,
@@ -92,26 +97,20 @@ def contraction(
 class Plan(NamedTuple):
     """How to do a contraction by one matrix product."""
 
-    lone_x: tuple[int, ...]
-    """Axes to sum first: they are in one operand only."""
-    lone_y: tuple[int, ...]
+    dot: bool
+    """Two plain matrices."""
     order_x: tuple[int, ...] | None
     """Batch axes, rows, then summed axes; None where they are so already."""
     order_y: tuple[int, ...] | None
     order_out: tuple[int, ...] | None
+    lone_x: tuple[int, ...]
+    """Axes to sum first: they are in one operand only."""
+    lone_y: tuple[int, ...]
     plain: bool
     """One axis a group, so that no reshape is needed."""
-    dot: bool
-    """Two plain matrices."""
     batch: int
     rows: int
     inner: int
-
-
-@functools.lru_cache(maxsize=4096)
-def _adjoints(rule: Callable[..., Subscripts], x: tuple[int, ...], y: tuple[int, ...], static: tuple[tuple[str, Any], ...]) -> tuple[Plan, Plan]:
-    left, right, result = rule(x, y, **dict(static))
-    return planned(result, right, left), planned(left, result, right)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -132,13 +131,13 @@ def planned(left: str, right: str, result: str) -> Plan:
 
     plain = len(rows) == len(columns) == len(inner) == 1
     return Plan(
-        lone_x,
-        lone_y,
+        plain and not batch and not lone_x and not lone_y and list(result) == rows + columns,
         order(batch + rows + inner, left),
         order(batch + inner + columns, right),
         order(list(result), "".join(batch + rows + columns)),
+        lone_x,
+        lone_y,
         plain,
-        plain and not batch and not lone_x and not lone_y and list(result) == rows + columns,
         len(batch),
         len(rows),
         len(inner),
@@ -147,9 +146,9 @@ def planned(left: str, right: str, result: str) -> Plan:
 
 def contract(plan: Plan, x: Any, y: Any) -> Any:
     """The contraction of two operands, arrays or tensors, as one matrix product."""
-    lone_x, lone_y, order_x, order_y, order_out, plain, dot, batch, rows, inner = plan
-    if dot and type(x) is type(y) is np.ndarray:
-        return (x if order_x is None else x.T).dot(y if order_y is None else y.T)
+    if plan[0] and type(x) is type(y) is np.ndarray:  # by place, which is faster than by name
+        return (x if plan[1] is None else x.T).dot(y if plan[2] is None else y.T)
+    _, order_x, order_y, order_out, lone_x, lone_y, plain, batch, rows, inner = plan
     if lone_x:
         x = raw.sum(x, axis=lone_x, keepdims=False)
     if lone_y:
