@@ -85,6 +85,7 @@ MADE: dict[str, Callable[[Any], Callable[..., Any]]] = {
     "batch_norm": _batch_norm,
     "broadcast_to": lambda torch: torch.broadcast_to,
     "clip": lambda torch: torch.clip,
+    "conj": lambda torch: lambda x: torch.conj(x).clone(),  # of real numbers it gives the tensor itself, as real does
     "concat": lambda torch: lambda xs, axis: torch.cat(xs, dim=axis),
     "count_nonzero": lambda torch: (
         lambda x, axis=None, keepdims=False: torch.sum(x != 0) if axis is None and not keepdims else _whole("sum")(torch)(x != 0, axis, keepdims)
@@ -112,6 +113,7 @@ MADE: dict[str, Callable[[Any], Callable[..., Any]]] = {
     "pad": _pad,
     "permute_dims": lambda torch: torch.permute,
     "prod": lambda torch: lambda x, axis=None, keepdims=False: _whole("prod")(torch)(x, axis, keepdims),
+    "real": lambda torch: lambda x: torch.real(x).clone(),
     "repeat": lambda torch: lambda x, n, axis: torch.repeat_interleave(x, n, dim=axis),
     "roll": lambda torch: lambda x, n, axis: torch.roll(x, n, axis),
     "softmax": lambda torch: lambda x, axis: torch.softmax(x, axis),
