@@ -2,6 +2,9 @@
 
 ``python -m tests.fuzz --count 20000 --seed 0 --torch``. Each program is run on tensors, and replayed on arrays with differences of two step
 sizes. It is right; or refused with an error; or wrong; or unreliable, where the two step sizes disagree (a kink nearby).
+
+``python -m tests.fuzz --count 20000 --kit`` makes all checks of ``check_gradients`` on each program instead, and counts the alarms. Where a program cuts
+its graph on purpose (``detach``, ``no_grad``) an alarm would be right, so those are left out.
 """
 
 from __future__ import annotations
@@ -15,7 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_bn.testing.program import Program, smaller, source
+from autograd_bn.core.errors import AutogradError
+from autograd_bn.core.tensor import tensor
+from autograd_bn.testing import check_gradients
+from autograd_bn.testing.program import AUTOGRAD, Program, smaller, source
 from autograd_bn.testing.program_moves import random_program
 from autograd_bn.testing.program_oracle import Outcome, judge
 from tests.torch_namespace import answer
@@ -87,12 +93,53 @@ def _compare(torch: Any, program: Program, outcome: Outcome, report: Report) -> 
         report.peer["differs"] += not same
 
 
+class Alarms(NamedTuple):
+    """What `check_gradients` said of right programs."""
+
+    outcomes: Counter[str]
+    alarms: list[tuple[int, str]]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {kind}" for kind, count in self.outcomes.most_common()) + f"; {len(self.alarms)} alarms"
+
+
+def alarms(count: int, seed: int, progress: bool = False) -> Alarms:
+    """Make all checks on that many programs."""
+    report = Alarms(Counter(), [])
+    for number in range(count):
+        program = program_of(seed, number)
+        if any(step.under == "no_grad" or step.name == "detach" for step in program.steps):
+            report.outcomes["cut on purpose"] += 1
+            continue
+
+        def function(*inputs: Any, program: Program = program) -> Any:
+            return program.loss(program.run(AUTOGRAD, list(inputs)))
+
+        try:
+            function(*(tensor(x, requires_grad=True) for x in program.inputs))
+            found = check_gradients(function, *program.inputs, raises=False, name=f"program {number}")
+        except AutogradError:
+            report.outcomes["refused"] += 1
+            continue
+        report.outcomes["passed" if found.ok else "alarmed"] += 1
+        if not found.ok:
+            report.alarms.append((number, str(found)))
+        if progress and sys.stderr.isatty() and number % 50 == 0:
+            print(f"\r{number} of {count}, {len(report.alarms)} alarms", end="", file=sys.stderr)
+    return report
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--torch", action="store_true", help="compare with what PyTorch accepts")
+    parser.add_argument("--kit", action="store_true", help="make all checks of check_gradients on each, and count the alarms")
     arguments = parser.parse_args()
+    if arguments.kit:
+        heard = alarms(arguments.count, arguments.seed, progress=True)
+        print(heard, *(f"\nprogram {number}: {said}" for number, said in heard.alarms[:5]))
+        return bool(heard.alarms)
     torch = None
     if arguments.torch:
         import torch

@@ -6,6 +6,7 @@ import contextlib
 import pathlib
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 
@@ -21,7 +22,7 @@ from autograd_bn.testing.program import AUTOGRAD, Program, Step, smaller, source
 from autograd_bn.testing.program_moves import random_program
 from autograd_bn.testing.program_oracle import Replay, assert_right, differences, judge, replayed
 from autograd_bn.testing.strategies import programs
-from tests.fuzz import fuzz, program_of
+from tests.fuzz import alarms, fuzz, program_of
 
 steady = settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -61,6 +62,14 @@ def test_a_short_run_of_the_fuzz_finds_nothing_wrong() -> None:
     report = fuzz(100, 1)
     assert not report.wrong
     assert report.outcomes["right"] > 85 and report.outcomes["unreliable"] <= 3, report
+
+
+def test_the_checks_raise_no_alarm_on_right_programs() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        report = alarms(60, 1)
+    assert not report.alarms
+    assert report.outcomes["passed"] > 30, report
 
 
 def test_programs_of_a_seed_are_the_same_again() -> None:
