@@ -1,4 +1,4 @@
-"""Permuted axes: what does not care for the order of axes is done before they are permuted, so that a permutation meets its inverse.
+"""Permuted axes: what does not care for their order is done before they are permuted, so that a permutation meets its inverse or is of few axes.
 
 A convolution has the examples last in memory and first in its shape. Eager execution keeps such a layout by NumPy's own rule; here the operations
 between two convolutions come to work on values as they lie in memory, so that every buffer is one contiguous block. Of two axes
@@ -8,6 +8,7 @@ nothing is changed: there sums have a way of their own, whose last bits differ.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from autograd_bn.compiler.passes.rewrite import Rewrite
@@ -24,9 +25,35 @@ def with_late_permutes(graph: Graph) -> Graph:
     """The graph with permutations of axes behind elementwise operations and reductions."""
     new = Rewrite(graph)
     for node in graph.nodes:
-        if node.primitive is None or not (_composed(node, new) or _elementwise(node, new) or _reduced(node, new)):
+        if node.primitive is None or not (_composed(node, new) or _merged(node, new) or _elementwise(node, new) or _reduced(node, new)):
             new.keep(node)
+    return _reshaped(new.graph())
+
+
+def _reshaped(graph: Graph) -> Graph:
+    """The graph with permutations that move axes of length 1 only as reshapes, and reshapes of reshapes as one."""
+    new = Rewrite(graph)
+    for node in graph.nodes:
+        if node.primitive is not registry["reshape"] and not _moves_nothing(node, graph):
+            new.keep(node)
+            continue
+        place = new.place[node.inputs[0]]
+        if new.nodes[place].primitive is registry["reshape"]:
+            (place,) = new.nodes[place].inputs
+        if new.nodes[place].shape == node.shape:
+            new.same(node, place)
+        else:
+            new.put(node, registry["reshape"], (place,), (None,), {"shape": node.shape})
     return new.graph()
+
+
+def _moves_nothing(node: GraphNode, graph: Graph) -> bool:
+    """Whether a permutation leaves the order of all axes that are not of length 1."""
+    if node.primitive is not registry["permute_dims"]:
+        return False
+    shape = graph.nodes[node.inputs[0]].shape or ()
+    moved = [a for a in node.static["axes"] if shape[a] != 1]
+    return moved == sorted(moved)
 
 
 def _source(new: Rewrite, place: int) -> tuple[int, Axes] | None:
@@ -41,34 +68,51 @@ def _put(new: Rewrite, like: GraphNode, name: str, place: int, shape: Axes, stat
     return new.put(dataclasses.replace(like, shape=shape, dtype=new.nodes[place].dtype), registry[name], (place,), (None,), static)
 
 
-def _reshape(new: Rewrite, like: GraphNode, place: int, shape: Axes) -> int:
-    """Give a value another shape, starting from before it was given its own."""
-    if new.nodes[place].primitive is registry["reshape"]:
-        (place,) = new.nodes[place].inputs
-    return place if new.nodes[place].shape == shape else _put(new, like, "reshape", place, shape, {"shape": shape})
-
-
 def _permute(new: Rewrite, like: GraphNode, place: int, axes: Axes) -> int:
-    """Permute a value; where only axes of length 1 move, that is a reshape. The result takes the old node's place."""
-    before = new.nodes[place].shape or ()
-    shape = tuple(before[a] for a in axes)
-    moved = [a for a in axes if before[a] != 1]
-    if moved != sorted(moved):
-        return _put(new, like, "permute_dims", place, shape, {"axes": axes})
-    place = _reshape(new, like, place, shape)
-    new.same(like, place)
-    return place
+    """Permute a value, or what it was permuted from. The result takes the old node's place."""
+    found = _source(new, place)
+    if found is not None:
+        place, axes = found[0], tuple(found[1][a] for a in axes)
+    if axes == tuple(range(len(axes))):
+        new.same(like, place)
+        return place
+    shape = new.nodes[place].shape or ()
+    return _put(new, like, "permute_dims", place, tuple(shape[a] for a in axes), {"axes": axes})
 
 
 def _composed(node: GraphNode, new: Rewrite) -> bool:
     """A permutation: of a permuted value it is one."""
-    if node.primitive is not registry["permute_dims"] or len(node.static["axes"]) < LEAST:
+    axes = tuple(node.static.get("axes", ()))
+    if node.primitive is not registry["permute_dims"] or len(axes) < LEAST:
         return False
-    place, axes = new.place[node.inputs[0]], tuple(node.static["axes"])
-    found = _source(new, place)
-    if found is not None:
-        place, axes = found[0], tuple(found[1][a] for a in axes)
-    _permute(new, node, place, axes)
+    _permute(new, node, new.place[node.inputs[0]], axes)
+    return True
+
+
+def _merged(node: GraphNode, new: Rewrite) -> bool:
+    """A reshape that makes one axis of some that lie together before the permutation too: it goes before, and the permutation is of fewer axes.
+
+    So what a convolution multiplies is a matrix or its transpose, not a copy.
+    """
+    found = _source(new, new.place[node.inputs[0]]) if node.primitive is registry["reshape"] else None
+    shape = node.shape or ()
+    if found is None or 0 in shape or 1 in shape:
+        return False
+    place, axes = found
+    before = new.nodes[place].shape or ()
+    long = [a for a, n in enumerate(before) if n != 1]
+    left = [long.index(a) for a in axes if before[a] != 1]
+    groups: list[list[int]] = []
+    for n in shape:
+        group: list[int] = []
+        while left and math.prod(before[long[k]] for k in group) < n:
+            group.append(left.pop(0))
+        if math.prod(before[long[k]] for k in group) != n or group != list(range(group[0], group[0] + len(group))):
+            return False
+        groups.append(group)
+    order = sorted(range(len(groups)), key=groups.__getitem__)
+    whole = tuple(shape[k] for k in order)
+    _permute(new, node, _put(new, node, "reshape", place, whole, {"shape": whole}), tuple(order.index(k) for k in range(len(order))))
     return True
 
 
@@ -91,7 +135,8 @@ def _elementwise(node: GraphNode, new: Rewrite) -> bool:
         if found is not None:
             inputs.append(found[0])
         elif small:
-            inputs.append(_permute(new, node, _reshape(new, node, place, (1,) * (len(back) - len(small)) + small), back))
+            aligned = (1,) * (len(back) - len(small)) + small
+            inputs.append(_permute(new, node, place if aligned == small else _put(new, node, "reshape", place, aligned, {"shape": aligned}), back))
         else:
             inputs.append(place)
     inner = dataclasses.replace(node, shape=tuple(shape[i] for i in back))
