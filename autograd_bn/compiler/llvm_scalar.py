@@ -10,7 +10,7 @@ import numpy as np
 from llvmlite import ir
 
 from autograd_bn.compiler import native_math
-from autograd_bn.compiler.scalar_code import NEUTRAL, parsed
+from autograd_bn.compiler.scalar_code import NEUTRAL, POWERS, parsed
 
 CONTRACT = ("contract",)
 """A product and a sum may become one instruction. Nothing else about elementwise code changes."""
@@ -160,7 +160,7 @@ def library(module: ir.Module, name: str, kind: ir.Type, count: int) -> ir.Funct
 def _power(expression: Expression, x: ir.Value, y: ir.Value) -> ir.Value | None:
     """A power with a small constant exponent, by products and a quotient."""
     exponent = y.constant if isinstance(y, ir.Constant) else None
-    if exponent not in (-2, -1, 0, 1, 2, 3, 4):  # √x is no power: they differ at −0 and −inf
+    if exponent not in POWERS:
         return None
     one = ir.Constant(x.type, 1.0)
     if exponent == 0:

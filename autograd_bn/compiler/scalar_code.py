@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from autograd_bn.core.graph import Graph, GraphNode
+from autograd_bn.core.primitive import registry
 
 DTYPES = frozenset(map(np.dtype, ("bool", "int32", "int64", "float32", "float64")))
 """What native kernels compute with."""
@@ -16,11 +18,16 @@ DTYPES = frozenset(map(np.dtype, ("bool", "int32", "int64", "float32", "float64"
 CHEAP = {"max": 1, "min": 1, "abs": 1, "floor": 1, "ceil": 1, "trunc": 1, "rint": 1, "sqrt": 4}
 """Functions that are an instruction or two, and what they cost."""
 
-_NAMES = "exp log tanh sigmoid erf expm1 log1p pow sin cos tan asin acos atan atan2 sinh cosh asinh acosh atanh hypot log2 log10"
-CALLED = frozenset(_NAMES.split())
-"""All others that there are."""
+LIBRARY = frozenset(["pow", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "asinh", "acosh", "atanh", "log2", "log10"])
+"""Functions of the C library. It takes one element at a time, where NumPy may have SIMD code."""
+FEW = 256
+"""For more elements than this those are left to NumPy: a call of it is worth about as much time."""
+CALLED = frozenset(["exp", "log", "tanh", "sigmoid", "erf", "expm1", "log1p", "hypot"]) | LIBRARY
+"""All others that there are; but for hypot, which is as fast in the C library, these are our own."""
 CALL = 20
 """What one of those costs."""
+POWERS = (-2, -1, 0, 1, 2, 3, 4)
+"""Exponents for which a power is a few products. √x is no power: they differ at −0 and −inf."""
 
 NEUTRAL: dict[str, float] = {"x + y": 0, "max(x, y)": -np.inf, "min(x, y)": np.inf, "x | y": False, "x & y": True}
 """The combinations of two elements that a reduction may be made of, and what they begin with."""
@@ -43,12 +50,14 @@ class Cost(NamedTuple):
     steps: int
     floating: bool
     """Whether it has meaning for floating numbers only."""
+    library: bool
+    """Whether it calls the C library."""
 
 
 @functools.cache
 def cost(code: str) -> Cost | None:
     """What an expression costs; None if something in it is not known here."""
-    steps, floating = 0, False
+    steps, floating, library = 0, False, False
     for part in ast.walk(parsed(code)):
         if isinstance(part, ast.Call):
             name = part.func.id if isinstance(part.func, ast.Name) else ""
@@ -56,6 +65,7 @@ def cost(code: str) -> Cost | None:
                 return None
             steps += CHEAP.get(name, CALL)
             floating |= name not in ("max", "min")
+            library |= name in LIBRARY
         elif isinstance(part, (ast.BinOp, ast.UnaryOp)):
             if type(part.op) not in _OPERATORS:
                 return None
@@ -69,7 +79,7 @@ def cost(code: str) -> Cost | None:
             steps += 1
         elif not isinstance(part, (ast.Name, ast.Constant, ast.Load, ast.operator, ast.unaryop, ast.cmpop)):
             return None
-    return Cost(steps, floating)
+    return Cost(steps, floating, library)
 
 
 def loop_dtype(node: GraphNode, graph: Graph) -> np.dtype[Any] | None:
@@ -97,13 +107,17 @@ def loop_dtype(node: GraphNode, graph: Graph) -> np.dtype[Any] | None:
     return dtype
 
 
+def _by_products(node: GraphNode) -> bool:
+    return node.primitive is registry["pow"] and node.constants[1] in POWERS
+
+
 def knows(node: GraphNode, graph: Graph) -> bool:
-    """Whether native code can be made of an elementwise operation."""
+    """Whether native code can be made of an elementwise operation, and is no slower than NumPy."""
     primitive = node.primitive
     if primitive is None or primitive.code is None:
         return False
     price = cost(primitive.code)
-    if price is None:
+    if price is None or (price.library and math.prod(node.shape or ()) > FEW and not _by_products(node)):
         return False
     dtype = loop_dtype(node, graph)
     return dtype is not None and (dtype.kind == "f" or not price.floating)

@@ -200,6 +200,21 @@ def test_random_programs_and_their_gradients(emitter: Any, dtype: str) -> None:
     assert done > 15
 
 
+def is_native(function: Callable[[Any], Any], count: int) -> bool:
+    """Whether the one operation of a function is in a loop, not a call of NumPy."""
+    compiled, x = ab.jit(function, emitter="llvm"), ab.tensor(np.linspace(0.1, 0.9, count))
+    np.testing.assert_allclose(compiled(x).numpy(), function(x).numpy(), rtol=1e-14)
+    return bool(kernels(compiled))
+
+
+def test_many_elements_of_what_only_the_c_library_has_are_left_to_numpy() -> None:
+    for function in (ab.sin, ab.log2, ab.atanh, lambda x: x**2.5, lambda x: 2**x, lambda x: ab.atan2(x, 2)):
+        assert is_native(function, 200)
+        assert not is_native(function, 2000)
+    for function in (ab.exp, ab.erf, lambda x: ab.hypot(x, 1), lambda x: x**3, lambda x: x**-2):
+        assert is_native(function, 2000)
+
+
 def test_an_emitter_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OperationError, match="'llvm' and 'numpy'"):
         ab.jit(lambda x: x, emitter="cuda")  # type: ignore[arg-type]
