@@ -1,6 +1,6 @@
 """A small convolutional network with batch norm on MNIST: two convolutions, two affine maps, Adam.
 
-python examples/mnist_cnn.py [--data FOLDER] [--epochs 3 | --steps N] [--seeds 0 1 2]
+python examples/mnist_cnn.py [--data FOLDER] [--epochs 3 | --steps N] [--seeds 0 1 2] [--compiled]
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ def network(seed: int) -> nn.Sequential:
     )
 
 
-def trained(seed: int, train: ab.data.Dataset, test: ab.data.Dataset, epochs: int, steps: int | None) -> ab.train.History:
+def trained(seed: int, train: ab.data.Dataset, test: ab.data.Dataset, given: argparse.Namespace) -> ab.train.History:
     """The history of one run; the test images are looked at after each epoch, and nothing depends on them."""
     model = network(seed)
     optimizer = ab.optim.Adam(model.parameters(), lr=1e-3)
     loader = ab.data.Loader(train, 64, seed=seed, drop_last=True)
-    return ab.train.fit(model, optimizer, loader, test, epochs=None if steps else epochs, steps=steps, label=f"seed {seed}", progress=sys.stderr.isatty())
+    length = {"steps": given.steps} if given.steps else {"epochs": given.epochs}
+    return ab.train.fit(model, optimizer, loader, test, **length, compiled=given.compiled, label=f"seed {seed}", progress=sys.stderr.isatty())
 
 
 def images(data: ab.data.Dataset) -> ab.data.Dataset:
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--steps", type=int, help="in place of epochs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--compiled", action="store_true", help="compile the training step")
     given = parser.parse_args()
     try:
         train, test = map(images, ab.data.mnist(given.data))
@@ -59,7 +61,7 @@ def main() -> None:
         sys.exit(f"{error}\nor run examples/train_digits.py, which needs no other data")
     accuracies = []
     for seed in given.seeds:
-        history = trained(seed, train, test, given.epochs, given.steps)
+        history = trained(seed, train, test, given)
         accuracies.append(history["accuracy"][-1])
         print(f"seed {seed}: test accuracy {', '.join(f'{a:.2%}' for a in history['accuracy'])} after steps {', '.join(map(str, history.steps))}", flush=True)
     print(f"median of the last: {statistics.median(accuracies):.2%}")

@@ -70,6 +70,11 @@ def test_the_convolutional_example_says_what_it_measured_and_of_which_seed(tmp_p
     ]
 
 
+def test_the_convolutional_example_can_be_compiled(tmp_path: Path) -> None:
+    written(tmp_path / "mnist", train=130, side=28)
+    assert "after steps 2\n" in run("mnist_cnn", tmp_path, "--data", "mnist", "--steps", "2", "--compiled")
+
+
 def test_without_mnist_the_convolutional_example_says_what_to_do(tmp_path: Path) -> None:
     done = started("mnist_cnn", tmp_path, "--data", "nowhere")
     assert done.returncode == 1

@@ -16,7 +16,7 @@ Subscripts = tuple[str, str, str]
 
 
 def _matrices(rng: Any) -> Any:
-    pairs = [((2, 3), (3, 4)), ((3,), (3, 2)), ((2, 3), (3,)), ((3,), (3,)), ((2, 1, 2, 3), (4, 3, 2))]
+    pairs = [((2, 3), (3, 4)), ((3,), (3, 2)), ((2, 3), (3,)), ((3,), (3,)), ((2, 1, 2, 3), (4, 3, 2)), ((2, 3, 1), (2, 1, 2))]
     return [((rng.standard_normal(a), rng.standard_normal(b)), {}) for a, b in pairs]
 
 

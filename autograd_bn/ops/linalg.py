@@ -32,8 +32,12 @@ def _subscripts(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[str, str, str]:
 
 
 def _product(x: Any, y: Any) -> Any:
-    """NumPy's matmul; of plain matrices by ``dot``, whose call costs half."""
-    return x.dot(y) if x.ndim == 2 and y.ndim == 2 else np.matmul(x, y)
+    """NumPy's matmul; of plain matrices by ``dot``, whose call costs half, and of columns by rows as the product, since NumPy has no fast way for many."""
+    if x.ndim == 2 and y.ndim == 2:
+        return x.dot(y)
+    if x.ndim > 1 and y.ndim > 1 and x.shape[-1] == y.shape[-2] == 1:
+        return x * y
+    return np.matmul(x, y)
 
 
 _matmul = contraction("matmul", _product, _subscripts, label="@")
