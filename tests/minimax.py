@@ -38,7 +38,10 @@ HALF = mpmath.log(2) / 2 * (1 + mpmath.mpf(2) ** -10)  # n is rounded from a pro
 
 EXP = Target(at_zero(0.5, lambda r: (mpmath.expm1(r) - r) / r**2), at_zero(0, lambda r: r**2 / mpmath.expm1(r)), -HALF, HALF)
 LOG = Target(
-    at_zero(mpmath.mpf(1) / 3, lambda f: (mpmath.log1p(f) - f + f**2 / 2) / f**3), at_zero(0, lambda f: f**3 / mpmath.log1p(f)), ROOT - 1, 1 / ROOT - 1
+    at_zero(mpmath.mpf(2) / 3, lambda z: (2 * mpmath.atanh(mpmath.sqrt(z)) / mpmath.sqrt(z) - 2) / z),
+    at_zero(0, lambda z: z * mpmath.sqrt(z) / (2 * mpmath.atanh(mpmath.sqrt(z)))),
+    mpmath.mpf(0),
+    ((1 - ROOT) / (1 + ROOT)) ** 2,
 )
 ERF_NEAR = Target(
     at_zero(2 / mpmath.sqrt(mpmath.pi) - 1, lambda z: mpmath.erf(mpmath.sqrt(z)) / mpmath.sqrt(z) - 1),
@@ -122,8 +125,8 @@ def ln2(dtype: type[np.floating[Any]]) -> tuple[float, float]:
 
 
 COUNTS = {
-    "float": (np.float32, 6, 9, 7, 8, 4),
-    "double": (np.float64, 11, 19, 12, 19, 6),
+    "float": (np.float32, 6, 3, 7, 8, 4),
+    "double": (np.float64, 11, 7, 12, 19, 6),
 }
 """The dtype, how many coefficients exp, log and the two parts of erf have, and where erf has become 1."""
 
@@ -151,7 +154,7 @@ from typing import NamedTuple
 
 
 class Fits(NamedTuple):
-    """Of one format: eʳ = 1 + r + r²·exp(r), log(1 + f) = f − f²/2 + f³·log(f), erf(x) = x + x·near(x²) = 1 − exp(−far(x))."""
+    """Of one format: eʳ = 1 + r + r²·exp(r), 2·artanh(s) = 2·s + s³·log(s²), erf(x) = x + x·near(x²) = 1 − exp(−far(x))."""
 
     ln2_high: float
     ln2_low: float

@@ -89,11 +89,12 @@ def _split(x: Scalar) -> tuple[Scalar, Scalar]:
 
 
 def _log_of(f: Scalar, n: Scalar) -> Scalar:
-    """n·ln 2 + log(1 + f) = n·ln 2 + f − f²/2 + f³·P(f), from the least to the greatest."""
+    """n·ln 2 + log(1 + f), from the least to the greatest: with s = f/(2 + f), log(1 + f) = 2·artanh s = f − f²/2 + s·(f²/2 + s²·P(s²))."""
     fits = _fits(f)
-    square = f * f
-    rest = f * square * f.polynomial(fits.log) + n * fits.ln2_low
-    return (f + (rest - square * 0.5)) + n * fits.ln2_high
+    s = f / (f + 2)
+    square, half = s * s, f * f * 0.5
+    rest = s * (half + square * square.polynomial(fits.log)) + n * fits.ln2_low
+    return (f + (rest - half)) + n * fits.ln2_high
 
 
 def _ends(x: Scalar, least: float, inside: Scalar) -> Scalar:
