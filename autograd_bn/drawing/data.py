@@ -16,7 +16,7 @@ from autograd_bn.core.lines import Line
 from autograd_bn.drawing import notes
 from autograd_bn.drawing.formulas import rule_formulas, value_formula
 from autograd_bn.drawing.view import View, whole
-from autograd_bn.drawing.words import array_text
+from autograd_bn.drawing.words import array_text, mean, norm
 
 SCHEMA = "autograd_bn.graph/1"
 SHOWN = 64
@@ -281,26 +281,29 @@ class _Arrays:
 
 def summary(array: Array, whole: int = SHOWN) -> dict[str, Any]:
     """An array in numbers: shape, dtype, text; of finite real elements the least, greatest, mean, deviation, norm and a histogram; few elements whole."""
-    with np.errstate(all="ignore"):
-        text = array_text(array)
-    found: dict[str, Any] = {"shape": list(array.shape), "dtype": str(array.dtype), "text": text}
+    found: dict[str, Any] = {"shape": list(array.shape), "dtype": str(array.dtype), "text": array_text(array)}
     if array.size <= whole:
         found["elements"] = [_plain(x) for x in array.ravel().tolist()]
     if array.size == 0 or array.dtype.kind not in "biufc":
         return found
-    values = np.abs(array) if array.dtype.kind == "c" else array.astype(np.float64)
-    flat = values.ravel()
-    finite = flat[np.isfinite(flat)]
-    found |= {"zeros": int(flat.size - np.count_nonzero(flat)), "nan": int(np.count_nonzero(np.isnan(flat))), "inf": int(np.count_nonzero(np.isinf(flat)))}
+    flat = (np.abs(array) if array.dtype.kind == "c" else array.astype(np.float64)).ravel()
+    zeros, finite = flat.size - int(np.count_nonzero(flat)), flat
+    nan = inf = 0
+    if not np.isfinite(flat).all():
+        finite = flat[np.isfinite(flat)]
+        nan = int(np.count_nonzero(np.isnan(flat)))
+        inf = flat.size - finite.size - nan
+    found |= {"zeros": zeros, "nan": nan, "inf": inf}
     if finite.size == 0:
         return found
+    low, high = float(finite.min()), float(finite.max())
     with np.errstate(all="ignore"):
-        low, high = float(finite.min()), float(finite.max())
-        numbers = {"min": low, "max": high, "mean": float(finite.mean()), "std": float(finite.std()), "norm": float(np.linalg.norm(finite))}
-    found |= {key: _plain(float(f"{number:.8g}")) for key, number in numbers.items()}
-    if finite.size > 1 and math.isfinite(high - low):
-        bins = np.zeros(finite.size, np.intp) if high == low else np.minimum((finite - low) / ((high - low) or 1.0) * _BINS, _BINS - 1).astype(np.intp)
-        found["histogram"] = np.bincount(bins, minlength=1 if high == low else _BINS).tolist()
+        middle = float(mean(finite))
+        numbers = {"min": low, "max": high, "mean": middle, "std": norm(finite - middle) / math.sqrt(finite.size), "norm": norm(finite)}
+        found |= {key: _plain(float(f"{number:.8g}")) for key, number in numbers.items()}
+        if finite.size > 1 and math.isfinite(high - low):
+            bins = np.zeros(finite.size, np.intp) if high == low else np.minimum((finite - low) * (_BINS / (high - low)), _BINS - 1).astype(np.intp)
+            found["histogram"] = np.bincount(bins, minlength=1 if high == low else _BINS).tolist()
     return found
 
 

@@ -44,8 +44,9 @@ def parts(view: View, numbered: bool = False) -> dict[int, dict[int, tuple[str, 
         found.setdefault(arrow.value, {})[place] = ("", cotangent(view.graph, arrow.edges))
     for source, arrived in found.items():
         own = differential(view.graph.nodes[source], numbered)
+        dot = "." if numbered and view.graph.nodes[source].name is None else ""  # between two numbers
         for number, (place, (_, array)) in enumerate(arrived.items(), 1):
-            arrived[place] = (own if len(arrived) == 1 else own + subscript(number), array)
+            arrived[place] = (own if len(arrived) == 1 else own + dot + subscript(number), array)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import math
 from typing import Any
 
 import graphviz  # type: ignore[import-untyped, unused-ignore]
@@ -53,9 +54,24 @@ def array_text(array: np.ndarray[Any, Any]) -> str:
     finite = np.isfinite(values)
     if not finite.all():
         return f"{array.size - np.count_nonzero(finite)} of {array.size} not finite"
-    mean = values.mean()
+    middle = mean(values)
     noise = np.finfo(array.dtype).eps * np.max(np.abs(values)) if array.dtype.kind in "fc" else 0.0
-    return f"‖·‖ {number_text(np.linalg.norm(values))}, mean {'≈ 0' if 0 < abs(mean) < noise else number_text(mean)}"
+    return f"‖·‖ {number_text(norm(values))}, mean {'≈ 0' if 0 < abs(middle) < noise else number_text(middle)}"
+
+
+def mean(values: np.ndarray[Any, Any]) -> Any:
+    """The mean of finite numbers, also where their sum overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum()
+    return total / values.size if np.isfinite(total) else (values / values.size).sum()
+
+
+def norm(values: np.ndarray[Any, Any]) -> float:
+    """The Euclidean norm of finite numbers, also where their squares overflow or vanish."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if 1e-140 < largest < 1e140 or largest == 0.0:
+        return math.sqrt(np.vdot(values, values).real)
+    return largest * norm(values / largest) if math.isfinite(largest) else largest
 
 
 def statistics_text(array: np.ndarray[Any, Any]) -> str:

@@ -60,6 +60,14 @@ def test_the_sum_over_a_border_is_that_of_its_edges() -> None:
     np.testing.assert_allclose(np.reshape(total["elements"], total["shape"]), g.nodes[crossing["source"]].gradient, rtol=1e-12)
 
 
+def test_the_norm_of_numbers_whose_squares_overflow_or_vanish_is_right() -> None:
+    for scale in (1e-200, 1.0, 1e200):
+        found = summary(np.array([3.0, 4.0] * 4) * scale)
+        assert [found[key] / scale for key in ("norm", "mean", "std")] == pytest.approx([10.0, 3.5, 0.5])
+        assert found["text"] == f"‖·‖ {10 * scale:.3g}, mean {3.5 * scale:.3g}".replace("-", "−")
+    assert summary(np.full(8, 1e308))["mean"] == 1e308
+
+
 def test_before_backward_every_gradient_is_absent() -> None:
     with ab.record():
         y = batch_norm()
@@ -147,3 +155,9 @@ def test_a_parameter_stands_in_its_module_and_an_input_outside() -> None:
     places = {node["called"]: names.get(node["cluster"]) for node in data["nodes"] if node["kind"] == "leaf"}
     assert places.pop("x") is None
     assert set(places.values()) == {"0: Linear"}
+
+
+def test_gradients_that_come_together_at_a_value_without_a_name_are_told_from_other_values() -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    data = data_of(((lambda v: v * v)(x * 2.0)).sum())
+    assert [edge["d"] for edge in data["edges"]] == ["dx", "dv₁.₁", "dv₁.₂", "dv₂"]

@@ -327,6 +327,22 @@ def test_everything_that_can_be_pressed_has_a_name(browser: Any, recorded: tuple
         assert page.locator("button, input, [role=button], [role=img]").evaluate_all(unnamed) == []
 
 
+def test_a_screen_reader_is_told_the_numbers(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    file, g = recorded
+    xhat = index_of(g, "x̂")
+    with opened(browser, file) as page:
+        label = node(page, xhat).get_attribute("aria-label")
+        assert re.fullmatch(r"operation \* x̂ \(4, 3\), value ‖·‖ [\d.]+, gradient ‖dx̂‖ [\d.]+", label), label
+        at(page, 0)
+        assert node(page, xhat).get_attribute("aria-label") == "operation * x̂ (4, 3), value —, gradient dx̂ —"
+        page.locator("#play").click()
+        assert page.locator("#caption").get_attribute("aria-live") == "off"
+        page.locator("#play").click()
+        assert page.locator("#caption").get_attribute("aria-live") == "polite"
+        page.keyboard.press("c")
+        assert page.locator(".scope.closed").get_attribute("aria-label").startswith("scope batch_norm, closed, ")
+
+
 CONTRAST = """() => {
   const probe = document.createElement('span');
   document.body.append(probe);

@@ -127,6 +127,7 @@ function setTime(time, { follow = true } = {}) {
 function play() {
   if (state.playing !== null) return pause();
   if (state.time === steps.length - 1) setTime(0);
+  get("caption").setAttribute("aria-live", "off");  // rather than that every step be read out
   const pace = Math.max(30, Math.min(1100, 60000 / steps.length));
   state.playing = setInterval(() => {
     setTime(state.time + 1);
@@ -137,6 +138,7 @@ function play() {
 }
 function pause() {
   clearInterval(state.playing);
+  get("caption").setAttribute("aria-live", "polite");
   state.playing = null;
   get("play").classList.remove("playing");
   get("play").setAttribute("aria-label", "Play");

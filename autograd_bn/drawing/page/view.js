@@ -196,24 +196,29 @@ function showTime(time) {
         entry.count.textContent = done === entry.operations.length ? `${done} operation${done === 1 ? "" : "s"}` : `${done} of ${entry.operations.length} operations`;
         entry.backCount.textContent = entry.back.length ? (back === entry.back.length ? amountText(short(nodes[result].d, 12), arrayText(nodes[result].gradient)) : back ? `${back} of ${entry.back.length} back` : "—") : "";
         entry.group.classList.toggle("waiting", done === 0 && entry.operations.length > 0);
+        label += `, ${entry.count.textContent}, ${entry.backCount.textContent}`;
       }
     } else {
       const reached = forwardStep[part.id] <= time;
       entry.group.classList.toggle("waiting", !reached);
-      if (entry.value) entry.value.textContent = arrayText(reached ? part.value : null);
+      label = `${part.kind} ${short(part.symbol, 60)} ${part.name && part.kind === "operation" ? short(part.name, 60) : ""} ${shapeText(part)}`.trim();
+      if (entry.value) {
+        entry.value.textContent = arrayText(reached ? part.value : null);
+        label += `, value ${entry.value.textContent}`;
+      }
       if (entry.gradient) {
         const [sum, gradient] = gradientRows(part.id, time);
+        label += `, gradient ${gradient}`;
         if (entry.sum) entry.sum.textContent = sum;
         entry.gradient.textContent = gradient;
         entry.group.classList.toggle("partial", !gathered(part.id, time).whole);
       }
-      label = `${part.kind} ${short(part.symbol, 60)} ${part.name && part.kind === "operation" ? short(part.name, 60) : ""} ${shapeText(part)}`;
     }
     const heat = heated && !entry.box.open ? heatOf(part, time) : null;
     entry.group.classList.toggle("sized", heat !== null && !Number.isNaN(heat));
     entry.group.classList.toggle("broken", Number.isNaN(heat));
     if (heat !== null) entry.group.style.setProperty("--size", heat.toFixed(3));
-    entry.group.setAttribute("aria-label", label.trim());
+    entry.group.setAttribute("aria-label", label);
     entry.group.classList.toggle("active", key === active);
     entry.group.classList.toggle("backwards", key === active && step.kind === "backward");
   }
