@@ -302,7 +302,7 @@ def summary(array: Array, whole: int = SHOWN) -> dict[str, Any]:
         numbers = {"min": low, "max": high, "mean": middle, "std": norm(finite - middle) / math.sqrt(finite.size), "norm": norm(finite)}
         found |= {key: _plain(float(f"{number:.8g}")) for key, number in numbers.items()}
         if finite.size > 1 and math.isfinite(high - low):
-            bins = np.zeros(finite.size, np.intp) if high == low else np.minimum((finite - low) * (_BINS / (high - low)), _BINS - 1).astype(np.intp)
+            bins = np.zeros(finite.size, np.intp) if high == low else np.minimum((finite - low) / (high - low) * _BINS, _BINS - 1).astype(np.intp)
             found["histogram"] = np.bincount(bins, minlength=1 if high == low else _BINS).tolist()
     return found
 

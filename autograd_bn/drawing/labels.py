@@ -147,7 +147,7 @@ class Labels:
         single = node.gradient if len(copies) == 1 else None
         if single is not None and not notes.complete(single, [part for _, part in arrived], node.index in self.outputs):
             listed.append("…")
-        return f"{own} = {' + '.join(listed)} = {total}" if len(listed) > 1 else f"{own} = {total}"
+        return f"{own} = {notes.sum_of(listed)} = {total}" if len(listed) > 1 else f"{own} = {total}"
 
     def arrow(self, place: int, arrow: Arrow) -> str:
         """What flowed back along an arrow."""

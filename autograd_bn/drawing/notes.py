@@ -12,6 +12,8 @@ from autograd_bn.core.primitive import broadcast_shapes
 from autograd_bn.drawing.view import View
 from autograd_bn.drawing.words import subscript
 
+_TERMS = 8
+
 
 def symbol(node: GraphNode) -> str:
     """The label, with the plain number that the operation was given, unless the label is made from it."""
@@ -33,6 +35,11 @@ def called(node: GraphNode) -> str:
 def differential(node: GraphNode, numbered: bool = False) -> str:
     """What the gradient of a value is called: dx; of one without a name d, or with its number."""
     return f"d{called(node)}" if numbered or node.name is not None else "d"
+
+
+def sum_of(terms: Sequence[str]) -> str:
+    """``dx₁ + dx₂``; of many terms the first and the last."""
+    return " + ".join(terms if len(terms) <= _TERMS else [*terms[:3], "…", terms[-1]])
 
 
 def parts(view: View, numbered: bool = False) -> dict[int, dict[int, tuple[str, Array | None]]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import html
 import math
+import re
 from typing import Any
 
 import graphviz  # type: ignore[import-untyped, unused-ignore]
 import numpy as np
 
+_PIECE = 1000
 _SMALL = 6
 """Arrays of at most this many elements are printed; of larger ones the norm and the mean."""
 
@@ -21,13 +23,19 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 def quoted(text: str) -> str:
     """A label, tooltip or other attribute that comes out as typed: no escapes, entities or markup are read in it."""
     escaped: str = graphviz.escape(_printable(text).replace("&", "&amp;"))
-    return escaped
+    return escaped if len(escaped) <= _PIECE else graphviz.nohtml(_in_pieces(escaped, "\\\n"))  # type: ignore[no-any-return]
 
 
 @functools.lru_cache(maxsize=4096)
 def marked(text: str) -> str:
     """Text for the inside of an HTML-like label, which comes out as typed."""
-    return html.escape(_printable(text)).replace("\\", "\\\\").replace("  ", " &#160;").replace("\n", "<BR/>")
+    escaped = html.escape(_printable(text)).replace("\\", "\\\\").replace("  ", " &#160;").replace("\n", "<BR/>")
+    return escaped if len(escaped) <= _PIECE else _in_pieces(escaped, "<!---->")
+
+
+def _in_pieces(escaped: str, between: str) -> str:
+    """A text as long as it likes: Graphviz reads no more than 16,384 bytes of a string in one piece. No escape or entity is cut."""
+    return between.join(re.findall(rf"(?:&\w+;|&#\w+;|\\\\|<BR/>|.){{1,{_PIECE}}}", escaped, re.DOTALL))
 
 
 def _printable(text: str) -> str:

@@ -200,6 +200,10 @@ HOSTILE = [
     '"<>{}|\\',
     "</script><script>window.ran = 1</script>",
     "x" * 10_000,
+    "γ" * 20_000,
+    '<&"' * 10_000,
+    "\\" * 20_001,
+    " " * 20_001 + "|",
     "a;b--c->d",
     "//no",
     "  two  spaces ",
@@ -224,6 +228,17 @@ def test_hostile_text_is_drawn_in_formats_without_text_too(form: str, magic: byt
         with ab.scope(text):
             y = x * 1.0
         assert lay_out(draw(y).source, form, using=engine).startswith(magic)
+
+
+def test_of_many_gradients_that_come_together_some_are_named() -> None:
+    x = y = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    with ab.record():
+        for _ in range(5_000):
+            y = y + x
+        y.backward([1.0, 1.0])
+    source = draw(y).source
+    assert "dx = dx₁ + dx₂ + dx₃ + … + dx₅₀₀₁ = " in source
+    assert max(map(len, source.splitlines())) < 2_000
 
 
 def test_newlines_break_the_line(engine: Any) -> None:

@@ -226,7 +226,7 @@ function sceneOf(sizeOf, flow, labelWidth) {
     made.push(...outPorts.map((key) => ({ key, main: 0, cross: 10, border: "out" })));
     const index = new Map(made.map((item, i) => [item.key, i]));
     const labelled = data.recorded.gradients && !turned;
-    const links = mine.map((wire) => ({ from: index.get(wire.from), to: index.get(wire.to), port: wire.port, room: labelled ? 22 + labelWidth(wire) : 0 }));
+    const links = mine.map((wire) => ({ from: index.get(wire.from), to: index.get(wire.to), port: wire.port, room: labelled ? 14 + labelWidth(wire) : 0 }));
     const plan = planned(container, made, links, labelled ? 50 : 40);
     const before = turned ? { main: HEADER, cross: PAD } : { main: PAD, cross: HEADER };
     const size = container === "" ? { main: plan.main, cross: plan.cross } : { main: plan.main + before.main + PAD, cross: plan.cross + before.cross + PAD };

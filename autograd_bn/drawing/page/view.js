@@ -44,7 +44,7 @@ function gradientRows(id, time) {
   return [several ? short(`${own} = ${sumOf(terms)}`, 30) : "", amountText(own, text)];
 }
 
-const BIG = `17px ${FONT}`, NAME = `italic 13px ${FONT}`, SMALL = `11px ${FONT}`;
+const BIG = `17px ${FONT}`, NAME = `italic 13px ${FONT}`, SMALL = `11px ${FONT}`, BOLD = `700 11px ${FONT}`, MOST_FLOW = 78;
 function sizeOf(part) {
   if (isCluster(part)) return { w: Math.max(120, Math.min(210, widthOf(short(clusterTitle(part), 24), `600 13px ${FONT}`) + 48)), h: 62 };
   const rows = [shapeText(part)];
@@ -87,10 +87,12 @@ function pathText(points, turned, shift) {
 const isOpened = (key) => key[0] === "c" && open.has(Number(key.slice(1)));
 const comesFromPort = (wire) => wire.from.startsWith("in ") || isOpened(wire.from);
 const goesToPort = (wire) => wire.to.startsWith("out ") || isOpened(wire.to);
+// What is said of a flow: the names of what it is made of, and how much it is while it flows.
+const flowText = (flow, now) => (flow.terms.length === 0 ? "—" : now && flow.array !== null && flow.whole ? amountText(short(sumOf(flow.terms), 16), arrayText(flow.array)) : short(sumOf(flow.terms), 16));
 const wireName = (wire) => short(sumOf(wire.edges.filter((edge) => edge.d !== null).map((edge) => edge.d)), 16);
 
 function drawScene(flow) {
-  const scene = sceneOf(sizeOf, flow, (wire) => (comesFromPort(wire) ? 0 : widthOf(wireName(wire), SMALL)));
+  const scene = sceneOf(sizeOf, flow, (wire) => (comesFromPort(wire) ? 0 : Math.max(widthOf(wireName(wire), SMALL), Math.min(MOST_FLOW, widthOf(flowText(flowOf(wire, Infinity), true), BOLD)))));
   drawn.scene = scene;
   drawn.boxes.clear();
   drawn.wires = [];
@@ -232,7 +234,7 @@ function showTime(time) {
     group.classList.toggle("returning", now);
     label.classList.toggle("unsent", flow.terms.length === 0);
     label.classList.toggle("returning", now);
-    label.textContent = flow.terms.length === 0 ? "—" : now && flow.array !== null && flow.whole ? amountText(short(sumOf(flow.terms), 16), arrayText(flow.array)) : short(sumOf(flow.terms), 16);
+    label.textContent = flowText(flow, now);
   }
 }
 
