@@ -23,7 +23,9 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 def quoted(text: str) -> str:
     """A label, tooltip or other attribute that comes out as typed: no escapes, entities or markup are read in it."""
     escaped: str = graphviz.escape(_printable(text).replace("&", "&amp;"))
-    return escaped if len(escaped) <= _PIECE else graphviz.nohtml(_in_pieces(escaped, "\\\n"))  # type: ignore[no-any-return]
+    if len(escaped) > _PIECE:
+        escaped = graphviz.nohtml(_in_pieces(escaped, "\\\n"))
+    return escaped
 
 
 @functools.lru_cache(maxsize=4096)
