@@ -35,8 +35,6 @@ def started() -> Iterator[Any]:
 
 def shots(browser: Any, page_file: Path, folder: Path) -> None:
     """The page in the middle of the backward pass, light; and with the details of a node, dark."""
-    from PIL import Image
-
     for scheme in ("light", "dark"):
         page = browser.new_page(viewport={"width": 1280, "height": 720 if scheme == "dark" else 560}, color_scheme=scheme, device_scale_factor=1.5)
         page.goto(page_file.as_uri())
@@ -46,15 +44,43 @@ def shots(browser: Any, page_file: Path, folder: Path) -> None:
         if scheme == "dark":
             page.locator(".card", has_text="xμ").first.click()
         page.mouse.move(640, 400)
-        picture = Image.open(io.BytesIO(page.screenshot()))
-        picture.convert("RGB").quantize(96).save(folder / f"explore-{scheme}.png", optimize=True)
-        page.close()
+        save(page, folder / f"explore-{scheme}.png")
+
+
+def shot_of_sizes(browser: Any, made: Path, folder: Path) -> None:
+    """Eight sigmoid layers, coloured by the size of the gradient."""
+    import numpy as np
+
+    import autograd_bn as ab
+
+    layers = [ab.nn.Sequential(ab.nn.Linear(8, 8, rng=i), ab.nn.Sigmoid()) for i in range(8)]
+    model = ab.nn.Sequential(*layers)
+    x = ab.tensor(np.random.default_rng(0).standard_normal((16, 8)), name="x")
+    page = browser.new_page(viewport={"width": 1280, "height": 330}, color_scheme="light", device_scale_factor=1.5)
+    page.goto(ab.explore(lambda x: (model(x) ** 2).mean(), made / "sizes.html", x, title="Eight sigmoid layers").as_uri())
+    page.locator("html[data-ready]").wait_for()
+    page.keyboard.press("c")
+    page.locator(".scope.closed .head").click()
+    for key in ("g", "Escape", "0"):
+        page.keyboard.press(key)
+    page.evaluate("document.activeElement.blur()")
+    page.mouse.move(640, 80)
+    save(page, folder / "explore-sizes.png")
+
+
+def save(page: Any, file: Path) -> None:
+    """A screenshot of few colours."""
+    from PIL import Image
+
+    Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(96).save(file, optimize=True)
+    page.close()
 
 
 def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as made, started() as browser:
         subprocess.run([sys.executable, str(EXAMPLE), made], check=True)
         shots(browser, Path(made) / "batch-norm.html", folder)
+        shot_of_sizes(browser, Path(made), folder)
 
 
 if __name__ == "__main__":
