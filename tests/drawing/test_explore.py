@@ -37,7 +37,7 @@ def opened(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
     """The page, ready; afterwards nothing may have gone wrong and nothing been asked for."""
     context = browser.new_context(**{"viewport": {"width": 1360, "height": 800}, "reduced_motion": "reduce"} | options)
     page = context.new_page()
-    page.set_default_timeout(5000)
+    page.set_default_timeout(30_000)
     troubles: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: troubles.append(message.text))
@@ -319,6 +319,27 @@ def test_the_keyboard_goes_everywhere(browser: Any, recorded: tuple[Path, Graph]
         assert page.locator("#time").input_value() == "0"
         page.keyboard.press(".")
         assert page.locator("#time").input_value() == "1"
+
+
+def test_the_keyboard_is_not_lost_in_the_details(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    file, g = recorded
+    xhat, centred = index_of(g, "x̂"), index_of(g, "xμ")
+    with opened(browser, file) as page:
+        focused = lambda: page.evaluate("document.activeElement.id || document.activeElement.dataset.key || document.activeElement.tagName")
+        node(page, xhat).focus()
+        page.keyboard.press("Enter")
+        page.locator("#panel .link", has_text="xμ").first.focus()
+        page.keyboard.press("Enter")
+        assert "xμ" in page.locator("#panel h2").text_content()
+        assert focused() == "panel"
+        page.keyboard.press(",")
+        assert focused() == "panel"
+        page.locator("#panel .close").focus()
+        page.keyboard.press("Enter")
+        assert page.locator("#panel").is_hidden()
+        assert focused() == f"n{centred}"
+        page.keyboard.press("ArrowRight")
+        assert focused() not in (f"n{centred}", "BODY")
 
 
 def test_everything_that_can_be_pressed_has_a_name(browser: Any, recorded: tuple[Path, Graph]) -> None:

@@ -163,13 +163,19 @@ function clusterPanel(cluster, time) {
 }
 
 function showPanel(key, time) {
+  const focused = panel.contains(document.activeElement);  // whoever is in the panel with the keyboard stays there, or goes back to the card
   panel.hidden = key === null;
   document.body.classList.toggle("detailed", key !== null);
-  if (key === null) return panel.replaceChildren();
+  if (key === null) {
+    panel.replaceChildren();
+    if (focused) (drawn.boxes.get(panel.dataset.shown)?.group ?? canvas).focus({ preventScroll: true });
+    return;
+  }
   const id = key[0] === "w" ? null : Number(key.slice(1)), top = panel.dataset.shown === key ? panel.scrollTop : 0;
   if (key[0] === "w") wirePanel(wireOf(key), time);
   else if (key[0] === "c") clusterPanel(clusters[id], time);
   else nodePanel(nodes[id], time);
   panel.dataset.shown = key;
+  if (focused) panel.focus({ preventScroll: true });
   panel.scrollTop = top;
 }
