@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 
-from autograd_bn.compiler import disk_cache
+from autograd_bn.compiler import disk_cache, objects
 from autograd_bn.compiler.kernel import Kernel, kernels
-from autograd_bn.compiler.kinds import Kind, Kinds
+from autograd_bn.compiler.kinds import Kind, Kinds, contiguous
 from autograd_bn.compiler.llvm_kernel import KernelWriter
 from autograd_bn.compiler.llvm_products import ProductWriter
-from autograd_bn.compiler.machine import Code, ObjectLayout, compiled
+from autograd_bn.compiler.machine import Code, compiled
 from autograd_bn.compiler.numpy_emitter import Writer
-from autograd_bn.compiler.plan import Emitted
+from autograd_bn.compiler.plan import Emitted, Lines, Mismatch
 from autograd_bn.compiler.readable import loops, product
 from autograd_bn.core.graph import Graph
 
 ALIGNMENT = 64
+LARGE = 1 << 17
+"""From how many bytes on the memory of results that nobody refers to any more is used again."""
 ARENA = -1
 """Stands for the arena among nodes."""
 INDEX = ir.IntType(64)
+WORD = ir.IntType(32)
 POINTER = ir.PointerType()
 
 
@@ -48,6 +53,7 @@ class _Emitter:
         self.ordered()
         self.calls: dict[int, _Call] = {}
         self.kernels: dict[int, Kernel] = {}
+        self.alike: dict[str, ir.Function] = {}
         self.scratch: dict[int, tuple[int, int]] = {}
         self.segments: list[list[int]] = []
         for k, unit in enumerate(self.units):
@@ -68,6 +74,17 @@ class _Emitter:
 
     def foreign(self, unit: tuple[int, ...] | int) -> bool:
         return isinstance(unit, int) and self.kind(unit) is Kind.FOREIGN
+
+    def shapes_seen(self) -> dict[int, tuple[int, ...] | None]:
+        """The shape of arrays that native code makes and that only one view of another shape, in the same order, is seen of."""
+        seen: dict[int, set[Any]] = {}
+        operands = (i for node in self.graph.nodes if self.kind(node.index) is Kind.FOREIGN for i in node.inputs)
+        for i in (*self.graph.outputs, *operands):
+            layout, shape = self.kinds.layout[i], self.graph.nodes[i].shape
+            whole = self.kind(i) is Kind.VIEW and layout.strides == contiguous(shape or ()) and layout.offset == 0
+            seen.setdefault(layout.base, set()).add(shape if whole else None)
+        native = (Kind.REDUCTION, Kind.PRODUCT, Kind.POINT)
+        return {base: next(iter(shapes)) for base, shapes in seen.items() if self.kind(base) in native and len(shapes) == 1 and None not in shapes}
 
     def read(self, unit: tuple[int, ...] | int) -> Iterator[int]:
         """What a unit reads that it does not make."""
@@ -95,14 +112,22 @@ class _Emitter:
     def call(self, k: int, unit: tuple[int, ...] | int) -> _Call:
         if isinstance(unit, int):
             made = ProductWriter(self.module, self.kinds, unit, f"product{k}")
-            return _Call(made.function, (*(self.base(i) for i in self.graph.nodes[unit].inputs), unit))
+            return _Call(self.once(made.function), (*(self.base(i) for i in self.graph.nodes[unit].inputs), unit))
         kernel = self.kernels[k] = Kernel(self.graph, self.kinds, list(unit), self.stored & set(unit))
         writer = KernelWriter(self.module, kernel, f"kernel{k}")
         for base in writer.bases:
             if base < 0:
                 row = math.prod(kernel.space[len(kernel.space) - kernel.inner :])
                 self.scratch[base] = (k, row * (self.graph.nodes[-1 - base].dtype or np.dtype(float)).itemsize)
-        return _Call(writer.function, tuple(writer.bases))
+        return _Call(self.once(writer.function), tuple(writer.bases))
+
+    def once(self, function: ir.Function) -> ir.Function:
+        """The function, or one before that does the same on other memory: the layers of a network are alike."""
+        text = str(function).replace(f'"{function.name}"', "")
+        known = self.alike.setdefault(text, function)
+        if known is not function:
+            del self.module.globals[function.name]
+        return known
 
     def size(self, i: int) -> int:
         node = self.graph.nodes[i]
@@ -137,71 +162,126 @@ class _Emitter:
         for k in members:
             for base in self.calls[k].bases:
                 if base not in self.places:
-                    table.setdefault(base, len(table) + 1)
+                    table.setdefault(base, len(table) + 2)
         function = ir.Function(self.module, ir.FunctionType(ir.IntType(32), [POINTER]), f"segment{n}")
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         (given,) = function.args
-        pointers: dict[int, ir.Value] = {}
-        flags = ir.Constant(ir.IntType(32), ObjectLayout.ready)
-        for base, position in ((ARENA, 0), *table.items()):
-            item = builder.load(_at(builder, given, ObjectLayout.items + 8 * position), typ=POINTER)
-            pointers[base] = builder.load(_at(builder, item, ObjectLayout.data), typ=POINTER)
-            if base != ARENA:
-                flags = builder.and_(flags, builder.load(_at(builder, item, ObjectLayout.flags), typ=ir.IntType(32)))
-        with builder.if_then(builder.icmp_unsigned("!=", flags, ir.Constant(ir.IntType(32), ObjectLayout.ready)), likely=False):
-            builder.ret(ir.Constant(ir.IntType(32), 1))
+        kind = builder.load(_at(builder, given, objects.ITEMS), typ=POINTER)
+        items = {
+            base: builder.load(_at(builder, given, objects.ITEMS + objects.WORD * position), typ=POINTER) for base, position in ((ARENA, 1), *table.items())
+        }
+        made = {i for i in self.visible if self.kind(i) not in (Kind.SOURCE, Kind.FOREIGN)}  # allocated for us
+        given_in = [base for base in table if base not in made]
+        # Nothing is read through what is not known to be an array.
+        self.require(builder, [builder.icmp_unsigned("==", builder.load(_at(builder, items[base], objects.TYPE), typ=POINTER), kind) for base in given_in])
+        flags: ir.Value = ir.Constant(WORD, objects.READY)
+        for base in given_in:
+            flags = builder.and_(flags, builder.load(_at(builder, items[base], objects.FLAGS), typ=WORD))
+        good = [builder.icmp_unsigned("==", flags, ir.Constant(WORD, objects.READY))]
+        good += [self.fits(builder, items[base], base) for base in given_in if self.graph.nodes[base].kind == "leaf"]
+        self.require(builder, good)
+        pointers = {base: builder.load(_at(builder, item, objects.DATA), typ=POINTER) for base, item in items.items()}
         arena = pointers[ARENA]
         for k in members:
             call = self.calls[k]
             builder.call(call.function, [_at(builder, arena, self.places[base]) if base in self.places else pointers[base] for base in call.bases])
-        builder.ret(ir.Constant(ir.IntType(32), 0))
+        builder.ret(ir.Constant(WORD, 0))
         return list(table)
+
+    @staticmethod
+    def require(builder: ir.IRBuilder, conditions: list[ir.Value]) -> None:
+        """Return 1 unless all hold."""
+        if conditions:
+            with builder.if_then(builder.not_(functools.reduce(builder.and_, conditions)), likely=False):
+                builder.ret(ir.Constant(WORD, 1))
+
+    def fits(self, builder: ir.IRBuilder, item: ir.Value, leaf: int) -> ir.Value:
+        """Whether an array has the shape and dtype of a leaf."""
+        node = self.graph.nodes[leaf]
+        shape, dtype = node.shape or (), node.dtype or np.dtype(float)
+        good = builder.icmp_unsigned("==", builder.load(_at(builder, item, objects.RANK), typ=WORD), ir.Constant(WORD, len(shape)))
+        kind = builder.load(_at(builder, builder.load(_at(builder, item, objects.DTYPE), typ=POINTER), objects.KIND_PLACE), typ=WORD)
+        kind = builder.and_(kind, ir.Constant(WORD, objects.KIND_MASK))
+        good = builder.and_(good, builder.icmp_unsigned("==", kind, ir.Constant(WORD, objects.kind_of(dtype))))
+        lengths = builder.load(_at(builder, item, objects.SHAPE), typ=POINTER)
+        for k, n in enumerate(shape):
+            good = builder.and_(good, builder.icmp_unsigned("==", builder.load(_at(builder, lengths, 8 * k), typ=INDEX), INDEX(n)))
+        return good
 
 
 def _at(builder: ir.IRBuilder, pointer: ir.Value, offset: int) -> ir.Value:
     return builder.gep(pointer, [INDEX(offset)], inbounds=True, source_etype=ir.IntType(8)) if offset else pointer
 
 
-class _Arenas:
-    """Memory that calls take and give back; as many as there were calls at a time."""
+def aligned(nbytes: int) -> Any:
+    """Bytes that begin where a line of the caches does: SIMD code takes half the time of what crosses lines and pages."""
+    whole = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -whole.ctypes.data % ALIGNMENT
+    return whole[start : start + nbytes]
 
-    def __init__(self, nbytes: int) -> None:
-        self.nbytes = nbytes
-        self.free: list[Any] = []
 
-    def take(self) -> Any:
-        """One that nobody uses."""
+def _unused(known: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
+    """An array for a large result: one of the last two if nobody else refers to it, since new memory costs a page fault every 4 KB.
+
+    A view, a tensor or a buffer keeps the array, or the memory that it is part of, referred to. Here the list, the variable and getrefcount itself
+    refer to the array; the array, the variable and getrefcount to the memory.
+    """
+    for _ in range(len(known)):
         try:
-            return self.free.pop()
-        except IndexError:
-            whole = np.empty(self.nbytes + ALIGNMENT, np.uint8)
-            start = -whole.ctypes.data % ALIGNMENT
-            return whole[start : start + self.nbytes]
+            array = known.pop(0)
+        except IndexError:  # another thread has it
+            break
+        known.append(array)
+        memory = array.base
+        if sys.getrefcount(array) == 3 and sys.getrefcount(memory) == 3:
+            return array
+    array = aligned(math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
+    known.append(array)
+    if len(known) > 2:
+        known.pop(0)
+    return array
 
 
 def _again(segment: Callable[[Any], int], arguments: tuple[Any, ...]) -> None:
-    """Call with arrays that native code can read."""
-    if segment(tuple(np.require(x, requirements=["C", "A"]) for x in arguments)):
-        raise AssertionError("native code refused arrays in C order")
+    """Call with arrays that native code can read. Raises Mismatch if it still cannot."""
+    kind, arena, *rest = arguments
+    arrays = [np.require(np.asarray(x), requirements=["C", "A"]) for x in rest]
+    if segment((kind, arena, *(x.view(np.dtype(x.dtype.str)) for x in arrays))):
+        raise Mismatch
 
 
-def emit(graph: Graph) -> Emitted:
-    """Compile a fused graph."""
-    emitter = _Emitter(graph)
-    code = Code(compiled(emitter.module))
+def written(emitter: _Emitter, code: Code) -> Lines:
+    """The statements that run a graph."""
+    graph = emitter.graph
     writer = Writer(graph)
-    arenas = _Arenas(emitter.nbytes)
-    space = writer.space
-    space.update(empty=np.empty, take=arenas.take, give=arenas.free.append, again=_again, asarray=np.asarray)
     names = writer.names
-    made_here: set[int] = set()
-    body: list[str] = ["arena = take()"]
+    free: list[Any] = []
+
+    for key, value in writer.space.items():
+        writer.space[key] = np.require(np.asarray(value), requirements=["C", "A"])
+    writer.space.update(
+        ndarray=np.ndarray,
+        empty=np.empty,
+        unused=_unused,
+        arena=functools.partial(aligned, emitter.nbytes),
+        take=free.pop,
+        give=free.append,
+        again=_again,
+        asarray=np.asarray,
+    )
+    body = ["try: memory = take()", "except IndexError: memory = arena()"]
     shown: set[int] = set()
+    there: set[int] = set()
+    shape = emitter.shapes_seen()
 
     def look(i: int) -> None:
         """Have a view as an array."""
-        if i not in shown and emitter.kind(i) is Kind.VIEW:
-            shown.add(i)
+        if i in shown or emitter.kind(i) is not Kind.VIEW:
+            return
+        shown.add(i)
+        if emitter.base(i) in shape:
+            body.append(f"{names[i]} = {names[emitter.base(i)]}")
+        else:
             for j in graph.nodes[i].inputs:
                 look(j)
             body.append(writer.line(graph.nodes[i]))
@@ -212,37 +292,56 @@ def emit(graph: Graph) -> Emitted:
             for i in graph.nodes[unit].inputs:
                 look(i)
             body.append(writer.line(graph.nodes[unit]))
-            continue
         if k not in starts:
             continue
         n = starts[k]
-        table = emitter.tables[n]
-        for base in table:
+        for base in emitter.tables[n]:
             node = graph.nodes[base]
-            if node.kind == "operation" and emitter.kind(base) is not Kind.FOREIGN and base not in made_here:
-                made_here.add(base)
-                body.append(f"{names[base]} = empty({node.shape!r}, {writer.written(node.dtype)})")
-        space[f"segment{n}"] = code.call(f"segment{n}")
-        body.append(f"a = (arena, {', '.join(_array(emitter, names, base) for base in table)})")
-        body.append(f"if segment{n}(a): again(segment{n}, a)")
+            if node.kind == "operation" and emitter.kind(base) is not Kind.FOREIGN and base not in there:
+                there.add(base)
+                dtype = f"{node.dtype}"
+                writer.space[dtype] = node.dtype
+                size = f"{shape.get(base, node.shape)!r}, {dtype}"
+                if emitter.size(base) >= LARGE:
+                    writer.space[f"known_{names[base]}"] = []
+                    body.append(f"{names[base]} = unused(known_{names[base]}, {size})")
+                else:
+                    body.append(f"{names[base]} = empty({size})")
+        writer.space[f"segment{n}"] = code.call(f"segment{n}")
+        body.append(f"arrays = (ndarray, memory, {', '.join(names[base] for base in emitter.tables[n])})")
+        body.append(f"if segment{n}(arrays): again(segment{n}, arrays)")
     for i in graph.outputs:
-        look(i)
-    body.append("give(arena)")
+        if emitter.base(i) not in shape:
+            look(i)
+    body.append("give(memory)")
     results = []
     owners: set[int] = set()
     for i in graph.outputs:
         base = emitter.base(i)
-        fresh = base in made_here and base not in owners
-        owners.add(base)
         primitive = graph.nodes[base].primitive
         owned = emitter.kind(base) is Kind.FOREIGN and primitive is not None and not primitive.aliases
-        results.append(names[i] if fresh or (owned and i == base) else f"{names[i]}.copy()")
-    body.append(f"return ({''.join(f'{name}, ' for name in results)})")
-    text = "\n".join([f"def kernel({', '.join(writer.inputs)}):", *(f"    {line}" for line in body), ""])
-    exec(compile(text, "<ab.jit>", "exec"), space)  # noqa: S102 - the source is made of the names above
-    text = "\n".join([*_segments(emitter, names), text])
+        fresh = base in there and base not in owners
+        owners.add(base)
+        name = names[base] if base in shape else names[i]
+        results.append(name if fresh else f"asarray({name})" if owned and i == base else f"asarray({name}.copy())")
+    checked = {names[base] for table in emitter.tables for base in table if graph.nodes[base].kind == "leaf"}
+    return Lines(writer.inputs, body, results, writer.space, checked)
+
+
+def emit(graph: Graph) -> Emitted:
+    """Compile a fused graph."""
+    emitter = _Emitter(graph)
+    lines = written(emitter, Code(compiled(emitter.module)))
+    body = [*lines.body, f"return ({''.join(f'{name}, ' for name in lines.results)})"]
+    text = "\n".join([f"def kernel({', '.join(lines.inputs)}):", *(f"    {line}" for line in body), ""])
+    exec(compile(text, "<ab.jit>", "exec"), lines.space)  # noqa: S102 - the source is made of the names above
+
+    def source() -> str:
+        return "\n".join([*_segments(emitter, Writer(graph).names), text])
+
     summary = f"{len(emitter.calls)} native functions in {len(emitter.segments)} calls, {emitter.nbytes} bytes of memory in between"
-    return Emitted(space["kernel"], text, emitter.nbytes, "\n".join(filter(None, [summary, disk_cache.trouble()])))
+    notes = "\n".join(filter(None, [summary, disk_cache.trouble()]))
+    return Emitted(lines.space["kernel"], source, emitter.nbytes, notes, lines)
 
 
 def _segments(emitter: _Emitter, names: dict[int, str]) -> Iterator[str]:
@@ -254,10 +353,3 @@ def _segments(emitter: _Emitter, names: dict[int, str]) -> Iterator[str]:
             lines = [product(emitter.graph.nodes[unit], names)] if isinstance(unit, int) else loops(emitter.kernels[k], names)
             yield from (f"    {line}" for line in lines)
         yield ""
-
-
-def _array(emitter: _Emitter, names: dict[int, str], base: int) -> str:
-    """An array as an argument of native code; NumPy's scalars become arrays."""
-    if emitter.kind(base) is Kind.FOREIGN:
-        return f"asarray({names[base]})"
-    return names[base]

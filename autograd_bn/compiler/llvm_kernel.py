@@ -14,7 +14,8 @@ from llvmlite import ir
 
 from autograd_bn.compiler.kernel import Access, Kernel
 from autograd_bn.compiler.kinds import Kind, uniform
-from autograd_bn.compiler.llvm_scalar import TYPES, Expression, cast, constant, neutral, stored
+from autograd_bn.compiler.llvm_loops import LOOP
+from autograd_bn.compiler.llvm_scalar import CONTRACT, TYPES, Expression, cast, constant, neutral, stored
 from autograd_bn.compiler.scalar_code import loop_dtype
 
 INDEX = ir.IntType(64)
@@ -22,6 +23,8 @@ POINTER = ir.PointerType()
 REASSOCIATED = ("reassoc", "contract")
 ROWS = 4
 """How many rows a sum over rows takes at a time."""
+UNROLLED = 1000
+"""Up to how many instructions in all LLVM would unroll a loop before it makes SIMD code of it, so that it stays scalar."""
 LANES = 64
 """How many partial sums SIMD code has at most, of which a row is best a multiple."""
 BLOCK = 1024
@@ -45,7 +48,8 @@ class KernelWriter:
         for i in kernel.members:
             if i in kernel.stored or self.over_rows(i):
                 self.bases[i] = True
-        for i in kernel.kept - kernel.stored:
+        self.cut = [i for i in kernel.members if self.long(i)]
+        for i in (*(kernel.kept - kernel.stored), *self.cut):
             self.bases[-1 - i] = True
         self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER] * len(self.bases)), name)
         self.function.linkage = "internal"
@@ -60,8 +64,12 @@ class KernelWriter:
         self.builders = [ir.IRBuilder(start)]
         self.memos: list[dict[Any, ir.Value]] = [{}]
         self.index: list[ir.Value] = []
+        self.level: list[int] = []
+        """For each counter, how many loops deep it is known."""
         self.current = 0
         self.shift = 0
+        self.partial = False
+        """Whether sums over rows go to those of a block."""
         self.write()
         self.variables.branch(start)
 
@@ -99,16 +107,28 @@ class KernelWriter:
         following = inside.add(counter, INDEX(step), flags=("nuw", "nsw"))
         counter.add_incoming(INDEX(start), before.block)
         counter.add_incoming(following, inside.block)
-        inside.cbranch(inside.icmp_unsigned("<", following, INDEX(size)), head, after)
+        jump = inside.cbranch(inside.icmp_unsigned("<", following, INDEX(size)), head, after)
+        if inside.block is head and (size - start) * len(head.instructions) <= UNROLLED:
+            jump.set_metadata("llvm.loop", self.function.module.add_metadata([LOOP]))
         before.branch(head)
         before.position_at_end(after)
+
+    def enter(self, counter: ir.Value) -> None:
+        """Go on inside of the loop over the next axis."""
+        self.index.append(counter)
+        self.level.append(len(self.builders) - 1)
+
+    def leave(self) -> None:
+        """Go on outside of it."""
+        self.index.pop()
+        self.level.pop()
 
     def write(self) -> None:
         """The whole function."""
         kernel = self.kernel
         for i in kernel.members:
             if self.over_rows(i):
-                self.fill(i)
+                self.fill(i, i)
         self.rows(0)
         self.builders[0].ret_void()
 
@@ -125,20 +145,50 @@ class KernelWriter:
             several = False
 
         def one(counter: ir.Value) -> None:
-            self.index.append(counter)
+            self.enter(counter)
             self.rows(d + 1)
-            self.index.pop()
+            self.leave()
 
         def many(counter: ir.Value) -> None:
-            self.index.append(counter)
+            self.enter(counter)
             self.current = 0
             self.one_pass(0, ROWS)
-            self.index.pop()
+            self.leave()
 
-        whole = size - size % ROWS if several else 0
-        if several:
+        whole = 0
+        if several and self.cut:
+            whole = size - size % BLOCK
+            self.row_blocks(size // BLOCK, many)
+        elif several:
+            whole = size - size % ROWS
             self.loop(whole, many, step=ROWS)
         self.loop(size, one, start=whole)
+
+    def row_blocks(self, count: int, many: Callable[[ir.Value], None]) -> None:
+        """Blocks of rows, each summed for itself: a row added to a sum of many would be rounded to it."""
+
+        def block(counter: ir.Value) -> None:
+            start = self.builders[-1].mul(counter, INDEX(BLOCK), flags=("nuw", "nsw"))
+            self.partial = True
+            for i in self.cut:
+                self.fill(i, -1 - i)
+            self.loop(BLOCK, lambda row: many(self.builders[-1].add(start, row, flags=("nuw", "nsw"))), step=ROWS)
+            self.partial = False
+            for i in self.cut:
+                self.fold(i)
+
+        self.loop(count, block)
+
+    def fold(self, i: int) -> None:
+        """Add the sums of a block to the sums."""
+        dtype = self.dtype(i)
+
+        def one(counter: ir.Value) -> None:
+            builder = self.builders[-1]
+            total, block = (builder.gep(self.pointers[base], [counter], inbounds=True, source_etype=stored(dtype)) for base in (i, -1 - i))
+            self.put(builder, builder.fadd(self.load(builder, i, total), self.load(builder, i, block)), dtype, total)
+
+        self.loop(self.sizes[-1], one)
 
     def one_pass(self, phase: int, rows: int) -> None:
         """One pass over a row, or several at once."""
@@ -184,9 +234,9 @@ class KernelWriter:
                 return
 
             def step(counter: ir.Value) -> None:
-                self.index.append(counter)
+                self.enter(counter)
                 nest(k + 1)
-                self.index.pop()
+                self.leave()
 
             self.loop(inner[k], step)
 
@@ -205,9 +255,9 @@ class KernelWriter:
         """Part of a row as a loop."""
 
         def step(counter: ir.Value) -> None:
-            self.index.append(counter)
+            self.enter(counter)
             body()
-            self.index.pop()
+            self.leave()
 
         self.loop(size, step, start=start)
 
@@ -244,9 +294,9 @@ class KernelWriter:
             start = self.builders[-1].mul(counter, INDEX(BLOCK), flags=("nuw", "nsw"))
 
             def step(k: ir.Value) -> None:
-                self.index.append(self.builders[-1].add(start, k, flags=("nuw", "nsw")))
+                self.enter(self.builders[-1].add(start, k, flags=("nuw", "nsw")))
                 body()
-                self.index.pop()
+                self.leave()
 
             # Values of the block's depth are those of the row's: the axis has two loops.
             self.loop(BLOCK, step)
@@ -285,6 +335,12 @@ class KernelWriter:
         """Whether a reduction takes several rows together, so that it adds to what is in memory."""
         return self.kernel.reduces(i) and any(k < self.outer for k in self.loops_of(i))
 
+    def long(self, i: int) -> bool:
+        """Whether a sum is over many rows, so that it is summed by blocks."""
+        one_loop = self.outer == 1 and self.sizes[0] >= 4 * BLOCK and self.kernel.phases == 1
+        sums = self.kernel.reduces(i) and self.code(i) == "x + y" and self.dtype(i).kind == "f"
+        return one_loop and sums and self.over_rows(i) and not self.along(i)
+
     def blocked(self, i: int) -> bool:
         """Whether a sum along the row is long."""
         inner = self.sizes[self.outer :]
@@ -306,7 +362,7 @@ class KernelWriter:
             values.append(cast(builder, value, self.dtype(j), self.dtype(i)))
         self.shift = 0
         while len(values) > 1:
-            values = [self.combined(builder, i, values[k], values[k + 1]) for k in range(0, len(values), 2)]
+            values = [self.combined(builder, i, values[k], values[k + 1], CONTRACT) for k in range(0, len(values), 2)]
         if place is not None:
             builder.store(self.combined(builder, i, builder.load(place, typ=place.kind), values[0]), place)
         else:
@@ -316,7 +372,7 @@ class KernelWriter:
         """Combine a value with what is in memory."""
         access = self.kernel.access[i]
         old = self.load(builder, i, self.address(builder, i, access))
-        self.store(i, access, self.combined(builder, i, old, value), builder)
+        self.store(i, access, self.combined(builder, i, old, value, CONTRACT), builder)
 
     def finish(self, i: int, builder: ir.IRBuilder, place: ir.Value, totals: Any) -> None:
         """What a reduction along the row has become."""
@@ -332,14 +388,14 @@ class KernelWriter:
         if i in self.kernel.stored:
             self.store(i, self.kernel.access[i], value, builder)
 
-    def fill(self, i: int) -> None:
-        """Write what a reduction begins with where its results go."""
+    def fill(self, i: int, base: int) -> None:
+        """Write what a reduction begins with into memory."""
         size = int(np.prod(self.graph.nodes[i].shape or (), dtype=int))
         dtype = self.dtype(i)
 
         def one(counter: ir.Value) -> None:
             builder = self.builders[-1]
-            place = builder.gep(self.pointers[i], [counter], inbounds=True, source_etype=stored(dtype))
+            place = builder.gep(self.pointers[base], [counter], inbounds=True, source_etype=stored(dtype))
             self.put(builder, neutral(self.code(i), dtype), dtype, place)
 
         self.loop(size, one)
@@ -358,7 +414,7 @@ class KernelWriter:
         if not dims:
             return 0
         deepest = next(k for k, group in enumerate(self.merged) if max(dims) in group)
-        return len(self.builders) - 1 if deepest >= self.outer else deepest + 1
+        return self.level[deepest] if deepest < len(self.level) else len(self.builders) - 1
 
     def value(self, i: int, access: Access) -> ir.Value:
         """An element of a value, computed or loaded in the outermost loop in which it is known."""
@@ -401,6 +457,8 @@ class KernelWriter:
         """Where an element is."""
         strides = self.kernel.strides(i, access)
         base, start = self.layout[i].base, self.layout[i].offset
+        if self.partial and i in self.cut:
+            base = -1 - i
         if i in self.kernel.kept and i not in self.kernel.stored:
             base, start = -1 - i, 0
             strides = self.scratch_strides()

@@ -1,4 +1,4 @@
-"""The machine that native code is for: LLVM's compiler of this CPU, and how Python's objects lie in its memory."""
+"""The machine that native code is for: LLVM's compiler of this CPU, and code in memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite
-import numpy as np
 from llvmlite import binding, ir
 
 from autograd_bn.compiler import disk_cache
+from autograd_bn.compiler.llvm_loops import with_loop_notes
 
 _compiling = threading.Lock()
 
@@ -42,7 +42,7 @@ def text(module: ir.Module) -> str:
     machine = _target()
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
-    return str(module)
+    return with_loop_notes(str(module))
 
 
 def optimised(source: str) -> binding.ModuleRef:
@@ -94,24 +94,3 @@ class Code:
         function = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.py_object)(self._engine.get_function_address(name))
         function.engine = self._engine  # type: ignore[attr-defined]
         return function
-
-
-class ObjectLayout:
-    """Where in a tuple its items are, and in an array the pointer to its data and its flags."""
-
-    items = tuple.__basicsize__
-    data = object.__basicsize__
-    flags = object.__basicsize__ + 6 * ctypes.sizeof(ctypes.c_void_p)
-    ready = 0x0001 | 0x0100
-    """NumPy's flags for an array in C order whose elements are aligned."""
-
-
-@functools.cache
-def layout_is_known() -> bool:
-    """Whether this Python and NumPy lay out their objects as `ObjectLayout` says."""
-    array = np.zeros((2, 3))
-    pair = (array, None)
-    first = ctypes.c_void_p.from_address(id(pair) + ObjectLayout.items).value
-    data = ctypes.c_void_p.from_address(id(array) + ObjectLayout.data).value
-    same = all(ctypes.c_int.from_address(id(a) + ObjectLayout.flags).value == a.flags.num for a in (array, array[:, ::2], array.T))
-    return first == id(array) and data == array.ctypes.data and same

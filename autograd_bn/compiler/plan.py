@@ -23,13 +23,34 @@ class Buffer(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+class Lines(NamedTuple):
+    """Python statements from the arrays ``inputs`` to the expressions ``results``; ``space`` has the names in them.
+
+    The statements themselves look at shape and dtype of the inputs that are ``checked``, and raise Mismatch.
+    """
+
+    inputs: list[str]
+    body: list[str]
+    results: list[str]
+    space: dict[str, Any]
+    checked: set[str]
+
+
+class Mismatch(Exception):  # noqa: N818 - it says which way to go
+    """Arrays have other shapes or dtypes than those that the code is for."""
+
+
 class Emitted(NamedTuple):
-    """What an emitter makes of a graph: ``kernel`` takes the inputs' arrays and gives the outputs'. ``nbytes`` of memory are kept from call to call."""
+    """What an emitter makes of a graph: ``kernel`` takes the inputs' arrays and gives the outputs'. ``nbytes`` of memory are kept from call to call.
+
+    ``lines`` are the kernel's statements, if they can stand in another function too.
+    """
 
     kernel: Callable[..., tuple[Any, ...]]
-    source: str
+    source: Callable[[], str]
     nbytes: int
     summary: str
+    lines: Lines | None = None
 
 
 class Plan(NamedTuple):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from autograd_bn.compiler.dispatch import shortened
 from autograd_bn.compiler.passes import lowered
 from autograd_bn.compiler.plan import Emitted
 from autograd_bn.compiler.trace import Program, Source, settings
@@ -15,6 +16,7 @@ from autograd_bn.core.errors import TraceError
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tree import Structure
 from autograd_bn.core.views import replay
 
 
@@ -39,15 +41,24 @@ class Bound:
         self._written = {id(source.tensor) for source in (*program.writes, *program.cleared) if source.tensor is not None}
         self._closed = {id(source.tensor) for source, _ in self._hidden}
 
+    def short(self, structure: Structure, leaves: Sequence[Any]) -> Callable[[tuple[Any, ...]], Any] | None:
+        """The short way in for positional arguments of one structure, if there is one."""
+        lines = self.emitted.lines
+        if lines is None:
+            return None
+        unchanged = self._unchanged if self._program.guards or self._ungraded else None
+        return shortened(self._program, lines, structure, leaves, _commit, unchanged)
+
+    def _unchanged(self) -> bool:
+        """Whether the settings and gradients that the program is for are as they were."""
+        return all(settings(owner) == known for owner, known in self._program.guards) and all(
+            source.tensor is None or source.tensor.grad is None for source in self._ungraded
+        )
+
     def fits(self, arguments: Sequence[Any]) -> bool:
         """Whether what the function closes over is still as it was when it was traced."""
-        for owner, known in self._program.guards:
-            if settings(owner) != known:
-                return False
-        for source in self._ungraded:
-            assert source.tensor is not None
-            if source.tensor.grad is not None:
-                return False
+        if not self._unchanged():
+            return False
         for source, leaf in self._hidden:
             x = _fetched(source, arguments)
             if x is None or isinstance(x.value, Tensor) or x.value.shape != leaf.shape or x.value.dtype != leaf.dtype:

@@ -1,0 +1,136 @@
+"""The short way into a compiled version: one Python function that takes arguments apart, runs the native code and puts the results together.
+
+It is written for the structure of the arguments that the version was made for, and looks only at what the native code does not look at itself (which checks
+shapes and dtypes). Where anything is otherwise it gives `MISS`, and the long way is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.compiler.plan import Lines, Mismatch
+from autograd_bn.compiler.trace import Program
+from autograd_bn.core.node import Constant
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tree import LEAF, Structure
+
+MISS = object()
+_MISSED = "return MISS"
+
+
+class _Writer:
+    """Writes the function; ``known`` gives the names that it uses their values."""
+
+    def __init__(self, space: dict[str, Any]) -> None:
+        self.space = {**space, "MISS": MISS, "Mismatch": Mismatch, "Tensor": Tensor, "Constant": Constant, "ndarray": np.ndarray, "asarray": np.asarray}
+        self.lines: list[str] = []
+        self.leaves: list[str] = []
+
+    def known(self, value: Any) -> str:
+        """A name for a value."""
+        name = f"known{len(self.space)}"
+        self.space[name] = value
+        return name
+
+    def miss(self, condition: str) -> None:
+        """Go the long way if a condition holds."""
+        self.lines.append(f"if {condition}: {_MISSED}")
+
+    def taken_apart(self, structure: Structure, name: str) -> bool:
+        """Give the leaves of a container names; whether that can be written here."""
+        if structure is LEAF or structure.kind is None:
+            self.leaves.append(name)
+            return True
+        kind, children = structure.kind, structure.children
+        if kind is type(None):
+            self.miss(f"{name} is not None")
+            return True
+        if kind not in (tuple, list, dict):
+            return False
+        parts = [f"{name}_{k}" for k in range(len(children))]
+        self.miss(f"{name}.__class__ is not {kind.__name__} or len({name}) != {len(children)}")
+        if kind is dict:
+            self.miss(f"list({name}) != {self.known(list(structure.rest))}")
+        if parts:
+            self.lines.append(f"{', '.join(parts)}, = {name}{'.values()' if kind is dict else ''}")
+        return all(self.taken_apart(child, part) for child, part in zip(children, parts, strict=True))
+
+    def leaf(self, name: str, value: Any) -> bool:
+        """Check a leaf; whether that can be written here. ``value`` is the one that the version was made with."""
+        if type(value) is Tensor:
+            self.miss(f"{name}.__class__ is not Tensor or {name}.node.__class__ is not Constant")
+            return type(value.node) is Constant
+        if type(value) is np.ndarray:
+            self.miss(f"{name}.__class__ is not ndarray")
+            return True
+        if type(value) in (bool, int, str) or (type(value) is float and value != 0 and value == value):
+            self.miss(f"{name}.__class__ is not {type(value).__name__} or {name} != {value!r}")
+            return True
+        self.miss(f"{name} is not {self.known(value)}")
+        return not isinstance(value, (Tensor, np.generic, float, complex))
+
+    def put_together(self, structure: Structure, leaves: Iterator[str]) -> str:
+        """A container of results as an expression."""
+        if structure is LEAF or structure.kind is None:
+            return f"Tensor({next(leaves)})"
+        if structure.kind is type(None):
+            return "None"
+        if structure.kind in (tuple, list):
+            parts = [self.put_together(child, leaves) for child in structure.children]
+            return f"({''.join(f'{part}, ' for part in parts)})" if structure.kind is tuple else f"[{', '.join(parts)}]"
+        if structure.kind is dict:
+            parts = [self.put_together(child, leaves) for child in structure.children]
+            return f"{{{', '.join(f'{key!r}: {part}' for key, part in zip(structure.rest, parts, strict=True))}}}"
+        count = structure.leaf_count()
+        return f"{self.known(structure)}.unflatten([{', '.join(f'Tensor({next(leaves)})' for _ in range(count))}])"
+
+
+def shortened(
+    program: Program, lines: Lines, structure: Structure, leaves: Sequence[Any], commit: Callable[..., None], unchanged: Callable[[], bool] | None
+) -> Callable[[tuple[Any, ...]], Any] | None:
+    """The function of the positional arguments; None where they are of a kind that it is not written for.
+
+    ``leaves`` are those that the version was made with. ``unchanged`` says whether all else is as it was.
+    """
+    arguments, keywords = structure.children
+    if keywords.children:
+        return None
+    writer = _Writer(lines.space)
+    if not writer.taken_apart(arguments, "args") or not all(writer.leaf(name, value) for name, value in zip(writer.leaves, leaves, strict=True)):
+        return None
+    tensors = [name for name, value in zip(writer.leaves, leaves, strict=True) if isinstance(value, (Tensor, np.ndarray))]
+    plain = {name for name, value in zip(writer.leaves, leaves, strict=True) if isinstance(value, np.ndarray)}
+    if unchanged is not None:
+        writer.miss(f"not {writer.known(unchanged)}()")
+    closed = {id(source.tensor) for source in program.inputs if source.tensor is not None}
+    if program.writes and closed:
+        for name in tensors:
+            writer.miss(f"id({name}) in {writer.known(closed)}")
+    given = (node for node in program.graph.nodes if node.kind == "leaf")
+    for name, source, node in zip(lines.inputs, program.inputs, given, strict=True):
+        owner = tensors[source.position] if source.tensor is None else writer.known(source.tensor)
+        if source.gradient:
+            writer.lines.append(f"extra = {owner}.node.extra")
+            writer.miss("extra is None or extra.gradient is None")
+            writer.lines.append(f"{name} = extra.gradient.value")
+        else:
+            writer.lines.append(f"{name} = {owner}{'' if owner in plain else '.value'}")
+        if name not in lines.checked:
+            writer.miss(f"{name}.shape != {node.shape!r} or {name}.dtype != {writer.known(node.dtype)}")
+    writer.lines += lines.body
+    results = lines.results
+    flags = [results[i] for check in program.checks for i in check.flags]
+    if flags:
+        writer.miss(f"not ({' and '.join(flags)})")
+    for source, value in zip(program.writes, results[program.results :], strict=False):
+        writer.lines.append(f"{writer.known(commit)}({writer.known(source)}, ({', '.join(tensors)}{',' if tensors else ''}), {value})")
+    for source in program.cleared:
+        writer.lines.append(f"{writer.known(commit)}({writer.known(source)}, ({', '.join(tensors)}{',' if tensors else ''}), None)")
+    writer.lines.append(f"return {writer.put_together(program.structure, iter(results))}")
+    text = "\n".join(["def short(args):", "    try:", *(f"        {line}" for line in writer.lines), "    except Mismatch:", f"        {_MISSED}", ""])
+    exec(compile(text, "<ab.jit>", "exec"), writer.space)  # noqa: S102 - the source is made of the names above
+    short: Callable[[tuple[Any, ...]], Any] = writer.space["short"]
+    return short
