@@ -6,16 +6,17 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from autograd_bn.core.errors import DtypeError, OperationError
+from autograd_bn.core.errors import OperationError
 from autograd_bn.core.node import Node
 from autograd_bn.core.state import no_effects, no_grad
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.core.tree import flatten
+from autograd_bn.testing.complex_parts import in_parts, is_complex
 from autograd_bn.testing.reference import COMPLEX_STEP, Line, Slope, central_slope, complex_slope, largest, one_sided
 from autograd_bn.transforms import jvp, vjp
 
@@ -51,23 +52,31 @@ class Subject:
     """A function at one point, its real inputs apart from the rest."""
 
     def __init__(self, function: Callable[..., Any], args: Sequence[Any], options: Options) -> None:
+        self.name = options.name or str(getattr(function, "__name__", type(function).__name__))
+        whole, _ = flatten(tuple(args))
+        labels = _labels(function, args, range(len(whole)))
+        parts = in_parts(function, args)
+        if parts is not None:
+            if options.reference is not None:
+                reference = in_parts(options.reference, [array_of(x) for x in args], plain=True)
+                options = replace(options, reference=options.reference if reference is None else reference[0])
+            function, args = parts
+            named = {True: (", real part", ", imaginary part"), False: ("",)}
+            labels = [f"{label}{part}" for label, x in zip(labels, whole, strict=True) for part in named[is_complex(x)]]
         self.function = function
         self.options = options
-        self.name = options.name or str(getattr(function, "__name__", type(function).__name__))
         self._leaves, self._structure = flatten(tuple(args))
         self.positions = [i for i, x in enumerate(self._leaves) if _kind(x) == "f"]
-        if any(_kind(x) == "c" for x in self._leaves):
-            raise DtypeError(f"{self.name}: the checks are of derivatives by real numbers; pass the real and the imaginary part")
         if not self.positions:
-            raise OperationError(f"{self.name} was given no array of real floating dtype to differentiate by")
+            raise OperationError(f"{self.name} was given no array of floating dtype to differentiate by")
         self.inputs: list[Array] = [np.array(array_of(self._leaves[i])) for i in self.positions]
-        self.labels = _labels(function, args, self.positions)
+        self.labels = [labels[i] for i in self.positions]
         self.rng = np.random.default_rng(options.seed)
         with ExitStack() as stack:
             stack.enter_context(no_effects())
             self.outputs = self.values(self.inputs)
         if not self.outputs:
-            raise OperationError(f"{self.name} returned no tensor of real floating dtype, so it has no derivative")
+            raise OperationError(f"{self.name} returned no tensor of floating dtype, so it has no derivative")
         self.cotangents = [self.normal(y) for y in self.outputs]
         self.tangents = [self.normal(x) for x in self.inputs]
         self.kinks: list[str] = []

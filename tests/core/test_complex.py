@@ -280,6 +280,21 @@ def test_complex_numbers_survive_a_checkpoint_and_a_second_derivative() -> None:
     assert_close(leaf.grad, ab.hvp(loss, z, np.full(2, 1.0 + 2.0j)).numpy(), 1e-10)
 
 
+def test_the_kit_checks_functions_of_complex_numbers_by_their_parts() -> None:
+    z = np.array([1.0 + 2.0j, -0.5 + 0.25j])
+    for function, given in ((lambda z: ab.exp(z) * ab.conj(z), z), (lambda x: ab.exp(1j * x), z.real.copy()), (lambda z: ab.abs(z).sum(), z)):
+        assert ab.testing.check_gradients(function, given, also=("vmap", "checkpoint")).ok
+    assert "values" in ab.testing.check_gradients(lambda z: ab.abs(z), z, reference=lambda z: np.abs(z)).passed
+
+    @ab.custom_vjp
+    def square(z: Any) -> Any:
+        return z * z
+
+    square.defvjp(lambda z: (z * z, z), lambda z, g: (g * 2 * z,))  # the conjugate is missing
+    with pytest.raises(AssertionError, match=r"argument 0 \(z\), real part[\s\S]*perhaps .*square"):
+        ab.testing.check_gradients(lambda z: square(z), z)
+
+
 def test_casts_that_lose_the_imaginary_part_are_refused() -> None:
     z = ab.tensor([1.0 + 2.0j], requires_grad=True)
     with pytest.raises(ab.DtypeError, match=r"astype: complex128 to float64 would drop the imaginary part; take ab\.real\(x\)"):

@@ -245,7 +245,7 @@ def test_the_message_fits_a_terminal_and_travels() -> None:
 
 
 def test_what_cannot_be_checked_is_said() -> None:
-    with pytest.raises(ab.AutogradError, match="no array of real floating dtype"):
+    with pytest.raises(ab.AutogradError, match="no array of floating dtype"):
         check_gradients(lambda i: i * 2, np.arange(3))
     with pytest.raises(ab.AutogradError, match="returned no tensor"):
         check_gradients(lambda x: x > 0.0, X)
