@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor
 
 Lengths = tuple[int, ...]
+Index = tuple[int | slice, ...]
 
 
 def reach(kernel: Lengths, dilation: Lengths) -> Lengths:
@@ -25,12 +26,15 @@ def counted(lengths: Lengths, kernel: Lengths, stride: Lengths, dilation: Length
     return tuple(max(0, (n - r) // s + 1) for n, r, s in zip(lengths, reach(kernel, dilation), stride, strict=True))
 
 
-def _places(axis: int, kernel: Lengths, counts: Lengths, stride: Lengths, dilation: Lengths) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+@functools.lru_cache(maxsize=512)
+def _places(axis: int, kernel: Lengths, counts: Lengths, stride: Lengths, dilation: Lengths) -> tuple[tuple[Index, Index], ...]:
     """For each place in a window, the index of what stands there in all windows, and the index of where that comes from."""
     before = (slice(None),) * axis
+    found = []
     for place in np.ndindex(*kernel):
         source = [slice(i * d, i * d + (n - 1) * s + 1, s) for i, n, s, d in zip(place, counts, stride, dilation, strict=True)]
-        yield (*before, *place), (*before, *source)
+        found.append(((*before, *place), (*before, *source)))
+    return tuple(found)
 
 
 def _windows(x: Any, axis: int, kernel: Lengths, stride: Lengths, dilation: Lengths) -> Any:
@@ -53,7 +57,8 @@ def _overlap_add(g: Any, axis: int, lengths: Lengths, stride: Lengths, dilation:
             if apart:
                 out[source] = g[place]
             else:
-                out[source] += g[place]
+                part = out[source]
+                part += g[place]  # out[source] += … would write every sum a second time
     return out
 
 
