@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from autograd_bn.cli import demo, doctor, figure, lab, show
 from autograd_bn.cli.arguments import FailureError, UsageError
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,13 +37,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return run(options)
     except (AutogradError, OSError, ImportError, FailureError, UsageError) as error:
         print("autograd-bn:", " ".join(str(error).split()), file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         print("autograd-bn: interrupted", file=sys.stderr)
         return 130
+
+
+def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None) -> None:
+    """A warning in one line; with the place, if that is in the user's code."""
+    place = "" if filename.startswith(_PACKAGE) else f" ({filename}, line {lineno})"
+    print(f"autograd-bn: warning: {' '.join(str(message).split())}{place}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -15,6 +15,7 @@ from autograd_bn.cli import main
 from autograd_bn.drawing import engines
 
 NET = """
+import warnings
 import numpy as np
 import autograd_bn as ab
 import beside
@@ -44,6 +45,16 @@ class Held:
 def needs(a, b=1): ...
 def constant(): return x
 def number(): return 3
+def large():
+    y = w
+    for _ in range(10):
+        with ab.scope("forty"):
+            for _ in range(40):
+                y = y * 1.0
+    return y
+def warned():
+    warnings.warn("mind\\nthis")
+    return w * 2.0
 def empty(): ...
 def fails():
     return 1 / 0
@@ -144,6 +155,17 @@ def test_a_target_that_cannot_be_shown_is_one_line_and_exit_code_2(target: str, 
         assert len(err.splitlines()) == 1
         assert said in err
         assert {path for path in set(folder.iterdir()) - before if path.name != "__pycache__"} == set()
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line_with_its_place_if_that_is_the_users(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draw", "net:large", "-o", "a.dot"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("autograd-bn: warning: of a graph of 401 boxes only 0 levels of scopes are drawn open;")
+    assert "show.py" not in line
+    assert main(["draw", "net:warned", "-o", "a.dot"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"autograd-bn: warning: mind this ({folder / 'net.py'}, line ")
 
 
 @pytest.mark.parametrize(
