@@ -130,7 +130,7 @@ def draw(
             view = without_constants(view)
         if depth is None and (depth := fitting_depth(view)) is not None:
             warnings.warn(
-                f"of a graph of {len(view.boxes)} boxes only {depth} level{'' if depth == 1 else 's'} of scopes are drawn open; "
+                f"a graph of {len(view.boxes)} boxes is large: {f'scopes are drawn open to depth {depth}' if depth else 'all scopes are drawn closed'}; "
                 "a greater depth=… opens more, and ab.explore opens them one by one",
                 stacklevel=2,
             )

@@ -161,7 +161,7 @@ def test_a_target_that_cannot_be_shown_is_one_line_and_exit_code_2(target: str, 
 def test_a_warning_is_one_line_with_its_place_if_that_is_the_users(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["draw", "net:large", "-o", "a.dot"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("autograd-bn: warning: of a graph of 401 boxes only 0 levels of scopes are drawn open;")
+    assert line.startswith("autograd-bn: warning: a graph of 401 boxes is large: all scopes are drawn closed;")
     assert "show.py" not in line
     assert main(["draw", "net:warned", "-o", "a.dot"]) == 0
     (line,) = capsys.readouterr().err.splitlines()

@@ -30,7 +30,7 @@ def test_as_many_levels_are_open_as_fit(most: int, depth: int | None, boxes: int
 
 def test_a_large_graph_is_drawn_closed_and_says_so() -> None:
     y = nested(3, MOST // 10, 10)
-    with pytest.warns(UserWarning, match=r"of a graph of 901 boxes only 1 level of scopes are drawn open; .*ab\.explore") as caught:
+    with pytest.warns(UserWarning, match=r"a graph of 901 boxes is large: scopes are drawn open to depth 1; .*ab\.explore") as caught:
         shown = draw(y)
     assert caught[0].filename == __file__
     assert shown.source == draw(y, depth=1).source
