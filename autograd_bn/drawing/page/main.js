@@ -80,6 +80,7 @@ function changeTheme() {
 // Colour by the size of the gradient, or not.
 function changeHeat() {
   if (!ends) return;
+  say("");
   heated = !heated;
   document.body.classList.toggle("heated", heated);
   get("heat").setAttribute("aria-pressed", String(heated));
