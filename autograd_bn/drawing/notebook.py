@@ -8,10 +8,11 @@ from html import escape
 from autograd_bn.core.graph import Graph, graph
 from autograd_bn.core.node import Node
 from autograd_bn.core.tensor import Tensor
+from autograd_bn.drawing.view import closed, fitting_depth, whole
 from autograd_bn.nn.module import Module
 
-SMALL, DRAWN, LISTED = 24, 150, 60
-"""The largest graphs that are drawn below a tensor, drawn for themselves, and listed as text, in nodes."""
+SMALL, DRAWN, LISTED, LOOKED_AT = 24, 150, 60, 5000
+"""The largest graphs that are drawn below a tensor, drawn for themselves, listed as text, and looked at for scopes to close, in nodes."""
 _TIMEOUT = 5.0
 
 
@@ -25,11 +26,17 @@ def shown(x: object) -> dict[str, str]:
 
 
 def _of_graph(shown: Graph) -> dict[str, str]:
+    """The picture, with scopes closed as far as it must; its text, or what it consists of."""
     found = {"text/plain": str(shown) if len(shown) <= LISTED else shown.summary()}
-    if len(shown) <= DRAWN:
-        picture = _svg(shown)
-        if picture is not None:
-            found["image/svg+xml"] = picture
+    depth = None
+    if len(shown) > DRAWN:
+        view = whole(shown) if len(shown) <= LOOKED_AT else None
+        depth = None if view is None else fitting_depth(view, DRAWN)
+        if view is None or depth is None or len(closed(view, depth).boxes) > DRAWN:
+            return found
+    picture = _svg(shown, depth)
+    if picture is not None:
+        found["image/svg+xml"] = picture
     return found
 
 
@@ -59,13 +66,13 @@ def _few(root: Node) -> bool:
     return len(seen) <= SMALL
 
 
-def _svg(graph: Graph) -> str | None:
+def _svg(graph: Graph, depth: int | None = None) -> str | None:
     """The picture as SVG, or None where no engine makes one in time."""
     from autograd_bn.core.errors import DrawingError
     from autograd_bn.drawing import draw
 
     try:
-        picture = draw(graph, timeout=_TIMEOUT).pipe("svg", encoding="utf-8")
+        picture = draw(graph, depth=depth, timeout=_TIMEOUT).pipe("svg", encoding="utf-8")
     except DrawingError:
         return None
     assert isinstance(picture, str)

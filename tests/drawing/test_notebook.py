@@ -65,6 +65,18 @@ def test_a_large_graph_shows_its_summary() -> None:
     assert g._repr_mimebundle_() == {"text/plain": g.summary()}
 
 
+@needs_engine
+def test_a_large_graph_of_scopes_shows_them_closed() -> None:
+    y = ab.tensor([1.0, 2.0], requires_grad=True)
+    for _ in range(10):
+        with ab.scope("layer"):
+            for _ in range(20):
+                y = y * 2.0
+    shown = ab.graph(y)._repr_mimebundle_()
+    assert shown["text/plain"] == ab.graph(y).summary()
+    assert shown["image/svg+xml"].count("20 operations") == 10
+
+
 def test_a_module_shows_a_table_of_its_parts() -> None:
     model = ab.nn.Sequential(ab.nn.Linear(4, 3, bias=False), ab.nn.BatchNorm1d(3), ab.nn.Sigmoid())
     shown = model._repr_mimebundle_()
