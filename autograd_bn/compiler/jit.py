@@ -208,10 +208,10 @@ class Compiled:
         self._counts = [0, 0, 0]
 
     def explain(self) -> str:
-        """What was traced, what the passes left, and the memory that is kept, in a few lines."""
+        """What was traced, what the passes left, and what runs: kernels, matrix products, NumPy calls and why, bytes, floating-point operations, memory."""
         version = self._made()
         before, after = (sum(node.kind == "operation" for node in graph.nodes) for graph in (version.graph, version.lowered))
-        return f"{self.__name__}: {before} operations traced, {after} after all passes\n{version.emitted.summary}"
+        return f"{self.__name__}: {before} operations traced, {after} after all passes\n{version.emitted.summary()}"
 
     def __repr__(self) -> str:
         return f"<compiled {self.__name__}: {self.cache_info()}>"

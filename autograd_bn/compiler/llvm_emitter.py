@@ -12,6 +12,7 @@ import numpy as np
 from llvmlite import ir
 
 from autograd_bn.compiler import disk_cache, objects
+from autograd_bn.compiler.explanation import explained
 from autograd_bn.compiler.kernel import Kernel, kernels
 from autograd_bn.compiler.kinds import Kind, Kinds, contiguous
 from autograd_bn.compiler.llvm_kernel import KernelWriter
@@ -339,9 +340,11 @@ def emit(graph: Graph) -> Emitted:
     def source() -> str:
         return "\n".join([*_segments(emitter, Writer(graph).names), text])
 
-    summary = f"{len(emitter.calls)} native functions in {len(emitter.segments)} calls, {emitter.nbytes} bytes of memory in between"
-    notes = "\n".join(filter(None, [summary, disk_cache.trouble()]))
-    return Emitted(lines.space["kernel"], source, emitter.nbytes, notes, lines)
+    def summary() -> str:
+        calls = f"{len(emitter.calls)} native functions in {len(emitter.segments)} calls, {emitter.nbytes:,} bytes of memory in between"
+        return "\n".join([*explained(graph, emitter.kinds, emitter.units, emitter.stored), *filter(None, [calls, disk_cache.trouble()])])
+
+    return Emitted(lines.space["kernel"], source, emitter.nbytes, summary, lines)
 
 
 def _segments(emitter: _Emitter, names: dict[int, str]) -> Iterator[str]:

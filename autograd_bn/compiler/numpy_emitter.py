@@ -83,7 +83,7 @@ def emit(graph: Graph) -> Emitted:
         return kernel(*values, buffers)
 
     inside = sum(node.index in plan.target for node in graph.nodes)
-    return Emitted(run, lambda: source, plan.nbytes, f"{inside} results go into {len(plan.buffers)} buffers of {plan.nbytes} bytes in all")
+    return Emitted(run, lambda: source, plan.nbytes, lambda: f"{inside} results go into {len(plan.buffers)} buffers of {plan.nbytes} bytes in all")
 
 
 def written(plan: Plan) -> tuple[str, Kernel]:

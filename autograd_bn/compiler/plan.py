@@ -49,7 +49,7 @@ class Emitted(NamedTuple):
     kernel: Callable[..., tuple[Any, ...]]
     source: Callable[[], str]
     nbytes: int
-    summary: str
+    summary: Callable[[], str]
     lines: Lines | None = None
 
 

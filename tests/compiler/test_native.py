@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -237,3 +239,63 @@ f(ab.tensor(1.0))
 assert "llvmlite" in sys.modules and "scipy" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_explain_says_what_fused_what_did_not_and_why() -> None:
+    f = ab.jit(lambda x: (ab.sort(ab.exp(x @ x.T)), x.sum(0)))
+    f(array(5, 6))
+    lines = f.explain().splitlines()
+    assert "matmul by BLAS: reads 240 bytes, writes 200, 300 floating-point operations" in lines
+    assert "kernel 0 over 5×5, 1 operation: reads 200 bytes, writes 200, 25 floating-point operations" in lines
+    assert any(line.startswith("argsort by NumPy, there is no scalar code for it") for line in lines)
+    assert "native functions in" in lines[-1] or "not kept" in lines[-1]
+    g = ab.jit(lambda x: x.sum(0) * 2)
+    g(array(0, 3))
+    assert "there are no elements" in g.explain()
+
+
+def test_the_lowered_graph_is_drawn_with_its_kernels_as_clusters() -> None:
+    f = ab.jit(both)
+    f(array(6, 5), array(5), array(5), array(6, 5))
+    source = ab.draw(f.lowered).source
+    assert source.count("subgraph") == 5 and "kernel 0 over 6×5" in source
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_forked_processes_go_on_with_compiled_code_and_compile_more() -> None:
+    code = """
+import os, sys, numpy as np, autograd_bn as ab
+x = ab.tensor(np.arange(6.0).reshape(2, 3))
+f = ab.jit(lambda x: (ab.exp(x) @ x.T, x.sum(0)))
+expected = [np.array(y) for y in f(x)]
+children = []
+for k in range(4):
+    child = os.fork()
+    if not child:
+        same = all(np.array_equal(a.numpy(), b) for _ in range(50) for a, b in zip(f(x), expected))
+        more = ab.jit(lambda x: x * k + 1)(x)
+        os._exit(0 if same and np.array_equal(more.numpy(), np.arange(6.0).reshape(2, 3) * k + 1) else 1)
+    children.append(child)
+assert all(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 for child in children)
+assert all(np.array_equal(a.numpy(), b) for a, b in zip(f(x), expected))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_threads_share_native_code_of_large_results() -> None:
+    f = ab.jit(lambda x: (x * 2, x.sum(0)))
+    wrong: list[int] = []
+
+    def work(seed: int) -> None:
+        for k in range(20):
+            x = np.full((300, 100), float(seed * 100 + k))
+            y, total = f(ab.tensor(x))
+            if not (np.array_equal(y.numpy(), 2 * x) and np.array_equal(total.numpy(), x.sum(0))):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

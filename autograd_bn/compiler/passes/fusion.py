@@ -316,6 +316,8 @@ class _Fusion:
                 put(node.index, place, node.scope)
         for unit in self.order:
             members = self.cones[id(unit)]
+            if not members:
+                continue
             if unit.space is None:
                 if self.kind[members[0]] is not Kind.SOURCE:
                     put(members[0], place, self.nodes[members[0]].scope)
