@@ -156,6 +156,11 @@ class Compiled:
 
     def _compiled(self, key: Any, leaves: list[Any], dynamic: Sequence[int], structure: Structure) -> Bound:
         with _tracing:
+            arguments = [leaves[i] for i in dynamic]
+            for version in self._versions.get(key, ()):  # another thread was first
+                if version.fits(arguments):
+                    self._counts[0] += 1
+                    return version
             version = Bound(settled(trace(self._opened, leaves, dynamic, structure)), self._emitter)
             self._versions.setdefault(key, []).append(version)
             self._counts[1] += 1
