@@ -75,7 +75,10 @@ def trouble() -> str | None:
 
 def _folder() -> Path:
     """The folder, made if need be; a PermissionError where it is not ours alone to write into."""
-    folder = cache() / "code"
+    try:
+        folder = cache() / "code"
+    except RuntimeError as error:
+        raise OSError("there is no home directory; name a folder in AUTOGRAD_BN_CACHE") from error
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if sys.platform != "win32":  # where access is not in the mode, and a user's folder is the user's
         found = folder.stat()

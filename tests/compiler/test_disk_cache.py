@@ -136,6 +136,18 @@ def test_without_a_folder_there_is_no_cache(folder: Path) -> None:
     assert str(trouble()).startswith("compiled code is not kept on the disk: ")
 
 
+def test_without_a_home_there_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    for name in ("AUTOGRAD_BN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    store(KEY, PAYLOAD)
+    assert load(KEY) is None
+    assert trouble() == "compiled code is not kept on the disk: there is no home directory; name a folder in AUTOGRAD_BN_CACHE"
+
+
 def test_a_folder_that_cannot_be_written_serves_what_it_has(file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object, **__: object) -> int:
         raise PermissionError("read-only file system")
