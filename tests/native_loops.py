@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from llvmlite import binding, ir
 
+from autograd_bn.compiler import machine
 from autograd_bn.compiler.native_math import define
 
 TYPES = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
@@ -18,7 +19,6 @@ def loop(name: str, dtype: str) -> ir.Module:
     """A module with ``run(input, output, count)``."""
     kind, index = TYPES[dtype], ir.IntType(64)
     module = ir.Module()
-    module.triple = binding.get_process_triple()
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [kind.as_pointer(), kind.as_pointer(), index]), "run")
     source, target, count = function.args
     for argument in (source, target):
@@ -42,19 +42,12 @@ class Loop:
     """A compiled loop; ``text`` is the optimised LLVM code, ``assembly`` that of the CPU."""
 
     def __init__(self, name: str, dtype: str, features: str | None = None) -> None:
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        given = binding.get_host_cpu_features().flatten() if features is None else features
-        cpu = binding.get_host_cpu_name() if features is None else ""
-        machine = binding.Target.from_default_triple().create_target_machine(cpu=cpu, features=given, opt=3)
-        module = binding.parse_assembly(str(loop(name, dtype)))
-        module.verify()
-        builder = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(speed_level=3))
-        builder.getModulePassManager().run(module, builder)
+        target = machine.new_target(features)
+        module = machine.optimised(machine.text(loop(name, dtype)), target)
         self.dtype = dtype
         self.text = str(module)
-        self.assembly = machine.emit_assembly(module)
-        self.engine = binding.create_mcjit_compiler(module, machine)
+        self.assembly = target.emit_assembly(module)
+        self.engine = binding.create_mcjit_compiler(module, target)
         self.engine.finalize_object()
         self.run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(self.engine.get_function_address("run"))
 

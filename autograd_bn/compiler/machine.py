@@ -28,13 +28,13 @@ def _cpu() -> tuple[binding.Target, str, str]:
     return binding.Target.from_default_triple(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
 
 
-def _machine() -> binding.TargetMachine:
-    """A compiler; an engine takes the one that it is given."""
-    target, cpu, features = _cpu()
-    return target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True)
+def new_target(features: str | None = None) -> binding.TargetMachine:
+    """A compiler for this CPU, or any that has these features only; an engine takes the one that it is given."""
+    target, cpu, own = _cpu()
+    return target.create_target_machine(cpu=cpu if features is None else "", features=own if features is None else features, opt=3, jit=True)
 
 
-_target = functools.cache(_machine)
+_target = functools.cache(new_target)
 
 
 def text(module: ir.Module) -> str:
@@ -45,14 +45,13 @@ def text(module: ir.Module) -> str:
     return with_loop_notes(str(module))
 
 
-def optimised(source: str) -> binding.ModuleRef:
+def optimised(source: str, target: binding.TargetMachine | None = None) -> binding.ModuleRef:
     """A module after LLVM's passes; loops become SIMD code."""
-    machine = _target()
     parsed = binding.parse_assembly(source)
     options = binding.create_pipeline_tuning_options()
     for name, value in PASSES.items():
         setattr(options, name, value)
-    builder = binding.create_pass_builder(machine, options)
+    builder = binding.create_pass_builder(target or _target(), options)
     builder.getModulePassManager().run(parsed, builder)
     return parsed
 
@@ -73,19 +72,13 @@ def compiled(module: ir.Module) -> bytes:
         return code
 
 
-def assembly(module: ir.Module) -> str:
-    """The instructions of a module, for whoever looks whether its loops were vectorised."""
-    with _compiling:
-        return str(_target().emit_assembly(optimised(text(module))))
-
-
 class Code:
     """Machine code in memory. ``call`` gives a function of it, which takes one Python object and returns a number, and runs without the GIL."""
 
     def __init__(self, data: bytes) -> None:
         with _compiling:
             _cpu()
-            self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _machine())
+            self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), new_target())
             self._engine.add_object_file(binding.ObjectFileRef.from_data(data))
             self._engine.finalize_object()
 
