@@ -39,7 +39,7 @@ EXPECTED_PAGES = {
     *("coming-from", "drawing", "transforms", "in-place", "errors", "testing", "finding-mistakes"),
 }
 WITHOUT_CODE = {"performance"}
-PUBLIC = ["", "nn", "nn.functional", "nn.init", "optim", "data", "train", "drawing", "transforms", "testing"]
+PUBLIC = ["", "nn", "nn.functional", "nn.init", "optim", "data", "train", "drawing", "transforms", "testing", "lab"]
 
 
 # Pages

@@ -18,6 +18,7 @@ COLOURS = (ACCENT, INK, BLUE, GREEN, GREY)
 WITH, WITHOUT = {"color": ACCENT, "label": "with BN"}, {"color": INK, "label": "without BN", "linestyle": "--"}
 STYLE: Any = {
     "axes.edgecolor": INK,
+    "axes.facecolor": "none",
     "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -41,10 +42,12 @@ def bn(with_bn: bool) -> dict[str, Any]:
 
 
 def curve(axes: Axes, x: Sequence[Any], runs: Sequence[Sequence[float]], **look: Any) -> None:
-    """The mean of runs of equal length, and the band from their least to their greatest."""
+    """The mean of runs of equal length, and the band, or for single points the line, from their least to their greatest."""
     values = np.array(runs, float)
     (line,) = axes.plot(x, values.mean(0), **look)
-    if len(values) > 1:
+    if look.get("linestyle") == "":
+        axes.vlines(x, values.min(0), values.max(0), color=line.get_color(), linewidth=1)
+    elif len(values) > 1:
         axes.fill_between(x, values.min(0), values.max(0), color=line.get_color(), alpha=0.15, linewidth=0)
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from autograd_bn.lab.results import Cell, Results, Spread
 from autograd_bn.lab.verdict import Check, Row, Verdict
 
 FORMAT = "autograd_bn.lab"
+WIDTH = 150
 
 
 class Outcome(NamedTuple):
@@ -35,7 +37,7 @@ class Outcome(NamedTuple):
         return math.fsum(cell.seconds for cell in self.results)
 
     def __str__(self) -> str:
-        return "\n".join([*table(self.verdict), self.verdict.paragraph]) + "\n"
+        return "\n".join([*table(self.verdict), textwrap.fill(self.verdict.paragraph, WIDTH)])
 
     def as_json(self, curves: bool = True) -> str:
         """All of it; without ``curves``, only the numbers and words among the measurements."""

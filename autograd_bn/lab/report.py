@@ -32,7 +32,7 @@ figure { margin: 1.5rem 0; } figure svg { height: auto; max-width: 100%; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: left; }
-td:not(:first-child) { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.numbers td:not(:first-child) { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .kind { border: 1px solid currentColor; border-radius: 1rem; font-size: .85rem; font-weight: 600; padding: .1rem .6rem; white-space: nowrap; }
 .holds { color: var(--green); } .in-part { color: var(--blue); } .not { color: var(--red); }
 code, pre { background: var(--soft); border-radius: .25rem; font-size: .9em; padding: .1rem .3rem; } .small { color: var(--grey); font-size: .9rem; }
@@ -113,7 +113,7 @@ def _numbers(verdict: Verdict) -> str:
         for r in verdict.rows
     )
     head = "<tr><th></th><th>ours, mean ± std</th><th>seeds</th><th>published</th><th>in range</th></tr>"
-    return f"<div class=scroll><table><thead>{head}</thead><tbody>{body}</tbody></table></div>"
+    return f"<div class=scroll><table class=numbers><thead>{head}</thead><tbody>{body}</tbody></table></div>"
 
 
 def _settings(outcome: Outcome) -> str:
@@ -123,4 +123,4 @@ def _settings(outcome: Outcome) -> str:
         "<tr>" + "".join(f"<td>{html.escape(str(cell.settings.get(name, '')))}</td>" for name in names) + f"<td>{cell.seconds:.1f}</td></tr>"
         for cell in outcome.results
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<table class=numbers><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

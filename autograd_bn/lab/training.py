@@ -17,6 +17,9 @@ from autograd_bn.optim import SGD, Optimizer
 from autograd_bn.train import Callback, Run, accuracy, fit
 from autograd_bn.transforms import value_and_grad
 
+WORTH_COMPILING = 500
+"""From how many steps on a compiled step saves more than compiling it takes."""
+
 
 class _Kept(Callback):
     """Holds the run, whose history is wanted even if it fails."""
@@ -55,15 +58,17 @@ def trained(
     batch: int = 60,
     every: int | None = None,
     callbacks: Sequence[Callback] = (),
-    compiled: bool = True,
+    compiled: bool | None = None,
     method: Callable[..., Optimizer] = SGD,
 ) -> dict[str, Any]:
     """Train on the mean cross entropy, by plain SGD unless told; gives the test accuracy against steps and at the end.
 
     A step whose gradient is NaN or infinite is not made: training ends there, ``diverged`` says after which step (else it is None), and the
-    network is measured as it is then, also for the steps that it did not come to. ``compiled`` must be False for a model that draws random numbers.
+    network is measured as it is then, also for the steps that it did not come to. Long runs are compiled, unless ``compiled`` is False, as it must be
+    for a model that draws random numbers by NumPy.
     """
     every = every or steps
+    compiled = steps >= WORTH_COMPILING if compiled is None else compiled
     kept = _Kept()
     diverged = None
     optimizer, loader = method(model.parameters(), lr=lr), Loader(train, batch, seed=seed, drop_last=True)

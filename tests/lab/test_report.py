@@ -76,6 +76,7 @@ def test_figures_follow_the_pages_colours_and_are_the_same_each_time(folder: Pat
     figures = "".join(re.findall(r"<svg.*?</svg>", first, re.DOTALL))
     assert "currentColor" in figures
     assert "#1f2328" not in figures
+    assert re.findall("fill: (?:white|#fff)", figures) == []
     assert "prefers-color-scheme: dark" in first
 
 

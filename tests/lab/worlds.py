@@ -129,7 +129,7 @@ def recurrent(good: bool) -> Measure:
         if s["part"] == "gradient":
             return {"norms": [1.0, 1.0], "decades": 0.0 if better else -3.0}
         accuracy = (0.9 if better else 0.5) + jitter(s)
-        return {"steps": [s["steps"]], "accuracies": [accuracy], "accuracy": accuracy, "diverged": None}
+        return {"steps": [s["steps"]], "accuracies": [accuracy], "accuracy": accuracy, "accuracy_by_batch": accuracy, "diverged": None}
 
     return measure
 

@@ -77,6 +77,8 @@ def verdict(results: Results) -> Verdict:
         runs, (low, high) = PUBLISHED[bn]
         name = f"test accuracy, {'with' if bn else 'without'} BN, {steps} steps"
         rows.append(Row(name, ours, " / ".join(map(str, runs)), low, high) if published else Row(name, ours))
+    late = {bn: Spread.of(gained(cell.measured) for cell in results.where(bn=bn)) for bn in (False, True)}
+    rows += [Row(f"of it gained in the last tenth of the steps, {'with' if bn else 'without'} BN", late[bn]) for bn in (False, True)]
     rows += [Row(f"{p}th percentile at step 0, with BN", s, f"{n:.4g}", n - 0.1, n + 0.1) for p, s, n in zip(PERCENTILES, start, NORMAL, strict=True)]
     rows += [Row(f"range of a unit's median, {'with' if bn else 'without'} BN", drift[bn]) for bn in (False, True)]
     rows += [Row(f"that range by the final width of the distribution, {'with' if bn else 'without'} BN", relative[bn]) for bn in (False, True)]
@@ -109,13 +111,20 @@ def reached(measured: Measured, accuracy: float) -> int | None:
     return next((step for step, found in zip(measured["steps"], measured["accuracies"], strict=True) if found >= accuracy), None)
 
 
+def gained(measured: Measured) -> float:
+    """The accuracy gained in the last tenth of the steps."""
+    steps, accuracies = measured["steps"], measured["accuracies"]
+    start = next(i for i, step in enumerate(steps) if step >= 0.9 * steps[-1])
+    return float(accuracies[-1] - accuracies[start])
+
+
 def figure(results: Results, figure: Figure) -> None:
     left, *others = figure.subplots(1, 3)
     for bn in (True, False):
         chosen = results.where(bn=bn)
         figures.curve(left, chosen.values("steps")[0], chosen.values("accuracies"), **figures.bn(bn))
     left.set(title="(a) test accuracy", xlabel="steps", ylim=(0, 1))
-    left.legend(loc="lower right")
+    left.legend(loc="center left", fontsize="x-small")
     for axes, bn, title in zip(others, (False, True), ("(b) without BN", "(c) with BN"), strict=True):
         measured = results.where(bn=bn).cells[0].measured
         for k, name in enumerate(PERCENTILES):

@@ -81,7 +81,7 @@ def run(settings: Settings) -> Measured:
         seed=settings["seed"],
         every=max(settings["steps"] // 20, 1),
         callbacks=[at],
-        compiled=settings["norm"] != "noisy BN",
+        compiled=False if settings["norm"] == "noisy BN" else None,
     )
     return measured | {"instability": float(np.abs(np.diff(at.values, axis=0)).mean())}
 

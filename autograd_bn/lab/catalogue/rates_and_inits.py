@@ -114,8 +114,8 @@ def figure(results: Results, figure: Figure) -> None:
         groups.append(([results.where(activation=a, lr=lr, std=std, bn=bn).values("accuracy") for a, lr, std in networks], look))
     figures.bars(axes, [f"{a}\nlr {lr:g}\nσ {std:g}" for a, lr, std in networks], groups)
     axes.axhline(0.1, color=figures.GREY, linewidth=0.8, linestyle=":")
-    axes.set(title=f"test accuracy after {last} steps", ylim=(0, 1))
-    axes.legend(loc="lower left", bbox_to_anchor=(0.62, 1.0), ncols=2)
+    axes.set(ylabel=f"test accuracy, {last} steps", ylim=(0, 1))
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
 
 EXPERIMENT = Experiment(

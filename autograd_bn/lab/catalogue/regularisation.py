@@ -76,8 +76,8 @@ def figure(results: Results, figure: Figure) -> None:
         figures.bars(axes, [kind.replace(" and ", "\nand ") for kind in KINDS], groups)
         axes.set_title(title)
     low = min(min(results.values("test_accuracy")), min(results.values("train_accuracy")))
-    left.set_ylim(max(0.0, low - 0.05), 1.0)
-    left.legend(loc="lower right", fontsize="x-small")
+    left.set_ylim(max(0.0, low - 0.05), 1.03)
+    left.legend(loc="upper center", ncols=2, fontsize="x-small")
 
 
 EXPERIMENT = Experiment(

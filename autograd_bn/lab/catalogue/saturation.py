@@ -109,7 +109,7 @@ def figure(results: Results, figure: Figure) -> None:
         bottom[k].set(xlabel="layer", ylim=(0, 1))
     top[0].set_ylabel("gradient norm")
     bottom[0].set_ylabel("saturated share")
-    top[-1].legend(fontsize="x-small")
+    bottom[1].legend(fontsize="x-small", loc="center")
 
 
 EXPERIMENT = Experiment(

@@ -24,7 +24,7 @@ QUANTITIES = {
     "output": "BN((aW)u) is BN(Wu)",
     "by_input": "its Jacobian by u is the same",
     "by_weight": "its Jacobian by aW is 1/a of that by W",
-    "along": "the gradient by a unit's weights is orthogonal to them",
+    "along": "the gradient of a unit is orthogonal to its weights",
 }
 
 

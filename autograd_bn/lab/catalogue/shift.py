@@ -13,7 +13,7 @@ from autograd_bn.lab import figures
 from autograd_bn.lab.experiment import Experiment
 from autograd_bn.lab.networks import CLASSES, data, paper_norm, perceptron
 from autograd_bn.lab.results import Measured, Results, Settings
-from autograd_bn.lab.training import At, gradients
+from autograd_bn.lab.training import WORTH_COMPILING, At, gradients
 from autograd_bn.lab.verdict import Check, Row, Verdict, judged
 from autograd_bn.nn import Sequential
 from autograd_bn.nn.functional import cross_entropy, mse_loss
@@ -62,9 +62,11 @@ def run(settings: Settings) -> Measured:
         chosen = slice(start, start + settings["batch"])
         return shifts(model, inputs[chosen], targets[chosen], loss, settings["lr"])
 
-    at = At(range(0, settings["steps"] + 1, settings["steps"] // TIMES), moved)
+    steps, every = settings["steps"], settings["steps"] // TIMES
+    at = At(range(0, steps + 1, every), moved)
     loader, optimizer = Loader(train, settings["batch"], seed=settings["seed"], drop_last=True), SGD(model.parameters(), lr=settings["lr"])
-    history = fit(model, optimizer, loader, steps=settings["steps"], every=settings["steps"] // TIMES, loss=loss, callbacks=[at], compiled=True, progress=False)
+    compiled = steps >= WORTH_COMPILING
+    history = fit(model, optimizer, loader, steps=steps, every=every, loss=loss, callbacks=[at], compiled=compiled, progress=False)
     found = np.array(at.values)  # (times, layers, quantities)
     curves = {f"{name}_over_time": found[..., k].mean(1) for k, name in enumerate(QUANTITIES)}
     return curves | {name: found[..., k].mean() for k, name in enumerate(QUANTITIES)} | {"loss": history["loss"][-1]}
