@@ -96,6 +96,13 @@ def read(path: str | os.PathLike[str]) -> Outcome:
     """The outcome in a file of results, or a summary of one, that ``autograd-bn lab run`` wrote.
 
     Raises OperationError for a file that is none, FileNotFoundError where there is no file.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> _ = ab.lab.run(ab.lab.experiments()["gradient"], quick=True, seeds=1, out="results", progress=False)
+    >>> ab.lab.read("results/gradient/summary.json").verdict.kind
+    'holds'
     """
     path = Path(path)
     try:

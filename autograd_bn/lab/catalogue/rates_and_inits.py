@@ -90,7 +90,7 @@ def verdict(results: Results) -> Verdict:
             f"at {len(networks) - len(worse)} of {len(networks)}" + (f", not at {'; '.join(worse)}" if worse else ""),
         ),
         Check(
-            f"ReLU at a learning rate of 1 and more stays at chance without BN and gets to {learnt} with it",
+            f"ReLU at a learning rate of 1 and more ends at chance without BN and gets to {learnt} with it",
             all(final[*n, False].mean < CHANCE and final[*n, True].mean >= learnt for n in fast),
             "; ".join(f"lr {n[1]:g}: {final[*n, False]} against {final[*n, True]}" for n in fast),
             True,
