@@ -144,3 +144,11 @@ def test_numpys_own_functions_are_recorded() -> None:
         assert isinstance(out, ab.Tensor) and out.requires_grad
         assert_close(out, use(x.detach().numpy()), 1e-12)
     assert np.isnan(x).tolist() == [False, False] and np.round(x).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_relu_of_a_large_array_is_that_of_each_element(dtype: str) -> None:
+    x = np.resize(np.array([-np.inf, -1.5, -0.0, 0.0, 1e-30, 2.5, np.inf, np.nan], dtype), 20_000)
+    y = ab.relu(x)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y.numpy(), np.maximum(x, 0))
