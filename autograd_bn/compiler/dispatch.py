@@ -13,9 +13,10 @@ import numpy as np
 
 from autograd_bn.compiler.plan import Lines, Mismatch
 from autograd_bn.compiler.trace import Program
-from autograd_bn.core.node import Constant
+from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.tree import LEAF, Structure
+from autograd_bn.core.views import replay
 
 MISS = object()
 _MISSED = "return MISS"
@@ -25,7 +26,16 @@ class _Writer:
     """Writes the function; ``known`` gives the names that it uses their values."""
 
     def __init__(self, space: dict[str, Any]) -> None:
-        self.space = {**space, "MISS": MISS, "Mismatch": Mismatch, "Tensor": Tensor, "Constant": Constant, "ndarray": np.ndarray, "asarray": np.asarray}
+        self.space = {
+            **space,
+            "MISS": MISS,
+            "Mismatch": Mismatch,
+            "Tensor": Tensor,
+            "Constant": Constant,
+            "ndarray": np.ndarray,
+            "asarray": np.asarray,
+            "replay": replay,
+        }
         self.lines: list[str] = []
         self.leaves: list[str] = []
 
@@ -125,10 +135,15 @@ def shortened(
     flags = [results[i] for check in program.checks for i in check.flags]
     if flags:
         writer.miss(f"not ({' and '.join(flags)})")
-    for source, value in zip(program.writes, results[program.results :], strict=False):
-        writer.lines.append(f"{writer.known(commit)}({writer.known(source)}, ({', '.join(tensors)}{',' if tensors else ''}), {value})")
-    for source in program.cleared:
-        writer.lines.append(f"{writer.known(commit)}({writer.known(source)}, ({', '.join(tensors)}{',' if tensors else ''}), None)")
+    for source, value in (*zip(program.writes, results[program.results :], strict=False), *((source, None) for source in program.cleared)):
+        if source.tensor is None or (type(source.tensor.node) is not Node and not source.gradient):
+            writer.lines.append(f"{writer.known(commit)}({writer.known(source)}, ({', '.join(tensors)}{',' if tensors else ''}), {value})")
+            continue
+        owner = writer.known(source.tensor)
+        if source.gradient:
+            writer.lines.append(f"{owner}.node.extras().gradient = {value if value is None else f'Tensor({value})'}")
+        else:
+            writer.lines += [f"{owner}.value = {value}", f"if {owner}.views: replay({owner})"]
     writer.lines.append(f"return {writer.put_together(program.structure, iter(results))}")
     text = "\n".join(["def short(args):", "    try:", *(f"        {line}" for line in writer.lines), "    except Mismatch:", f"        {_MISSED}", ""])
     exec(compile(text, "<ab.jit>", "exec"), writer.space)  # noqa: S102 - the source is made of the names above

@@ -14,12 +14,16 @@ import numpy as np
 from llvmlite import ir
 
 from autograd_bn.compiler.kernel import Kernel
-from autograd_bn.compiler.llvm_elements import BLOCK, INDEX, ElementWriter
+from autograd_bn.compiler.llvm_elements import BLOCK, INDEX, POINTER, ElementWriter
 from autograd_bn.compiler.llvm_scalar import CONTRACT, TYPES, Expression, cast, neutral, stored
 
 REASSOCIATED = ("reassoc", "contract")
 ROWS = 4
 """How many rows a sum over rows takes at a time."""
+LINE = 64
+"""How many bytes a line of the caches has."""
+FAR = 1 << 22
+"""From how many bytes on an array is not in the near caches."""
 LANES = 64
 """How many partial sums SIMD code has at most, of which a row is best a multiple."""
 
@@ -47,6 +51,8 @@ class KernelWriter(ElementWriter):
             for phase in range(self.kernel.phases):
                 self.current = phase
                 self.one_pass(phase, 1)
+                if phase == 0 and self.kernel.phases > 1:
+                    self.fetch_ahead()
             return
         size = self.sizes[d]
         several = d == self.outer - 1 and size >= ROWS and self.kernel.phases == 1 and any(self.over_rows(i) and not self.along(i) for i in self.kernel.members)
@@ -98,6 +104,37 @@ class KernelWriter(ElementWriter):
             self.put(builder, builder.fadd(self.load(builder, i, total), self.load(builder, i, block)), dtype, total)
 
         self.loop(self.sizes[-1], one)
+
+    def fetch_ahead(self) -> None:
+        """Have the next row, and where results of this one go, come from memory while this one, which is in the cache, is gone through again."""
+        kernel = self.kernel
+        for i, access in kernel.loads():
+            self.fetch(i, kernel.strides(i, access), ahead=True)
+        for i in sorted(kernel.full & kernel.stored):
+            self.fetch(i, kernel.strides(i, kernel.access[i]), ahead=False)
+
+    def fetch(self, i: int, steps: tuple[int, ...], ahead: bool) -> None:
+        """Have a row of a large array come into the cache, the next one to be read or the current one to be written."""
+        strides = [steps[group[-1]] for group in self.merged]
+        row, count = self.sizes[-1] * self.dtype(i).itemsize, int(np.prod(self.sizes[:-1], dtype=int))
+        one_loop = self.outer == len(self.sizes) - 1 and strides[-1] == 1
+        if not one_loop or not strides[self.outer - 1] or not 4 * LINE <= row <= 256 * LINE or count * row < FAR:
+            return
+        builder = self.builders[-1]
+        place: ir.Value = INDEX(self.layout[i].offset + ahead * strides[self.outer - 1])
+        for k in range(self.outer):
+            place = builder.add(place, builder.mul(self.index[k], INDEX(strides[k])))
+        start = builder.gep(self.pointers[self.layout[i].base], [place], source_etype=stored(self.dtype(i)))
+        kind, module = ir.IntType(32), self.function.module
+        prefetch = ir.FunctionType(ir.VoidType(), [POINTER, kind, kind, kind])
+        function = module.globals.get("llvm.prefetch.p0") or ir.Function(module, prefetch, "llvm.prefetch.p0")
+
+        def step(counter: ir.Value) -> None:
+            inner = self.builders[-1]
+            line = inner.gep(start, [inner.mul(counter, INDEX(LINE))], source_etype=ir.IntType(8))
+            inner.call(function, [line, kind(0 if ahead else 1), kind(3), kind(1)])
+
+        self.loop(row // LINE, step)
 
     def one_pass(self, phase: int, rows: int) -> None:
         """One pass over a row, or several at once."""

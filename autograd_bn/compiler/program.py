@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,28 @@ from autograd_bn.core.tree import Structure
 from autograd_bn.core.views import replay
 
 
+class _Guard:
+    """The settings of an object that a program depends on."""
+
+    __slots__ = ("known", "owner", "seen", "told")
+
+    def __init__(self, owner: Any, known: dict[str, Any]) -> None:
+        self.owner = owner
+        self.known = known
+        self.seen: list[Any] | None = None
+        self.told = getattr(owner, "traced_settings", None)
+
+    def holds(self) -> bool:
+        """Whether they are as they were."""
+        values = vars(self.owner).values()
+        if self.seen is not None and len(values) == len(self.seen) and all(map(operator.is_, values, self.seen)):
+            return self.told is None or bool(self.told() == self.known["traced_settings"])
+        if settings(self.owner) != self.known:
+            return False
+        self.seen = list(values)
+        return True
+
+
 class Bound:
     """One compiled version of a function."""
 
@@ -29,6 +52,7 @@ class Bound:
         self.emitted: Emitted = _emit(emitter, self.lowered)
         self._kernel = self.emitted.kernel
         self._program = program
+        self._guards = [_Guard(owner, known) for owner, known in program.guards]
         leaves = [node for node in program.graph.nodes if node.kind == "leaf"]
         self._hidden = [(source, leaf) for source, leaf in zip(program.inputs, leaves, strict=True) if source.tensor is not None]
         # A leaf whose gradient was None when it was traced is another case than one that has a gradient.
@@ -51,9 +75,10 @@ class Bound:
 
     def _unchanged(self) -> bool:
         """Whether the settings and gradients that the program is for are as they were."""
-        return all(settings(owner) == known for owner, known in self._program.guards) and all(
-            source.tensor is None or source.tensor.grad is None for source in self._ungraded
-        )
+        for guard in self._guards:
+            if not guard.holds():
+                return False
+        return all(source.tensor is None or source.tensor.grad is None for source in self._ungraded)
 
     def fits(self, arguments: Sequence[Any]) -> bool:
         """Whether what the function closes over is still as it was when it was traced."""
