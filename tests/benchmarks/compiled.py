@@ -1,7 +1,7 @@
 """Compiled functions beside PyTorch, torch.compile and JAX: python -m tests.benchmarks.compiled [TASK ...] [--peers torch,compile,jax]
 
 All run in one process on one CPU, in turn, a short batch each. Prints for each task the medians (µs) and the median ratio to the best of
-the peers that are installed, taken batch by batch. Tasks: batch_norm, typed_batch_norm, layer_norm, softmax, network, first_call.
+the peers that are installed, taken batch by batch. Tasks: batch_norm, typed_batch_norm, within_network, layer_norm, softmax, network, first_call.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def compared(runs: Runs, budget: float) -> tuple[dict[str, float], float]:
             run()
         start = time.perf_counter()
         run()
-        counts[name] = max(1, int(0.01 / (time.perf_counter() - start)))
+        counts[name] = max(1, int(0.05 / (time.perf_counter() - start)))
     times: dict[str, list[float]] = {name: [] for name in runs}
     end = time.perf_counter() + budget
     while time.perf_counter() < end or len(times["ours"]) < 5:
@@ -129,6 +129,47 @@ def norm_of(axis: int, shape: tuple[int, int], peers: list[str], own: bool) -> R
         return centred / ab.sqrt((centred**2).mean(axis, keepdims=True) + 1e-5) * gamma + beta
 
     return pulled(peers, ab.batch_norm if own else ours, native, typed, [x, gamma, beta, seed])
+
+
+def within_network(shape: tuple[int, int], peers: list[str]) -> Runs:
+    """Batch norm in the middle: a product before, a loss after, so that forward and backward pass are apart."""
+    rows, columns = shape
+    arrays = values((rows, 64), (64, columns), (columns,), (columns,))
+    norm = typed_norm(0)
+
+    def ours(a: Any, w: Any, gamma: Any, beta: Any) -> Any:
+        return (ab.sigmoid(ab.batch_norm(a @ w, gamma, beta)) ** 2).mean()
+
+    compiled = ab.jit(ab.value_and_grad(ours, (1, 2, 3)))
+    mine = [ab.tensor(x) for x in arrays]
+    runs: Runs = {"ours": lambda: compiled(*mine)}
+    if "torch" in peers or "compile" in peers:
+        import torch
+
+        torch.set_num_threads(1)
+        leaves = [torch.tensor(x, requires_grad=k > 0) for k, x in enumerate(arrays)]
+
+        def loss(a: Any, w: Any, gamma: Any, beta: Any) -> Any:
+            y = torch.nn.functional.batch_norm(a @ w, None, None, gamma, beta, True, 0.1, 1e-5)
+            return (torch.sigmoid(y) ** 2).mean()
+
+        def run_of(function: Any) -> Run:
+            def run() -> None:
+                for leaf in leaves:
+                    leaf.grad = None
+                function(*leaves).backward()
+
+            return run
+
+        runs |= {name: run_of(function) for name, function in (("torch", loss), ("compile", torch.compile(loss))) if name in peers}
+    if "jax" in peers:
+        import jax
+        import jax.numpy as jnp
+
+        both = jax.jit(jax.value_and_grad(lambda a, w, g, b: (jax.nn.sigmoid(norm(jnp, a @ w, g, b)) ** 2).mean(), (1, 2, 3)))
+        theirs = [jnp.array(x) for x in arrays]
+        runs["jax"] = lambda: jax.block_until_ready(both(*theirs))
+    return runs
 
 
 def softmax_of(shape: tuple[int, int], peers: list[str]) -> Runs:
@@ -254,6 +295,8 @@ def tasks(names: list[str], peers: list[str]) -> Iterator[tuple[str, Runs]]:
                 yield f"{name} {shape[0]}×{shape[1]}", norm_of(0, shape, peers, name == "batch_norm")
             elif name == "layer_norm":
                 yield f"{name} {shape[0]}×{shape[1]}", norm_of(1, shape, peers, False)
+            elif name == "within_network":
+                yield f"{name} {shape[0]}×{shape[1]}", within_network(shape, peers)
             elif name == "softmax":
                 yield f"{name} {shape[0]}×{shape[1]}", softmax_of(shape, peers)
     if "network" in names:
@@ -261,7 +304,7 @@ def tasks(names: list[str], peers: list[str]) -> Iterator[tuple[str, Runs]]:
 
 
 def main() -> None:
-    every = ["batch_norm", "typed_batch_norm", "layer_norm", "softmax", "network", "first_call"]
+    every = ["batch_norm", "typed_batch_norm", "within_network", "layer_norm", "softmax", "network", "first_call"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", default=every)
     parser.add_argument("--peers", default="torch,compile,jax")

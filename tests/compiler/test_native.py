@@ -90,6 +90,18 @@ def _chain(x: Any, count: int) -> Any:
     return x
 
 
+def test_arrays_larger_than_the_caches() -> None:
+    def f(x: Any, seed: Any, gamma: Any, beta: Any) -> Any:
+        rows, pull_rows = ab.vjp(normalise_rows, x, gamma, beta)
+        columns, pull_columns = ab.vjp(F.batch_norm, x, gamma, beta)
+        return rows, columns, ab.softmax(x, axis=-1), *pull_rows(seed), *pull_columns(seed)
+
+    arguments = [array(*shape, dtype="float32", seed=k) for k, shape in enumerate([(1030, 1100), (1030, 1100), (1100,), (1100,)])]
+    expected = f(*(x.astype("float64") for x in arguments))
+    for one, other in zip(ab.jit(f)(*arguments), expected, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=2e-4, atol=2e-5 * np.abs(other.numpy()).max())
+
+
 CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "a row added along a square's other axis": (lambda x: x - x.sum(1) + ab.exp(x) / ab.exp(x).sum(1), (array(5, 5),)),
     "images": (lambda x, g, b: (F.batch_norm(x, g, b), (x**2).sum((0, 2))), (array(3, 4, 5, 2), array(4), array(4, seed=1))),
