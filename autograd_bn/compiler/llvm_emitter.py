@@ -21,6 +21,7 @@ from autograd_bn.compiler.machine import Code, compiled
 from autograd_bn.compiler.numpy_emitter import Writer
 from autograd_bn.compiler.plan import Emitted, Lines, Mismatch
 from autograd_bn.compiler.readable import loops, product
+from autograd_bn.core.allocation import aligned
 from autograd_bn.core.graph import Graph
 
 ALIGNMENT = 64
@@ -214,13 +215,6 @@ def _at(builder: ir.IRBuilder, pointer: ir.Value, offset: int) -> ir.Value:
     return builder.gep(pointer, [INDEX(offset)], inbounds=True, source_etype=ir.IntType(8)) if offset else pointer
 
 
-def aligned(nbytes: int) -> Any:
-    """Bytes that begin where a line of the caches does: SIMD code takes half the time of what crosses lines and pages."""
-    whole = np.empty(nbytes + ALIGNMENT, np.uint8)
-    start = -whole.ctypes.data % ALIGNMENT
-    return whole[start : start + nbytes]
-
-
 def _unused(known: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
     """An array for a large result: one of the last two if nobody else refers to it, since new memory costs a page fault every 4 KB.
 
@@ -236,7 +230,7 @@ def _unused(known: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
         memory = array.base
         if sys.getrefcount(array) == 3 and sys.getrefcount(memory) == 3:
             return array
-    array = aligned(math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
+    array = aligned(shape, dtype)
     known.append(array)
     if len(known) > 2:
         known.pop(0)
@@ -264,7 +258,7 @@ def written(emitter: _Emitter, code: Code) -> Lines:
         ndarray=np.ndarray,
         empty=np.empty,
         unused=_unused,
-        arena=functools.partial(aligned, emitter.nbytes),
+        arena=functools.partial(aligned, (emitter.nbytes,), np.dtype(np.uint8)),
         take=free.pop,
         give=free.append,
         again=_again,

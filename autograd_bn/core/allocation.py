@@ -1,6 +1,9 @@
-"""Memory that arrays have left is kept for the next ones, instead of going back to the system after every step."""
+"""The memory of arrays: what they have left is kept for the next ones, instead of going back to the system after every step, and large ones are aligned."""
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import numpy as np
 
@@ -16,3 +19,29 @@ def keep_freed_memory() -> None:
     was given thresholds (``MALLOC_TRIM_THRESHOLD_``), or is another, nothing changes.
     """
     np.empty(LARGEST, np.uint8)
+
+
+LINE = 64
+"""How many bytes a line of the CPU's caches has."""
+LARGE = 1 << 16
+"""From how many bytes on it matters where an array begins."""
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """An uninitialised array that begins where a line of the caches does.
+
+    NumPy's begin 16 or 32 bytes later, so that each load of 64 bytes takes from two lines: large arrays are read in up to half as much time again.
+    """
+    nbytes = math.prod(shape) * dtype.itemsize
+    whole = np.empty(nbytes + LINE, np.uint8)
+    start = -whole.ctypes.data % LINE
+    return whole[start : start + nbytes].view(dtype).reshape(shape)
+
+
+def copied(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """A copy of data as an array; a large one is aligned."""
+    if type(data) is np.ndarray and data.nbytes >= LARGE and data.flags.c_contiguous and data.dtype.kind in "biufc" and (dtype is None or data.dtype == dtype):
+        out = aligned(data.shape, data.dtype)
+        out[...] = data
+        return out
+    return np.array(data, dtype=dtype, order="K")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from autograd_bn.core.allocation import copied
 from autograd_bn.core.display import mimebundle
 from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, ShapeError
 from autograd_bn.core.lines import Line, caller_line
@@ -381,7 +382,7 @@ def tensor(data: npt.ArrayLike | Tensor, *, dtype: npt.DTypeLike | None = None, 
     >>> ab.tensor([1.0, 2.0], requires_grad=True, name="x")
     tensor([1., 2.], name='x', requires_grad=True)
     """
-    value = np.array(_untracked(data), dtype=dtype, order="K")
+    value = copied(_untracked(data), dtype)
     _check_numbers(value)
     if requires_grad:
         check_differentiable(value.dtype, "requires_grad=True")

@@ -5,7 +5,10 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+import autograd_bn as ab
 
 STEPS = """
 import resource
@@ -36,3 +39,21 @@ def test_the_memory_of_a_step_serves_the_next_one() -> None:
     first, *later = map(int, done.stdout.split())
     assert first > 4000  # the first step gets its pages, 390 for each of the arrays
     assert sum(later) < first / 2
+
+
+def test_a_large_tensor_is_a_copy_that_begins_where_a_line_of_the_caches_does() -> None:
+    for array in (np.arange(30000.0).reshape(300, 100), np.arange(40000, dtype="int32"), np.ones((100, 1000), ">f8"), np.ones((200, 300)) > 0):
+        for offset in range(0, 64, 8):
+            whole = np.zeros(array.nbytes + 64, np.uint8)
+            given = whole[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)
+            given[...] = array
+            x = ab.tensor(given)
+            assert x.dtype == array.dtype and np.array_equal(x.numpy(), array) and not np.shares_memory(x.numpy(), given)
+            if array.dtype.kind in "fi":
+                assert x.numpy().ctypes.data % 64 == 0
+    turned = ab.tensor(np.ones((200, 300)).T)
+    assert turned.shape == (300, 200) and turned.numpy().flags.f_contiguous
+    assert ab.tensor(np.ones((200, 300)), dtype="float32").dtype == np.float32
+    view = x[1:]
+    view[0] = False
+    assert not x.numpy()[1].any()
