@@ -1,7 +1,8 @@
 """Compiled functions beside PyTorch, torch.compile and JAX: python -m tests.benchmarks.compiled [TASK ...] [--peers torch,compile,jax]
 
 All run in one process on one CPU, in turn, a short batch each. Prints for each task the medians (µs) and the median ratio to the best of
-the peers that are installed, taken batch by batch. Tasks: batch_norm, typed_batch_norm, within_network, layer_norm, softmax, network, first_call.
+the peers that are installed, taken batch by batch. Tasks: batch_norm, typed_batch_norm, within_network, layer_norm, softmax, network; the first
+call is timed by ``tests.benchmarks.first_call``.
 """
 
 from __future__ import annotations
@@ -270,24 +271,6 @@ def network(peers: list[str]) -> Runs:
     return {"ours": step_of_ours(), **{name: makers[name]() for name in makers if name in peers}}
 
 
-def first_call(peers: list[str]) -> dict[str, float]:
-    """Seconds from the first call of a step to its result; what the libraries import by then is not counted, each has made a function before."""
-    ab.jit(lambda x: x @ x)(ab.tensor(np.eye(2)))
-    makers: dict[str, Callable[[], Run]] = {"ours": step_of_ours}
-    if "jax" in peers:
-        import jax
-
-        jax.jit(lambda x: x + 1)(1.0)
-        makers["jax"] = step_of_jax
-    found = {}
-    for name, make in makers.items():
-        run = make()
-        start = time.perf_counter()
-        run()
-        found[name] = time.perf_counter() - start
-    return found
-
-
 def tasks(names: list[str], peers: list[str]) -> Iterator[tuple[str, Runs]]:
     for shape in SIZES:
         for name in names:
@@ -304,7 +287,7 @@ def tasks(names: list[str], peers: list[str]) -> Iterator[tuple[str, Runs]]:
 
 
 def main() -> None:
-    every = ["batch_norm", "typed_batch_norm", "within_network", "layer_norm", "softmax", "network", "first_call"]
+    every = ["batch_norm", "typed_batch_norm", "within_network", "layer_norm", "softmax", "network"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="*", default=every)
     parser.add_argument("--peers", default="torch,compile,jax")
@@ -316,8 +299,6 @@ def main() -> None:
     for title, runs in tasks(arguments.tasks, peers):
         medians, ratio = compared(runs, arguments.seconds)
         print(f"{title:26}" + "".join(f"{name} {median:9.1f} µs   " for name, median in medians.items()) + f"ratio {ratio:.3f}", flush=True)
-    if "first_call" in arguments.tasks:
-        print(f"{'first call':26}" + "".join(f"{name} {seconds:9.3f} s    " for name, seconds in first_call(peers).items()))
 
 
 if __name__ == "__main__":
