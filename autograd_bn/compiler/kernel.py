@@ -130,6 +130,41 @@ class Kernel:
         pairs = ((i, j) for i in self.members for j in self.graph.nodes[i].inputs if j not in inside and uniform(self.graph.nodes[j]) is None)
         return list({(j, self.operand_access(i, j)): None for i, j in pairs})
 
+    def signature(self) -> tuple[object, ...]:
+        """All that its code depends on: kernels with the same one differ only in where their memory is."""
+        graph, layout = self.graph, self.kinds.layout
+        place = {i: k for k, i in enumerate(self.members)}
+        loads = {load: k for k, load in enumerate(self.loads())}
+        bases = [layout[i].base for i, _ in loads]
+        read = [(bases.index(layout[i].base), layout[i].offset, self.strides(i, access), graph.nodes[i].dtype) for i, access in loads]
+        made = []
+        for i in self.members:
+            node = graph.nodes[i]
+            operands: list[object] = []
+            for j in node.inputs:
+                access = self.operand_access(i, j)
+                known = place[j] if j in place else ("load", loads[j, access]) if (j, access) in loads else ("number", str(uniform(graph.nodes[j])))
+                operands.append((known, graph.nodes[j].dtype, graph.nodes[j].shape))
+            numbers = tuple((type(number), repr(number)) for number in node.constants)
+            marks = (self.access[i], self.phase[i], i in self.stored, i in self.kept, tuple(sorted(self.need[i])))
+            made.append((node.primitive, tuple(operands), numbers, repr(dict(node.static)), node.dtype, node.shape, marks))
+        return (self.space, self.inner, self.by_row, tuple(read), tuple(made))
+
+    def role(self, base: int) -> tuple[str, int]:
+        """What a memory is to a kernel, in terms that hold for others of its signature."""
+        if base < 0:
+            return "scratch", self.members.index(-1 - base)
+        if base in self.access:
+            return "member", self.members.index(base)
+        return "load", [self.kinds.layout[i].base for i, _ in self.loads()].index(base)
+
+    def memory(self, role: tuple[str, int]) -> int:
+        """The memory that has a role here."""
+        kind, k = role
+        if kind == "load":
+            return self.kinds.layout[self.loads()[k][0]].base
+        return self.members[k] if kind == "member" else -1 - self.members[k]
+
 
 def kernels(graph: Graph, kinds: Kinds) -> list[tuple[int, ...] | int]:
     """The graph's operations in order: the members of a kernel together, any other by itself."""

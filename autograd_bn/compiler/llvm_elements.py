@@ -40,7 +40,7 @@ class ElementWriter:
             if i in kernel.stored or self.over_rows(i):
                 self.bases[i] = True
         self.cut = [i for i in kernel.members if self.long(i)]
-        for i in (*(kernel.kept - kernel.stored), *self.cut):
+        for i in (*sorted(kernel.kept - kernel.stored), *self.cut):
             self.bases[-1 - i] = True
         self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER] * len(self.bases)), name)
         self.function.linkage = "internal"

@@ -55,7 +55,7 @@ class _Emitter:
         self.ordered()
         self.calls: dict[int, _Call] = {}
         self.kernels: dict[int, Kernel] = {}
-        self.alike: dict[str, ir.Function] = {}
+        self.alike: dict[tuple[object, ...], tuple[ir.Function, list[tuple[str, int]]]] = {}
         self.scratch: dict[int, tuple[int, int]] = {}
         self.segments: list[list[int]] = []
         for k, unit in enumerate(self.units):
@@ -112,24 +112,22 @@ class _Emitter:
     # Native functions
 
     def call(self, k: int, unit: tuple[int, ...] | int) -> _Call:
+        """The function of a unit; the layers of a network are alike, and share theirs."""
         if isinstance(unit, int):
             made = ProductWriter(self.module, self.kinds, unit, f"product{k}")
-            return _Call(self.once(made.function), (*(self.base(i) for i in self.graph.nodes[unit].inputs), unit))
+            return _Call(made.function, (*(self.base(i) for i in self.graph.nodes[unit].inputs), unit))
         kernel = self.kernels[k] = Kernel(self.graph, self.kinds, list(unit), self.stored & set(unit))
-        writer = KernelWriter(self.module, kernel, f"kernel{k}")
-        for base in writer.bases:
+        signature = kernel.signature()
+        if signature not in self.alike:
+            writer = KernelWriter(self.module, kernel, f"kernel{k}")
+            self.alike[signature] = (writer.function, [kernel.role(base) for base in writer.bases])
+        function, roles = self.alike[signature]
+        bases = tuple(map(kernel.memory, roles))
+        for base in bases:
             if base < 0:
                 row = math.prod(kernel.space[len(kernel.space) - kernel.inner :])
                 self.scratch[base] = (k, row * (self.graph.nodes[-1 - base].dtype or np.dtype(float)).itemsize)
-        return _Call(self.once(writer.function), tuple(writer.bases))
-
-    def once(self, function: ir.Function) -> ir.Function:
-        """The function, or one before that does the same on other memory: the layers of a network are alike."""
-        text = str(function).replace(f'"{function.name}"', "")
-        known = self.alike.setdefault(text, function)
-        if known is not function:
-            del self.module.globals[function.name]
-        return known
+        return _Call(function, bases)
 
     def size(self, i: int) -> int:
         node = self.graph.nodes[i]
