@@ -153,7 +153,7 @@ class FunctionTrace:
         )
         first = operands[0]
         memory = None
-        if primitive.aliases and isinstance(first, Tensor) and is_basic(static.get("index")):  # an array among the indices makes a copy
+        if primitive.aliases and isinstance(first, Tensor) and _is_view(static, shape):
             memory = first.value if first.value.base is None else first.value.base
         return Tensor(Unknown(shape, dtype, memory), Symbol(self.level, self, index))
 
@@ -321,6 +321,14 @@ class FunctionTrace:
         """Put every tensor back as it was."""
         for held in self.lifted.values():
             held.restore()
+
+
+def _is_view(static: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
+    """Whether the result of an operation that may share memory does: with an array among the indices it is a copy, and so is a number that is taken out."""
+    if "index" not in static:
+        return True
+    index = static["index"]
+    return is_basic(index) and (shape != () or any(part is Ellipsis for part in (index if type(index) is tuple else (index,))))
 
 
 def _gradient(x: Tensor) -> Tensor | None:

@@ -76,6 +76,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "softmax": (ab.grad(lambda x: (ab.softmax(x, axis=1) ** 2).sum()), (array(4, 5),)),
     "containers": (lambda d: {"out": [d["a"] * 2, d["b"][0] + 1.0]}, ({"a": array(2), "b": [array(3)]},)),
     "indices and writes": (lambda x: _written(x), (array(4, 3),)),
+    "what is copied out stays": (lambda x: _taken(x), (array(4, 3),)),
     "linalg": (ab.grad(lambda x: ab.linalg.det(x @ x.T + 2.0 * ab.eye(3))), (array(3, 3),)),
     "einsum": (ab.grad(lambda x: ab.einsum("ij,jk,ik->", x, x, x)), (array(3, 3),)),
     "sorting": (ab.grad(lambda x: (ab.sort(x) * ab.arange(5)).sum() + ab.take(x, ab.tensor([0, 0]), axis=0).sum()), (array(5),)),
@@ -93,6 +94,16 @@ def _written(x: ab.Tensor) -> Any:
     row += 10.0
     y[y.shape[0] - 1] *= 2
     return ab.grad(lambda z: (z * y).sum())(x), y, row
+
+
+def _taken(x: ab.Tensor) -> Any:
+    y = x[0] * 1.5
+    number, view, element, some = y[1], y[1:2], y[1, ...], ab.take(y, [0, 0, 1])
+    total = y.sum()
+    before = total[()]
+    y[...] = 7.0
+    total[...] = 8.0
+    return y, number, view, element, some, total, before
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
