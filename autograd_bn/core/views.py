@@ -15,10 +15,13 @@ from autograd_bn.core.node import Constant
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import State, current, enter, fresh_level, leave
 from autograd_bn.core.tensor import Tensor
-from autograd_bn.core.tracing import lifted
+from autograd_bn.core.tracing import Symbol, lifted
 
 if TYPE_CHECKING:
     from autograd_bn.core.primitive import Primitive
+
+UNRECORDED = (Constant, Symbol)
+"""Histories of tensors through which no gradient flows, outside and inside of a trace."""
 
 Path = tuple[tuple["Primitive", Mapping[str, Any]], ...]
 """The operations that lead from a base to its view."""
@@ -37,7 +40,7 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
             return
     elif memory is None or (memory is not value and memory is not value.base):
         return
-    cut = type(view.node) is Constant and type(source.node) is not Constant
+    cut = type(view.node) in UNRECORDED and type(source.node) not in UNRECORDED
     base = source.base
     if base is None:
         base = source
@@ -101,5 +104,5 @@ def replay(base: Tensor) -> None:
         finally:
             leave(token)
         view.value = fresh.value
-        if not cut:
+        if not cut or type(fresh.node) is Symbol:
             view.node = fresh.node

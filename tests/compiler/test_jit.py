@@ -77,6 +77,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "containers": (lambda d: {"out": [d["a"] * 2, d["b"][0] + 1.0]}, ({"a": array(2), "b": [array(3)]},)),
     "indices and writes": (lambda x: _written(x), (array(4, 3),)),
     "what is copied out stays": (lambda x: _taken(x), (array(4, 3),)),
+    "views that are cut stay cut": (ab.value_and_grad(lambda x: _cut(x)), (array(4),)),
     "linalg": (ab.grad(lambda x: ab.linalg.det(x @ x.T + 2.0 * ab.eye(3))), (array(3, 3),)),
     "einsum": (ab.grad(lambda x: ab.einsum("ij,jk,ik->", x, x, x)), (array(3, 3),)),
     "sorting": (ab.grad(lambda x: (ab.sort(x) * ab.arange(5)).sum() + ab.take(x, ab.tensor([0, 0]), axis=0).sum()), (array(5),)),
@@ -94,6 +95,16 @@ def _written(x: ab.Tensor) -> Any:
     row += 10.0
     y[y.shape[0] - 1] *= 2
     return ab.grad(lambda z: (z * y).sum())(x), y, row
+
+
+def _cut(x: ab.Tensor) -> ab.Tensor:
+    y = x * 2
+    with ab.no_grad():
+        view = y[1:]
+    other = y.detach()
+    y += 1
+    y += y * x
+    return (y * view.sum() + other.sum() * view.sum()).sum()
 
 
 def _taken(x: ab.Tensor) -> Any:
