@@ -200,7 +200,7 @@ class ElementWriter:
         if self.partial and i in self.cut:
             base = -1 - i
         if i in self.kernel.kept and i not in self.kernel.stored:
-            base, start = -1 - i, 0
+            base, start = -1 - i, self.shift * int(np.prod(self.kernel.space[len(self.kernel.space) - self.kernel.inner :], dtype=int))
             strides = self.scratch_strides()
         place = INDEX(start)
         for k, group in enumerate(self.merged):

@@ -15,7 +15,7 @@ from autograd_bn.compiler import disk_cache, objects
 from autograd_bn.compiler.explanation import explained
 from autograd_bn.compiler.kernel import Kernel, kernels
 from autograd_bn.compiler.kinds import Kind, Kinds, contiguous
-from autograd_bn.compiler.llvm_kernel import KernelWriter
+from autograd_bn.compiler.llvm_kernel import ROWS, KernelWriter
 from autograd_bn.compiler.llvm_products import ProductWriter
 from autograd_bn.compiler.machine import Code, compiled
 from autograd_bn.compiler.numpy_emitter import Writer
@@ -126,7 +126,7 @@ class _Emitter:
         for base in bases:
             if base < 0:
                 row = math.prod(kernel.space[len(kernel.space) - kernel.inner :])
-                self.scratch[base] = (k, row * (self.graph.nodes[-1 - base].dtype or np.dtype(float)).itemsize)
+                self.scratch[base] = (k, ROWS * row * (self.graph.nodes[-1 - base].dtype or np.dtype(float)).itemsize)
         return _Call(function, bases)
 
     def size(self, i: int) -> int:

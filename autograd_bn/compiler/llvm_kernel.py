@@ -20,6 +20,8 @@ from autograd_bn.compiler.llvm_scalar import CONTRACT, TYPES, Expression, cast, 
 REASSOCIATED = ("reassoc", "contract")
 ROWS = 4
 """How many rows a sum over rows takes at a time."""
+SHORT = 256
+"""Up to how many elements a row is short."""
 LINE = 64
 """How many bytes a line of the caches has."""
 FAR = 1 << 22
@@ -55,9 +57,7 @@ class KernelWriter(ElementWriter):
                     self.fetch_ahead()
             return
         size = self.sizes[d]
-        several = d == self.outer - 1 and size >= ROWS and self.kernel.phases == 1 and any(self.over_rows(i) and not self.along(i) for i in self.kernel.members)
-        if several and any(self.kernel.reduces(i) and self.along(i) for i in self.kernel.members):
-            several = False
+        several = d == self.outer - 1 and size >= ROWS and self.takes_several()
 
         def one(counter: ir.Value) -> None:
             self.enter(counter)
@@ -66,8 +66,9 @@ class KernelWriter(ElementWriter):
 
         def many(counter: ir.Value) -> None:
             self.enter(counter)
-            self.current = 0
-            self.one_pass(0, ROWS)
+            for phase in range(self.kernel.phases):
+                self.current = phase
+                self.one_pass(phase, ROWS)
             self.leave()
 
         whole = 0
@@ -78,6 +79,14 @@ class KernelWriter(ElementWriter):
             whole = size - size % ROWS
             self.loop(whole, many, step=ROWS)
         self.loop(size, one, start=whole)
+
+    def takes_several(self) -> bool:
+        """Whether several rows at a time are better than one: they share a row of accumulators, or wait less for the sums of each that is short."""
+        kernel = self.kernel
+        along = any(kernel.reduces(i) and self.along(i) for i in kernel.members)
+        if kernel.phases > 1:
+            return int(np.prod(self.sizes[self.outer :], dtype=int)) <= SHORT
+        return not along and any(self.over_rows(i) for i in kernel.members)
 
     def row_blocks(self, count: int, many: Callable[[ir.Value], None]) -> None:
         """Blocks of rows, each summed for itself: a row added to a sum of many would be rounded to it."""
@@ -142,21 +151,23 @@ class KernelWriter(ElementWriter):
         builder = self.builders[-1]
         for i in kernel.members:
             if kernel.phase[i] == phase and not kernel.reduces(i) and i not in kernel.full:
-                value = self.value(i, kernel.access[i])
-                if i in kernel.stored:
-                    self.store(i, kernel.access[i], value)
+                for self.shift in range(rows):
+                    value = self.value(i, kernel.access[i])
+                    if i in kernel.stored:
+                        self.store(i, kernel.access[i], value)
+                self.shift = 0
         work = [i for i in kernel.members if phase in kernel.need[i] and (i in kernel.full or kernel.reduces(i))]
         ends = [i for i in work if kernel.phase[i] == phase and (i in kernel.stored or i in kernel.kept or kernel.reduces(i))]
         if not ends:
             return
-        held: dict[int, ir.Value] = {}
+        held: dict[tuple[int, int], Any] = {}
         for i in ends:
-            if kernel.reduces(i) and self.along(i):
-                held[i] = self.variable(TYPES[self.dtype(i)])
-                builder.store(neutral(self.code(i), self.dtype(i)), held[i])
+            for shift in range(rows if kernel.reduces(i) and self.along(i) else 0):
+                held[i, shift] = self.variable(TYPES[self.dtype(i)])
+                builder.store(neutral(self.code(i), self.dtype(i)), held[i, shift])
         depth = len(self.index)
         inner = self.sizes[self.outer :]
-        totals = {i: (self.variable(TYPES[self.dtype(i)]), self.variable(TYPES[self.dtype(i)])) for i in held if self.blocked(i)}
+        totals = {key: (self.variable(place.kind), self.variable(place.kind)) for key, place in held.items() if self.blocked(key[0])}
         for pair in totals.values():
             for place in pair:
                 builder.store(ir.Constant(place.kind, 0.0), place)
@@ -171,7 +182,7 @@ class KernelWriter(ElementWriter):
                             self.store(i, kernel.access[i], value)
             for i in ends:
                 if kernel.reduces(i):
-                    self.accumulate(i, held.get(i), rows)
+                    self.accumulate(i, held, rows)
             self.shift = 0
 
         def nest(k: int) -> None:
@@ -186,7 +197,7 @@ class KernelWriter(ElementWriter):
 
             self.loop(inner[k], step)
 
-        summed = [i for i in held if self.code(i) == "x + y" and self.dtype(i).kind == "f"]
+        summed = [i for i, _ in held if self.code(i) == "x + y" and self.dtype(i).kind == "f"]
         if totals:
             self.in_blocks(inner[0], body, held, totals)
         elif summed and len(inner) == 1 and inner[0] > LANES and inner[0] % LANES:
@@ -194,8 +205,9 @@ class KernelWriter(ElementWriter):
         else:
             nest(0)
         assert len(self.index) == depth
-        for i, place in held.items():
-            self.finish(i, builder, place, totals.get(i))
+        for (i, self.shift), place in held.items():
+            self.finish(i, builder, place, totals.get((i, 0)))
+        self.shift = 0
 
     def span(self, start: int, size: int, body: Callable[[], None]) -> None:
         """Part of a row as a loop."""
@@ -207,27 +219,27 @@ class KernelWriter(ElementWriter):
 
         self.loop(size, step, start=start)
 
-    def in_two(self, size: int, body: Callable[[], None], held: dict[int, Any]) -> None:
+    def in_two(self, size: int, body: Callable[[], None], held: dict[tuple[int, int], Any]) -> None:
         """A row whose last elements, too few for the lanes of SIMD code, are reduced for themselves.
 
         Added to the large sum one by one, each would be rounded to it.
         """
         self.span(0, size - size % LANES, body)
         builder = self.builders[-1]
-        first = {i: builder.load(place, typ=place.kind) for i, place in held.items()}
-        for i, place in held.items():
+        first = {key: builder.load(place, typ=place.kind) for key, place in held.items()}
+        for (i, _), place in held.items():
             builder.store(neutral(self.code(i), self.dtype(i)), place)
         self.span(size - size % LANES, size, body)
-        for i, place in held.items():
-            builder.store(self.combined(builder, i, first[i], builder.load(place, typ=place.kind)), place)
+        for (i, shift), place in held.items():
+            builder.store(self.combined(builder, i, first[i, shift], builder.load(place, typ=place.kind)), place)
 
-    def in_blocks(self, size: int, body: Callable[[], None], held: dict[int, Any], totals: dict[int, Any]) -> None:
+    def in_blocks(self, size: int, body: Callable[[], None], held: dict[tuple[int, int], Any], totals: dict[tuple[int, int], Any]) -> None:
         """A long row in blocks, each block's sums folded into the totals."""
 
         def fold() -> None:
             builder = self.builders[-1]
-            for i, (total, lost) in totals.items():
-                place = held[i]
+            for key, (total, lost) in totals.items():
+                place = held[key]
                 x, s = builder.load(place, typ=place.kind), builder.load(total, typ=total.kind)
                 t = builder.fadd(s, x)
                 z = builder.fsub(t, s)
@@ -262,7 +274,7 @@ class KernelWriter(ElementWriter):
         """Two elements, combined as a reduction does."""
         return Expression(builder, self.dtype(i), {"x": x, "y": y}).value(self.code(i), self.dtype(i), flags)
 
-    def accumulate(self, i: int, place: ir.Value | None, rows: int) -> None:
+    def accumulate(self, i: int, held: dict[tuple[int, int], Any], rows: int) -> None:
         """Take the current element of one row, or of several, into a reduction."""
         builder = self.builders[-1]
         (j,) = self.graph.nodes[i].inputs
@@ -273,12 +285,14 @@ class KernelWriter(ElementWriter):
             value = self.value(j, access)
             values.append(cast(builder, value, self.dtype(j), self.dtype(i)))
         self.shift = 0
+        if (i, 0) in held:
+            for shift, value in enumerate(values):
+                place = held[i, shift]
+                builder.store(self.combined(builder, i, builder.load(place, typ=place.kind), value), place)
+            return
         while len(values) > 1:
             values = [self.combined(builder, i, values[k], values[k + 1], CONTRACT) for k in range(0, len(values), 2)]
-        if place is not None:
-            builder.store(self.combined(builder, i, builder.load(place, typ=place.kind), values[0]), place)
-        else:
-            self.add_to(builder, i, values[0])
+        self.add_to(builder, i, values[0])
 
     def add_to(self, builder: ir.IRBuilder, i: int, value: ir.Value) -> None:
         """Combine a value with what is in memory."""
@@ -296,7 +310,7 @@ class KernelWriter(ElementWriter):
         if self.over_rows(i):
             self.add_to(builder, i, value)
             return
-        self.memos[-1][i, self.kernel.access[i], 0] = value
+        self.memos[-1][i, self.kernel.access[i], self.shift if self.outer else 0] = value
         if i in self.kernel.stored:
             self.store(i, self.kernel.access[i], value, builder)
 
