@@ -84,8 +84,7 @@ def batch_norm(
     tensor([[-1., -1.],
             [ 1.,  1.]])
     """
-    x, gamma, beta, population = _per_channel("batch_norm", x, gamma, beta, population)
-    rank = x.ndim
+    x, rank, gamma, beta, population = _per_channel("batch_norm", x, gamma, beta, population)
     x̂, μ, var = _standardized(x, 0 if rank == 2 else (0, *range(2, rank)), eps, population)
     out = _affine(x̂, gamma, beta)
     return (out, μ, var) if return_statistics else out
@@ -116,8 +115,8 @@ def instance_norm(
     tensor([[[-1.,  1.],
              [-1.,  1.]]])
     """
-    x, gamma, beta, population = _per_channel("instance_norm", x, gamma, beta, population, 3)
-    axes = tuple(range(2, x.ndim))
+    x, rank, gamma, beta, population = _per_channel("instance_norm", x, gamma, beta, population, 3)
+    axes = tuple(range(2, rank))
     if population is None:
         _check_count("instance_norm", x, averaged(x.shape, axes), "channel of an example", "use larger inputs, or statistics over a whole batch (batch_norm)")
     x̂, μ, var = _standardized(x, axes, eps, population)
@@ -214,7 +213,7 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
     >>> ab.nn.functional.group_norm(ab.tensor([[0.0, 2.0, 1.0, 5.0]]), 2, eps=0.0)
     tensor([[-1.,  1., -1.,  1.]])
     """
-    x, weight, bias, _ = _per_channel("group_norm", x, weight, bias, None, names=("weight", "bias"))
+    x, _, weight, bias, _ = _per_channel("group_norm", x, weight, bias, None, names=("weight", "bias"))
     shape = x.shape
     channels = shape[1]
     if num_groups < 1 or channels % num_groups:
@@ -258,20 +257,25 @@ def _affine(x̂: Tensor, gamma: Tensor | None, beta: Tensor | None) -> Tensor:
 
 def _per_channel(
     name: str, x: Any, gamma: Any, beta: Any, population: tuple[Any, Any] | None, axes: int = 2, names: tuple[str, str] = ("gamma", "beta")
-) -> tuple[Tensor, Tensor | None, Tensor | None, tuple[Tensor, Tensor] | None]:
-    """The arguments as tensors that broadcast, once it is certain that there is one value a channel (axis 1) of each."""
+) -> tuple[Tensor, int, Tensor | None, Tensor | None, tuple[Tensor, Tensor] | None]:
+    """The arguments as tensors that broadcast, and how many axes x has, once it is certain that there is one value a channel (axis 1) of each."""
     if type(x) is not Tensor:
         x = asarray(x)
-    if gamma is not None and type(gamma) is not Tensor:
-        gamma = asarray(gamma)
-    if beta is not None and type(beta) is not Tensor:
-        beta = asarray(beta)
-    if population is not None:
-        population = (asarray(population[0]), asarray(population[1]))
     shape = x.shape
     rank = len(shape)
     channels = shape[1:2]
-    if rank < axes or 0 in shape or (gamma is not None and gamma.shape != channels) or (beta is not None and beta.shape != channels) or population is not None:
+    odd = rank < axes or 0 in shape or population is not None
+    if gamma is not None:
+        if type(gamma) is not Tensor:
+            gamma = asarray(gamma)
+        odd = odd or gamma.shape != channels
+    if beta is not None:
+        if type(beta) is not Tensor:
+            beta = asarray(beta)
+        odd = odd or beta.shape != channels
+    if odd:
+        if population is not None:
+            population = (asarray(population[0]), asarray(population[1]))
         mean, variance = population if population is not None else (None, None)
         given = {names[0]: gamma, names[1]: beta, "the population mean": mean, "the population variance": variance}
         _check_channels(name, x, {what: p for what, p in given.items() if p is not None}, axes)
@@ -280,7 +284,7 @@ def _per_channel(
         gamma = None if gamma is None else gamma.reshape(wide)
         beta = None if beta is None else beta.reshape(wide)
         population = None if population is None else (population[0].reshape(wide), population[1].reshape(wide))
-    return x, gamma, beta, population
+    return x, rank, gamma, beta, population
 
 
 def _check_channels(name: str, x: Tensor, per_channel: dict[str, Tensor], axes: int) -> None:
