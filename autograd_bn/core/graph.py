@@ -12,11 +12,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from autograd_bn.core.backward_scopes import BackwardScopes
+from autograd_bn.core.digits import subscript, superscript
 from autograd_bn.core.display import mimebundle
 from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.core.graph_text import graph_text, node_text, one_line
 from autograd_bn.core.lines import ENGINE, Line
-from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Node
+from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Node, Origin
 from autograd_bn.core.primitive import Abstract, Primitive
 from autograd_bn.core.state import Scope
 from autograd_bn.core.tensor import Tensor, why_constant
@@ -59,6 +61,10 @@ class GraphNode:
     value, gradient, cotangents
         What ``ab.record()`` kept, as read-only arrays: the value, the whole gradient of the result, and for each entry
         of ``inputs`` what flowed back along that edge. None before, and without, a backward pass.
+    seconds
+        What ``ab.record()`` measured of NumPy's work, in the operation and in its rule.
+    order
+        0, or 1 for what a backward pass recorded inside ``ab.record()``, 2 for what a second one did, that of a derivative, and so on.
     cut
         For a constant: what ended the graph here (``detach()``, ``no_grad()``), if anything did.
     """
@@ -77,6 +83,8 @@ class GraphNode:
     value: Array | None = field(default=None, repr=False)
     cotangents: tuple[Array | None, ...] | None = field(default=None, repr=False)
     gradient: Array | None = field(default=None, repr=False)
+    seconds: float | None = field(default=None, repr=False)
+    order: int = 0
     cut: str | None = None
 
     @property
@@ -267,40 +275,47 @@ class _Builder:
     def __init__(self, roots: list[Node]) -> None:
         self.nodes: list[GraphNode] = []
         self.index: dict[Node | Constant, int] = {}
+        self._backward = BackwardScopes()
         order = _order(roots)
         self._inner = {parent for node in order for parent in node.parents if parent.__class__ is Node and _same_place(parent, node)}
         for node in order:
             self._add(node)
 
-    def constant(self, constant: Constant, value: Any = None) -> int:
+    def constant(self, constant: Constant, value: Any = None, seed: Origin | None = None) -> int:
         """The index of a constant: one node an object, but the anonymous ones stand for any number of values."""
-        shared = constant is not CONSTANT and constant is not FOREIGN
-        if shared and constant in self.index:
-            return self.index[constant]
+        shared: Any = constant if constant is not CONSTANT and constant is not FOREIGN else None if seed is None else id(value)
+        if shared is not None and shared in self.index:
+            return self.index[shared]
         index = len(self.nodes)
-        if shared:
-            self.index[constant] = index
+        if shared is not None:
+            self.index[shared] = index
+        name, scope, order = constant.name, None, 0
+        if seed is not None:
+            name, scope, order = self._differential(seed, 0), self._backward.mirrored(seed), seed.order
         array = _array(value)
         dtype = np.dtype(constant.dtype) if constant.dtype is not None else None if array is None else array.dtype
         shape = constant.shape if constant.shape is not None or array is None else array.shape
-        self.nodes.append(GraphNode(index, "constant", shape=shape, dtype=dtype, name=constant.name, line=constant.line, value=array, cut=constant.reason))
+        self.nodes.append(
+            GraphNode(index, "constant", shape=shape, dtype=dtype, name=name, scope=scope, line=constant.line, value=array, order=order, cut=constant.reason)
+        )
         return index
 
     def _add(self, node: Node) -> None:
+        extra = node.extra
         inputs: list[int] = []
         constants: list[Any] = []
         nodes: list[int] = []
-        extra = node.extra
         values = {} if extra is None else extra.constants
+        seeds = {} if extra is None else extra.seeds
         for operand, parent in enumerate(node.parents):
             if isinstance(parent, (Node, Constant)):
-                inputs.append(self.index[parent] if isinstance(parent, Node) else self.constant(parent, values.get(operand)))
+                inputs.append(self.index[parent] if isinstance(parent, Node) else self.constant(parent, values.get(operand), seeds.get(operand)))
                 nodes.append(operand)
                 constants.append(None)
             elif isinstance(parent, (bool, int, float, complex)):
                 constants.append(parent)
             else:
-                inputs.append(self.constant(CONSTANT))
+                inputs.append(self.constant(CONSTANT, values.get(operand), seeds.get(operand)))
                 nodes.append(operand)
                 constants.append(None)
         kept = None if extra is None else extra.cotangents
@@ -314,15 +329,31 @@ class _Builder:
                 node.static,
                 node.shape,
                 node.dtype,
-                extra.name if extra is not None and extra.name is not None else self._variable(node),
-                node.scope,
-                node.line,
+                self._name(node),
+                self._backward.scope(node),
+                self._backward.line(node),
                 tuple(constants),
                 None if extra is None else _array(extra.value),
                 None if kept is None else tuple(_array(kept[i]) for i in nodes),
                 None if extra is None else _array(extra.gradient),
+                None if extra is None or extra.value is None or node.primitive is None else extra.seconds,
+                0 if extra is None or extra.origin is None else extra.origin.order,
             )
         )
+
+    def _name(self, node: Node) -> str | None:
+        """The name that it was given, else that of the value whose gradient it is, else of a variable."""
+        extra = node.extra
+        if extra is not None and extra.name is not None:
+            return extra.name
+        if extra is not None and extra.cotangent is not None and self._name(extra.cotangent.node) is not None:
+            return self._differential(extra.cotangent, extra.part)
+        return self._variable(node)
+
+    def _differential(self, origin: Origin, part: int) -> str:
+        """``dx`` of x, or ``dx₁``, one of several; ``d²x`` in a second derivative; ``d`` of what has no name."""
+        power = "" if origin.order == 1 else superscript(origin.order)
+        return f"d{power}{self._name(origin.node) or ''}{subscript(part) if part else ''}"  # as deep as the order
 
     def _variable(self, node: Node) -> str | None:
         """The variable that the value was first stored in.

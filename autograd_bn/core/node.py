@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autograd_bn.core.lines import Line
 from autograd_bn.core.state import NESTED, Scope, located
@@ -21,10 +21,37 @@ born = itertools.count().__next__
 """The age of a new node."""
 
 
-class Extra:
-    """What only some nodes have: a name, a gradient, hooks, what ``record()`` keeps, and ``anomaly_mode()``'s checksums of what is saved."""
+class Origin(NamedTuple):
+    """A node, and of which order the sweep was that came to it: 1 for a first derivative."""
 
-    __slots__ = ("checksums", "constants", "cotangents", "gradient", "hooks", "name", "retain", "value")
+    node: Node
+    order: int
+
+
+class Extra:
+    """What only some nodes have: a name, a gradient, hooks, what ``record()`` keeps, and ``anomaly_mode()``'s checksums of what is saved.
+
+    Of ``record()``: ``value``, ``cotangents``, ``seconds``, and by operand the values of ``constants``, and those that are ``seeds``, with the
+    node that they are the cotangents of. Of what a backward pass recorded: the node whose rule made it (``origin``), the node whose ``cotangent`` it is, or
+    which ``part`` of it (0 for the whole), and the ``order`` of the derivative.
+    """
+
+    __slots__ = (
+        "checksums",
+        "constants",
+        "cotangent",
+        "cotangents",
+        "gradient",
+        "hooks",
+        "name",
+        "order",
+        "origin",
+        "part",
+        "retain",
+        "seconds",
+        "seeds",
+        "value",
+    )
 
     def __init__(self, name: str | None = None, value: Any = None) -> None:
         self.name = name
@@ -34,7 +61,13 @@ class Extra:
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
         self.cotangents: list[Any] | None = None
         self.constants: dict[int, Any] = {}
+        self.seeds: dict[int, Origin] = {}
         self.checksums: list[int | None] = []
+        self.seconds = 0.0
+        self.origin: Origin | None = None
+        self.cotangent: Origin | None = None
+        self.part = 0
+        self.order = 0
 
 
 class Node:

@@ -2,32 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from autograd_bn.core.complex_values import conjugated
-from autograd_bn.core.node import Constant, Node
+from autograd_bn.core.node import Constant, Node, Origin
 from autograd_bn.core.primitive import raw
-from autograd_bn.core.sweep import fitted
+from autograd_bn.core.sweep import fitted, sweep
 from autograd_bn.core.tensor import Tensor
-from autograd_bn.core.watch import Observer, observed
+from autograd_bn.core.watch import Event, Observer, observed
 
 
-class _Recorder(Observer):
-    """Puts the values, those of constant operands too, and the cotangents into the nodes' extras."""
+class _Sweep:
+    """A sweep that runs now: its order, the node that it is at, how many cotangents each value has got, which values have no variable of
+    their own, and what was recorded between two rules.
+    """
+
+    def __init__(self, order: int) -> None:
+        self.order = order
+        self.at: Node | None = None
+        self.seed: Any = None
+        self.arrived: dict[Node, int] = {}
+        self.inner: set[Node] = set()
+        self.between: set[Node] = set()
+
+
+class _Recorder(threading.local, Observer):
+    """Puts the values, those of constant operands too, the cotangents and the time into the nodes' extras; each thread has its own sweeps."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._sweeps: list[_Sweep] = []
+
+    def ran(self, event: Event) -> None:
+        """The time of an operation, which is then recorded, or of a rule."""
+        self._seconds = event.seconds
+        if event.rule is not None:
+            event.rule.extras().seconds += event.seconds
 
     def recorded(self, node: Node, operands: Sequence[Any], out: Any, rule: Node | None) -> None:
         extra = node.extras()
         extra.value = out
+        extra.seconds += self._seconds
         for i, (parent, value) in enumerate(zip(node.parents, operands, strict=True)):
             if type(parent) is Node:
                 if parent.primitive is None:
                     parent.extras().value = value
             elif type(parent) is Constant:
                 extra.constants[i] = np.array(value) if parent.foreign and type(value) is np.ndarray else value
+                if rule is not None and self._is_seed(value):
+                    extra.seeds[i] = Origin(rule, self._sweeps[-1].order)
+        if not self._running():
+            extra.order = max((_order(parent) for parent in node.parents), default=0)
+            return
+        current = self._sweeps[-1]
+        extra.order = current.order
+        made_by = rule if rule is not None else current.at
+        extra.origin = None if made_by is None else Origin(made_by, current.order)
+        if rule is None:
+            current.between.add(node)
+
+    def reached(self, node: Node, g: Any) -> None:
+        self._sweeps[-1].seed = g
+
+    def seeded(self, roots: Sequence[tuple[Node, Any]]) -> None:
+        self._running(but=1)
+        self._sweeps.append(_Sweep(1 + max((_order(node) for node, _ in roots), default=0)))
 
     def pulled(self, node: Node, g: Any, gradients: Sequence[Any]) -> None:
         """The whole cotangent of the result, and of each edge as it leaves the rule."""
@@ -37,12 +83,79 @@ class _Recorder(Observer):
         if not extra.retain:
             shown = None if g is None else conjugated(g)
             extra.gradient = shown if shown is None or isinstance(shown, Tensor) else Tensor(shown)
+        current = self._sweeps[-1]
+        current.at = node
+        self._whole(node, g)
         kept = []
         for parent, c in zip(node.parents, gradients, strict=True):
             if c is not None and type(parent) is Node:
+                self._part(node, parent, c)
                 c = conjugated(raw.broadcast_to(fitted(c, parent, node), shape=parent.shape))
             kept.append(c if type(parent) is Node else None)
         extra.cotangents = kept
+
+    def found(self, leaves: Mapping[Node, Any]) -> None:
+        for leaf, g in leaves.items():
+            self._whole(leaf, g)
+        self._sweeps.pop()
+
+    def _is_seed(self, value: Any) -> bool:
+        """Whether a constant is the cotangent that the rule was given."""
+        return bool(self._sweeps) and _plain(value) is _plain(self._sweeps[-1].seed)
+
+    def _whole(self, node: Node, g: Any) -> None:
+        """Call a tensor the gradient of a value."""
+        current = self._sweeps[-1]
+        for made in _nodes(g) if node not in current.inner else ():
+            extra = made.extras()
+            if extra.cotangent is None or extra.part:
+                extra.cotangent, extra.part = Origin(node, current.order), 0
+            if made in current.between:
+                extra.origin = Origin(node, current.order)
+
+    def _part(self, node: Node, parent: Node, c: Any) -> None:
+        """Call a tensor one of several gradients of a value, unless it still has to be summed."""
+        current = self._sweeps[-1]
+        if parent.offset == node.offset and parent.code is node.code and parent.scope is node.scope and parent.primitive is not None:
+            current.inner.add(parent)  # one call of the user's made both, and no variable holds this value
+            return
+        current.arrived[parent] = number = current.arrived.get(parent, 0) + 1
+        for made in _nodes(c) if c.shape == parent.shape else ():
+            extra = made.extras()
+            if extra.cotangent is None:
+                extra.cotangent, extra.part = Origin(parent, current.order), number
+
+    def _running(self, but: int = 0) -> bool:
+        """Whether a sweep runs, not counting the ones that begin now. One that failed has told nobody."""
+        if not self._sweeps:
+            return False
+        running = -but
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None:
+            running += frame.f_code is sweep.__code__
+            frame = frame.f_back
+        del self._sweeps[max(running, 0) :]
+        return bool(self._sweeps)
+
+
+def _order(node: Any) -> int:
+    """How often what made a node was differentiated."""
+    return node.extra.order if type(node) is Node and node.extra is not None else 0
+
+
+def _plain(x: Any) -> Any:
+    """The array of a constant tensor; anything else as it is."""
+    while isinstance(x, Tensor) and isinstance(x.node, Constant):
+        x = x.value
+    return x
+
+
+def _nodes(x: Any) -> Iterator[Node]:
+    """The nodes of the operations that made a value, one a level."""
+    while isinstance(x, Tensor):
+        if type(x.node) is Node and x.node.primitive is not None:
+            yield x.node
+        x = x.value
 
 
 @contextmanager
@@ -50,7 +163,8 @@ def record() -> Iterator[None]:
     """Keep every value of the forward pass and the cotangent of every edge of the backward pass.
 
     Plain runs keep only what the rules need. Inside this block each operation keeps its result and each edge the
-    gradient that flows along it, so that a drawing can show them.
+    gradient that flows along it, so that a drawing can show them; and the time of each operation and of its rule. What a backward pass records
+    itself (``create_graph``, or ``ab.grad`` of what is then differentiated) is called after what it differentiates.
 
     Examples
     --------

@@ -63,7 +63,8 @@ def draw(
         Whether to show what no gradient flows through.
     color
         Colours boxes by a quantity and shows it, with a legend: ``"gradient"`` (its norm), ``"value"`` (its root mean square), ``"nonfinite"`` (how many
-        elements of both are NaN or infinite), ``"bytes"`` (of the value), or a function of a GraphNode that gives a number, or None for a node that has none.
+        elements of both are NaN or infinite), ``"bytes"`` (of the value), ``"seconds"`` (of the operation and its rule, without the engine's own work), or a
+        function of a GraphNode that gives a number, or None for a node that has none.
     depth
         How many levels of scopes are drawn open; each scope further inside is one box. By default all, but of a graph of more than
         three hundred boxes as many as fit; a warning says so.

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from autograd_bn.core.digits import superscript
 from autograd_bn.core.errors import DrawingError
 from autograd_bn.core.graph import GraphNode
 from autograd_bn.drawing import notes
@@ -15,12 +16,11 @@ from autograd_bn.drawing.themes import Theme
 from autograd_bn.drawing.view import Box, View
 from autograd_bn.drawing.words import marked, number_text
 
-MetricName = Literal["gradient", "value", "nonfinite", "bytes"]
+MetricName = Literal["gradient", "value", "nonfinite", "bytes", "seconds"]
 _LEAST_DECADES, _MOST_DECADES = 3, 16
 """So that small differences look small, and a single tiny number does not make all others look alike."""
 _CELL, _TICK = 11, 44
 """Points: the width of a cell of the legend, and the least from one tick to the next."""
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Metric(NamedTuple):
@@ -55,10 +55,10 @@ def _bytes(node: GraphNode) -> float | None:
     return None if node.shape is None or node.dtype is None else float(math.prod(node.shape) * node.dtype.itemsize)
 
 
-def _scaled(units: Sequence[str], step: float, x: float) -> str:
+def _scaled(units: Sequence[str], x: float) -> str:
     unit = 0
-    while x >= step and unit < len(units) - 1:
-        x, unit = x / step, unit + 1
+    while x >= 999.5 and unit < len(units) - 1:
+        x, unit = x / 1000, unit + 1
     return f"{number_text(x)} {units[unit]}"
 
 
@@ -66,7 +66,8 @@ _METRICS: dict[str, Metric] = {
     "gradient": Metric("norm of the gradient", lambda node: None if node.gradient is None else notes.norm(node.gradient), scale="logarithmic"),
     "value": Metric("root mean square of the value", _magnitude, scale="logarithmic"),
     "nonfinite": Metric("elements that are not finite, value and gradient", _nonfinite, lambda x: str(int(x)), "alarm", total=True),
-    "bytes": Metric("size of the value", _bytes, lambda x: _scaled(("B", "kB", "MB", "GB"), 1000, x), total=True),
+    "bytes": Metric("size of the value", _bytes, lambda x: _scaled(("B", "kB", "MB", "GB"), x), total=True),
+    "seconds": Metric("time, forward and backward", lambda node: node.seconds, lambda x: _scaled(("ns", "µs", "ms", "s"), x * 1e9), total=True),
 }
 
 
@@ -155,7 +156,7 @@ class Coloring:
         every = math.ceil(_TICK / (fine * _CELL))
         cells = []
         for decade in decades:
-            tick = "" if (decade - decades[0]) % every else f"10{str(decade).translate(_SUPERSCRIPTS)}"
+            tick = "" if (decade - decades[0]) % every else f"10{superscript(decade)}"
             cells += [(self.theme.at((decade + i / fine - self.low) / (self.high - self.low)), "" if i else tick) for i in range(fine)]
         return cells
 

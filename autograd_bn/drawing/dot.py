@@ -124,6 +124,8 @@ class _Painter:
             fill = self.coloring.fill(self.coloring.of(box)[0]) if not box.copies else None
             fill = fill or self.theme.paper
             looks += f' fillcolor="{fill}"'
+        if kind == "operation" and node.order:
+            looks += f' color="{self.theme.back_text}"'
         if box.copies:
             looks += " peripheries=2"
         if any(not self.outputs.isdisjoint(nodes) for nodes in (box.nodes, *box.copies)):

@@ -62,7 +62,8 @@ class Labels:
         rows = [_large(f"<I>{symbol}</I>" if italic else symbol, theme)]
         words = []
         if node.kind == "operation" and (node.name is not None or self.shown.formulas):
-            words.append(f'<FONT COLOR="{theme.ink if node.name is not None else theme.muted}"><I>{marked(notes.called(node))}</I></FONT>')
+            color = theme.muted if node.name is None else theme.back_text if node.order else theme.ink
+            words.append(f'<FONT COLOR="{color}"><I>{marked(notes.called(node))}</I></FONT>')
         shape = self._type(node)
         if shape:
             words.append(small(shape, theme.muted))

@@ -10,10 +10,11 @@ import numpy as np
 
 from autograd_bn.core.errors import DrawingError
 from autograd_bn.core.graph import Graph, graph
+from autograd_bn.core.lines import Line
 from autograd_bn.core.node import Node
 from autograd_bn.core.record import record
-from autograd_bn.core.state import no_effects
-from autograd_bn.core.tensor import Tensor, tensor
+from autograd_bn.core.state import no_effects, user_line
+from autograd_bn.core.tensor import Tensor, leaf
 from autograd_bn.core.tree import flatten
 
 
@@ -56,12 +57,13 @@ def _arguments(function: Callable[..., Any], inputs: tuple[Any, ...], message: s
     for name, value in bound.arguments.items():
         several = signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
         names += [f"{name}[{i}]" for i in range(len(value))] if several else [name]
-    return [_leaf(x, name) for x, name in zip(inputs, names, strict=True)]
+    line = user_line()
+    return [_leaf(x, name, line) for x, name in zip(inputs, names, strict=True)]
 
 
-def _leaf(x: Any, name: str) -> Any:
+def _leaf(x: Any, name: str, line: Line) -> Any:
     if isinstance(x, (np.ndarray, np.inexact, float, complex)) and np.asarray(x).dtype.kind in "fc":
-        return tensor(x, requires_grad=True, name=name)
+        return leaf(np.array(x), 0, name, line)
     return x
 
 

@@ -17,7 +17,6 @@ _SMALL = 6
 
 # No font has the control characters, SVG cannot hold most of them, and C strings end at the first: show their pictures.
 _PICTURES = {code: 0x2400 + code for code in range(32) if code != 10} | {127: 0x2421}
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def quoted(text: str) -> str:
@@ -42,11 +41,6 @@ def _in_pieces(escaped: str, between: str) -> str:
 
 def _printable(text: str) -> str:
     return text.translate(_PICTURES).encode("utf-8", "backslashreplace").decode()
-
-
-def subscript(number: int) -> str:
-    """A number in small digits below the line."""
-    return str(number).translate(_SUBSCRIPTS)
 
 
 def shape_text(shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None) -> str:

@@ -68,11 +68,24 @@ def test_each_copy_stands_place_by_place_for_the_same_operation() -> None:
     [
         lambda y, i: y * 2.0 if i % 2 else y + 2.0 + i,  # other operations
         lambda y, i: y * float(i),  # other numbers
-        lambda y, i: y.reshape(2, *[1] * (i + 1)),  # other shapes
+        lambda y, i: ab.permute_dims(y, (1, 0)),  # other shapes
     ],
 )
 def test_what_differs_is_not_folded(step: Any) -> None:
-    assert copies(chain(step, 3)) == copies(folded(chain(step, 3))) == {}
+    y = ab.tensor([[1.0, 2.0]], requires_grad=True, name="x")
+    for i in range(3):
+        with ab.scope("step"):
+            y = step(y, i)
+    assert copies(folded(whole(graph(y)))) == {}
+
+
+def test_a_run_ends_where_the_wiring_changes() -> None:
+    first, second = (ab.tensor([1.0, 0.0], requires_grad=True, name=name) for name in ("first", "second"))
+    y = first + second
+    for i in range(4):
+        with ab.scope("step"):
+            y = y * (first if i < 3 else second)
+    assert copies(folded(whole(graph(y)))) == {"step": 3}
 
 
 def test_what_is_wired_otherwise_is_not_folded() -> None:
