@@ -1,4 +1,4 @@
-"""The examples run as scripts, and the pictures that the documentation shows are those that examples/figure.py makes."""
+"""The examples run as scripts, and the pictures that the documentation shows are those that examples/figure.py and examples/gallery.py make."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ WRITES = {
     "custom_primitive": {"softplus.svg"},
     "explore_batch_norm": {"batch-norm.html"},
     "figure": {"batch-norm-classic.svg", "batch-norm-recorded.svg", "small-recorded.svg"},
+    "gallery": {
+        f"gallery-{name}.svg"
+        for name in (
+            "attention",
+            "batch-norm",
+            "layer-norm",
+            "lstm-step",
+            "residual-block",
+            "second-derivative",
+            "vanishing",
+            "vanishing-folded",
+        )
+    },
     "higher_order": set(),
     "mnist_cnn": {"mnist"},
     "quickstart": {"quickstart.svg"},
@@ -125,13 +138,17 @@ def structure(picture: Path) -> Counter[tuple[str, ...]]:
     return found
 
 
-def test_the_pictures_of_the_documentation_are_up_to_date(tmp_path: Path) -> None:
-    run("figure", tmp_path)
-    assert {path.name for path in IMAGES.glob("*.svg")} == WRITES["figure"]
-    for name in sorted(WRITES["figure"]):
+@pytest.mark.parametrize("example", ["figure", "gallery"])
+def test_the_pictures_of_the_documentation_are_up_to_date(tmp_path: Path, example: str) -> None:
+    run(example, tmp_path)
+    for name in sorted(WRITES[example]):
         shown = structure(IMAGES / name)
-        assert shown == structure(tmp_path / name), f"{name}: run python examples/figure.py docs/images"
-        assert sum(count for (kind, *_), count in shown.items() if kind == "edge") >= 10, name
+        assert shown == structure(tmp_path / name), f"{name}: run python examples/{example}.py docs/images"
+        assert sum(count for (kind, *_), count in shown.items() if kind == "edge") >= 6, name
+
+
+def test_every_picture_of_the_documentation_is_drawn_by_an_example() -> None:
+    assert {path.name for path in IMAGES.glob("*.svg")} == WRITES["figure"] | WRITES["gallery"]
 
 
 def test_another_label_or_arrow_in_a_picture_is_seen(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from autograd_bn.cli.arguments import UsageError, add_no_open, open_file, progress, rate
+from autograd_bn.cli.arguments import UsageError, add_no_open, open_file, progress, rate, whole
 from autograd_bn.cli.target import target_graph
 
 if TYPE_CHECKING:
@@ -19,12 +19,21 @@ recorded, and one number is differentiated. A tensor of the module will do too."
 
 def add(commands: Commands) -> None:
     """Declare both commands."""
+    from autograd_bn.drawing.coloring import MetricName
+    from autograd_bn.drawing.themes import ThemeName
+
     draw = commands.add_parser("draw", help="draw the graph of a function in a module", epilog=_TARGET)
     _add_target(draw, ".svg, .png, .pdf, .html (as explore does), .dot or .json", ".svg")
     draw.add_argument("--style", choices=("default", "classic"), default="default", help="classic: batch norm as published (default: %(default)s)")
-    draw.add_argument("--direction", choices=("LR", "TB", "RL", "BT"), default="LR", help="from left to right, top to bottom, … (default: %(default)s)")
+    draw.add_argument("--direction", choices=("LR", "TB", "RL", "BT"), help="from left to right, top to bottom, … (default: LR, a long graph TB)")
     draw.add_argument("--no-values", action="store_true", help="leave the values out")
     draw.add_argument("--no-gradients", action="store_true", help="leave the gradients out")
+    draw.add_argument("--no-constants", action="store_true", help="leave out what no gradient flows through")
+    draw.add_argument("--formulas", action="store_true", help="what each operation computes, and what its rule sends back")
+    draw.add_argument("--color", choices=get_args(MetricName), help="colour boxes by a quantity, such as the norm of the gradient")
+    draw.add_argument("--depth", type=whole, metavar="N", help="how many levels of scopes are drawn open (default: all)")
+    draw.add_argument("--fold", action="store_true", help="draw repetitions of the same scopes as one, with a count")
+    draw.add_argument("--theme", choices=get_args(ThemeName), default="light", help="colours (default: %(default)s)")
     draw.add_argument("--timeout", type=rate, default=60.0, metavar="SECONDS", help="of the layout (default: %(default)g)")
     add_no_open(draw, "the picture")
     draw.set_defaults(run=_draw)
@@ -57,6 +66,12 @@ def _draw(options: argparse.Namespace) -> int:
         direction=options.direction,
         values=False if options.no_values else None,
         gradients=False if options.no_gradients else None,
+        constants=not options.no_constants,
+        formulas=options.formulas,
+        color=options.color,
+        depth=options.depth,
+        fold=options.fold,
+        theme=options.theme,
         timeout=options.timeout,
     )
     return _written(path, options)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.complex_values import conjugated
-from autograd_bn.core.node import Constant, Node, Origin
+from autograd_bn.core.node import Constant, Extra, Node, Origin
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.sweep import fitted, sweep
 from autograd_bn.core.tensor import Tensor
@@ -31,6 +31,14 @@ class _Sweep:
         self.arrived: dict[Node, int] = {}
         self.inner: set[Node] = set()
         self.between: set[Node] = set()
+
+    def made(self, x: Any) -> Iterator[tuple[Node, Extra]]:
+        """The nodes of a value that this sweep recorded, one a level: not those of a seed that the caller made."""
+        while isinstance(x, Tensor):
+            extra = x.node.extra if type(x.node) is Node else None
+            if extra is not None and extra.origin is not None and extra.origin.order == self.order:
+                yield x.node, extra
+            x = x.value
 
 
 class _Recorder(threading.local, Observer):
@@ -106,8 +114,7 @@ class _Recorder(threading.local, Observer):
     def _whole(self, node: Node, g: Any) -> None:
         """Call a tensor the gradient of a value."""
         current = self._sweeps[-1]
-        for made in _nodes(g) if node not in current.inner else ():
-            extra = made.extras()
+        for made, extra in current.made(g) if node not in current.inner else ():
             if extra.cotangent is None or extra.part:
                 extra.cotangent, extra.part = Origin(node, current.order), 0
             if made in current.between:
@@ -120,8 +127,7 @@ class _Recorder(threading.local, Observer):
             current.inner.add(parent)  # one call of the user's made both, and no variable holds this value
             return
         current.arrived[parent] = number = current.arrived.get(parent, 0) + 1
-        for made in _nodes(c) if c.shape == parent.shape else ():
-            extra = made.extras()
+        for _, extra in current.made(c) if c.shape == parent.shape else ():
             if extra.cotangent is None:
                 extra.cotangent, extra.part = Origin(parent, current.order), number
 
@@ -148,14 +154,6 @@ def _plain(x: Any) -> Any:
     while isinstance(x, Tensor) and isinstance(x.node, Constant):
         x = x.value
     return x
-
-
-def _nodes(x: Any) -> Iterator[Node]:
-    """The nodes of the operations that made a value, one a level."""
-    while isinstance(x, Tensor):
-        if type(x.node) is Node and x.node.primitive is not None:
-            yield x.node
-        x = x.value
 
 
 @contextmanager

@@ -101,8 +101,9 @@ def draw(
     >>> svg = drawing.pipe("svg")
     >>> def square(x):
     ...     return x * x
-    >>> draw(square, 3.0).source.count("color=red")
-    2
+    >>> drawing = draw(square, 3.0)
+    >>> drawing.source.count("->")
+    4
     """
     from pathlib import Path
 

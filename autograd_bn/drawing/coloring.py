@@ -19,6 +19,7 @@ from autograd_bn.drawing.words import marked, number_text
 MetricName = Literal["gradient", "value", "nonfinite", "bytes", "seconds"]
 _LEAST_DECADES, _MOST_DECADES = 3, 16
 """So that small differences look small, and a single tiny number does not make all others look alike."""
+_TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">'
 _CELL, _TICK = 11, 44
 """Points: the width of a cell of the legend, and the least from one tick to the next."""
 
@@ -65,7 +66,7 @@ def _scaled(units: Sequence[str], x: float) -> str:
 _METRICS: dict[str, Metric] = {
     "gradient": Metric("norm of the gradient", lambda node: None if node.gradient is None else notes.norm(node.gradient), scale="logarithmic"),
     "value": Metric("root mean square of the value", _magnitude, scale="logarithmic"),
-    "nonfinite": Metric("elements that are not finite, value and gradient", _nonfinite, lambda x: str(int(x)), "alarm", total=True),
+    "nonfinite": Metric("elements that are not finite", _nonfinite, lambda x: str(int(x)), "alarm", total=True),
     "bytes": Metric("size of the value", _bytes, lambda x: _scaled(("B", "kB", "MB", "GB"), x), total=True),
     "seconds": Metric("time, forward and backward", lambda node: node.seconds, lambda x: _scaled(("ns", "µs", "ms", "s"), x * 1e9), total=True),
 }
@@ -137,13 +138,15 @@ class Coloring:
             spans[-1] = (spans[-1][0], spans[-1][1] + 1)
         named = [(theme.zero, "exactly 0")] * self._zero + [(theme.alarm, "NaN or ∞")] * self._alarm
         bar = "".join(_square(color, _CELL) for color, _ in cells)
-        bar += "".join(f"{_square(theme.paper, _CELL)}{_square(color, _CELL)}<TD>{_tick(f' {name}')}</TD>" for color, name in named)
+        for color, name in named:
+            bar += f'{_square(theme.paper, _CELL)}{_square(color, _CELL)}<TD ALIGN="LEFT">{_tick(f" {name}")}</TD>'
         title = self.metric.title + (" (— not computed)" if self._absent else "")
-        width = max(len(cells) + 3 * len(named), 1)
-        rows = [f'<TD COLSPAN="{width}" ALIGN="LEFT"><FONT POINT-SIZE="11" COLOR="{theme.ink}">{marked(title)}</FONT></TD>', bar]
-        rows.append("".join(f'<TD COLSPAN="{span}" ALIGN="LEFT">{_tick(tick)}</TD>' for tick, span in spans))
-        inside = "".join(f"<TR>{row}</TR>" for row in rows if row)
-        return f'<<FONT COLOR="{theme.muted}"><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{inside}</TABLE></FONT>>'
+        ticks = "".join(f'<TD COLSPAN="{span}" ALIGN="LEFT">{_tick(tick)}</TD>' for tick, span in spans)
+        # A table within: the title would widen the cells of its own.
+        scale = "".join(f"<TR>{row}</TR>" for row in (bar, ticks) if row)
+        rows = [f'<FONT POINT-SIZE="11" COLOR="{theme.ink}">{marked(title)}</FONT>', *([f"{_TABLE}{scale}</TABLE>"] if scale else [])]
+        inside = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows)
+        return f'<<FONT COLOR="{theme.muted}">{_TABLE}{inside}</TABLE></FONT>>'
 
     def _cells(self) -> list[tuple[str, str]]:
         """The colours of the scale, from little to much, and what is written below their left ends."""

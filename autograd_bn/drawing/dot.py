@@ -58,7 +58,8 @@ class _Painter:
         self.forward = forward
         self.labels = Labels(view, shown, theme, coloring)
         # Labels on edges double the ranks.
-        attributes = _GRAPH | {"rankdir": direction, "ranksep": "0.25" if shown.gradients else "0.45", "bgcolor": theme.paper}
+        apart = "0.25" if shown.gradients else "0.45" if coloring is None else "0.3"
+        attributes = _GRAPH | {"rankdir": direction, "ranksep": apart, "bgcolor": theme.paper}
         comment = "Red edges run back: each is written from operand to result, like its black twin, with dir=back." if shown.gradients else None
         node = _NODE | {"fontcolor": theme.ink, "color": theme.ink, "fillcolor": theme.card}
         edge = _EDGE | {"color": theme.forward}

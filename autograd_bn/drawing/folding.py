@@ -137,6 +137,8 @@ class _Folder:
                 more = tuple(nodes for box in folded for nodes in (box.nodes, *box.copies))
                 self.boxes[key] = self.boxes[key]._replace(copies=self.boxes[key].copies + more)
         first = list(copies[0])
+        for item in first:
+            self._unnumber(item)
         if len(first) > 1:
             wrapper = len(self.clusters)
             self.clusters.append(Cluster("", parent, None, len(copies)))
@@ -145,13 +147,21 @@ class _Folder:
                     self.clusters[item.cluster] = self.clusters[item.cluster]._replace(parent=wrapper)
                 else:
                     self.boxes[item.boxes[0]] = self.boxes[item.boxes[0]]._replace(cluster=wrapper)
-            first = [_Item(wrapper, tuple(key for item in first for key in item.boxes))]
-        elif (cluster := first[0].cluster) is not None:
-            self.clusters[cluster] = self.clusters[cluster]._replace(name=_NUMBER.sub("", self.clusters[cluster].name), copies=len(copies))
+            return [_Item(wrapper, tuple(key for item in first for key in item.boxes))]
+        (item,) = first
+        if item.cluster is not None:
+            self.clusters[item.cluster] = self.clusters[item.cluster]._replace(copies=len(copies))
         else:
-            box = self.boxes[first[0].boxes[0]]
-            self.boxes[box.key] = box._replace(title=_NUMBER.sub("", box.title or ""))
+            self.boxes[item.boxes[0]] = self.boxes[item.boxes[0]]._replace(repeats=len(copies))
         return first
+
+    def _unnumber(self, item: _Item) -> None:
+        """Take away a Sequential's number, which is another in each repetition."""
+        if item.cluster is not None:
+            cluster = self.clusters[item.cluster]
+            self.clusters[item.cluster] = cluster._replace(name=_NUMBER.sub("", cluster.name))
+        elif (title := self.boxes[item.boxes[0]].title) is not None:
+            self.boxes[item.boxes[0]] = self.boxes[item.boxes[0]]._replace(title=_NUMBER.sub("", title))
 
     def _all(self, key: int) -> tuple[int, ...]:
         box = self.boxes[key]

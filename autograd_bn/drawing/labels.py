@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,8 +40,12 @@ class Labels:
         self.theme = theme
         self.coloring = coloring
         self.parts = notes.parts(view, shown.formulas) if shown.gradients else {}
-        self.results = view.results()
         self.outputs = frozenset(view.graph.outputs)
+
+    @functools.cached_property
+    def results(self) -> dict[int, tuple[int, ...]]:
+        """The nodes whose values leave each box."""
+        return self.view.results()
 
     def box(self, box: Box, fill: str | None) -> str:
         """The label of a box on a ground of some colour."""
@@ -77,7 +82,7 @@ class Labels:
         return rows
 
     def _closed(self, box: Box, theme: Theme) -> list[str]:
-        title = f"{box.title} ×{len(box.copies) + 1}" if box.copies else str(box.title)
+        title = f"{box.title} ×{box.repeats}" if box.repeats > 1 else str(box.title)
         rows = [f'<FONT POINT-SIZE="13" COLOR="{theme.ink}"><B>{marked(title)}</B></FONT>']
         inside = [self.nodes[i] for i in box.nodes]
         parameters = [node for node in inside if is_parameter(node)]
@@ -86,7 +91,7 @@ class Labels:
         if operations > 1:
             counts.append(f"{operations} operations")
         if parameters:
-            numbers = sum(functools.reduce(lambda a, b: a * b, node.shape or (), 1) for node in parameters)
+            numbers = sum(math.prod(node.shape or ()) for node in parameters)
             counts.append(f"{numbers:,} parameter{'s' if numbers != 1 else ''}")
         if counts and self.coloring is None:
             rows.append(small(", ".join(counts), theme.muted))
@@ -110,19 +115,19 @@ class Labels:
         parameters = [place for place, i in enumerate(box.nodes) if is_parameter(self.nodes[i])]
         if len(parameters) > _MOST_PARAMETERS:
             return []
-        found = []
+        rows, cells = [], []
         for place in parameters:
             copies = self._copies(box, place)
             quantities = [coloring.node(i) for i in copies]
             text = f"{notes.called(self.nodes[copies[0]])}  {_range([coloring.text(x) for x in quantities])}"
-            fill = (coloring.fill(quantities[0]) if len(copies) == 1 else None) or self.theme.paper
-            cell = small(text, self.theme.over(fill).ink)
-            found.append(f'<TD BGCOLOR="{fill}">{cell}</TD>' if len(copies) == 1 else f"<TD>{self._strip(quantities)}</TD></TR><TR><TD>{cell}</TD>")
-        if not found:
-            return []
-        if box.copies:
-            return [table([])[1:-1].replace("</TABLE>", "".join(f"<TR>{cells}</TR>" for cells in found) + "</TABLE>")]
-        return [f'<TABLE BORDER="1" COLOR="{self.theme.constant_line}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2"><TR>{"".join(found)}</TR></TABLE>']
+            if box.copies:
+                rows += [self._strip(quantities), small(text, self.theme.ink)]
+            else:
+                fill = coloring.fill(quantities[0]) or self.theme.paper
+                cells.append(f'<TD BGCOLOR="{fill}">{small(text, self.theme.over(fill).ink)}</TD>')
+        if cells:
+            rows = [f'<TABLE BORDER="1" COLOR="{self.theme.constant_line}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2"><TR>{"".join(cells)}</TR></TABLE>']
+        return rows
 
     def _numbers(self, box: Box, place: int, theme: Theme) -> list[str]:
         """The rows of a value and of its gradient."""

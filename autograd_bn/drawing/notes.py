@@ -10,6 +10,7 @@ from autograd_bn.core.digits import subscript
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.graph import Array, Edge, Graph, GraphNode
 from autograd_bn.core.primitive import broadcast_shapes
+from autograd_bn.drawing import words
 from autograd_bn.drawing.view import View
 
 _TERMS = 8
@@ -72,9 +73,8 @@ def cotangent(graph: Graph, edges: Sequence[Edge]) -> Array | None:
 
 
 def norm(array: Array) -> float:
-    """The Euclidean norm of all elements."""
-    with np.errstate(all="ignore"):
-        return float(np.linalg.norm(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64).ravel()))
+    """The Euclidean norm of all elements; not finite where one of them is not."""
+    return words.norm(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64).ravel())
 
 
 def complete(gradient: Array, parts: Sequence[Array | None], output: bool) -> bool:

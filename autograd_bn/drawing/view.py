@@ -31,6 +31,7 @@ class Box(NamedTuple):
     """One thing that is drawn: a node, or with a ``title`` a closed scope.
 
     ``nodes`` are the nodes that it stands for, in order; ``copies`` those of the repetitions that are folded into it, place by place the same.
+    ``repeats`` is the number of repetitions of this box alone, not of a cluster around it.
     """
 
     nodes: tuple[int, ...]
@@ -38,6 +39,7 @@ class Box(NamedTuple):
     title: str | None = None
     line: Line | None = None
     copies: tuple[tuple[int, ...], ...] = ()
+    repeats: int = 1
 
     @property
     def key(self) -> int:
@@ -99,7 +101,8 @@ def whole(graph: Graph) -> View:
 def scopes(graph: Graph, edges: Sequence[Edge]) -> tuple[list[Cluster], list[int | None]]:
     """The scopes as clusters, and for each node the number of its own.
 
-    An unnamed constant goes where it is used, and a module's parameter just outside the scope that uses it, if that is one place.
+    An unnamed constant goes where it is used, if that is one place; a module's parameter there too, if the scope is called like a class, and else just
+    outside it: the weight of a Linear not into ``linear``, which is given it.
     """
     clusters: list[Cluster] = []
     numbers: dict[Scope, int] = {}
@@ -115,7 +118,7 @@ def scopes(graph: Graph, edges: Sequence[Edge]) -> tuple[list[Cluster], list[int
             if node.kind == "constant" and node.name is None:
                 scope = user
             elif user is not None and user is not scope and is_parameter(node):
-                scope = user.parent
+                scope = user if user.name.rpartition(": ")[2][:1].isupper() else user.parent
         places.append(_number(scope, numbers, clusters))
     return clusters, places
 

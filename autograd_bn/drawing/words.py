@@ -58,9 +58,14 @@ def array_text(array: np.ndarray[Any, Any]) -> str:
     finite = np.isfinite(values)
     if not finite.all():
         return f"{array.size - np.count_nonzero(finite)} of {array.size} not finite"
+    return f"‖·‖ {number_text(norm(values))}, mean {_mean_text(values, array.dtype)}"
+
+
+def _mean_text(values: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> str:
+    """The mean, unless it is nothing but rounding errors."""
     middle = mean(values)
-    noise = np.finfo(array.dtype).eps * np.max(np.abs(values)) if array.dtype.kind in "fc" else 0.0
-    return f"‖·‖ {number_text(norm(values))}, mean {'≈ 0' if 0 < abs(middle) < noise else number_text(middle)}"
+    noise = np.finfo(dtype).eps * np.max(np.abs(values)) if dtype.kind in "fc" else 0.0
+    return "≈ 0" if 0 < abs(middle) < noise else number_text(middle)
 
 
 def mean(values: np.ndarray[Any, Any]) -> Any:
@@ -87,8 +92,8 @@ def statistics_text(array: np.ndarray[Any, Any]) -> str:
     odd = f"\n{array.size - finite.size} of {array.size} not finite" if finite.size < array.size else ""
     if finite.size == 0:
         return odd.strip()
-    low, high, mean, deviation = map(number_text, (finite.min(), finite.max(), finite.mean(), finite.std()))
-    return f"{low} … {high}\nmean {mean}, std {deviation}{odd}"
+    deviation = norm(finite - mean(finite)) / math.sqrt(finite.size)
+    return f"{number_text(finite.min())} … {number_text(finite.max())}\nmean {_mean_text(finite, array.dtype)}, std {number_text(deviation)}{odd}"
 
 
 def _elements(array: np.ndarray[Any, Any]) -> str:

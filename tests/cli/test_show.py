@@ -129,6 +129,17 @@ def test_draw_writes_the_format_that_the_suffix_says(folder: Path, capsys: pytes
         assert "</svg>" in (folder / "loss.svg").read_text(encoding="utf-8")
 
 
+def test_draw_takes_the_options_of_the_function(folder: Path) -> None:
+    options = ["--color", "gradient", "--depth", "0", "--fold", "--theme", "dark", "--formulas", "--no-constants"]
+    assert main(["draw", "net:together", "-o", "a.dot", *options]) == 0
+    text = (folder / "a.dot").read_text(encoding="utf-8")
+    assert "norm of the gradient" in text
+    assert "<B>Sequential</B>" in text
+    assert 'bgcolor="#0e1216"' in text
+    assert "<I>x</I>" not in text
+    assert main(["draw", "net:together", "-o", "a.dot", "--depth", "-1"]) == 2
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [

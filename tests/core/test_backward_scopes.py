@@ -130,6 +130,18 @@ def test_the_seed_is_called_a_gradient_and_has_its_value() -> None:
     np.testing.assert_array_equal(seed.value, [3.0])  # type: ignore[arg-type]
 
 
+def test_a_seed_that_the_caller_computed_keeps_its_name() -> None:
+    x, w = leaf(2.0), leaf(3.0, name="w")
+    with ab.record():
+        seed = w * 2.0
+        y = x * 1.0 + x
+        y.backward(seed, create_graph=True)
+    g = ab.graph(x.grad)
+    (found,) = [node for node in g.nodes if node.name == "seed"]
+    assert (found.order, found.scope) == (0, None)
+    assert g.nodes[g.outputs[0]].name == "dx"
+
+
 def test_a_constant_operand_has_its_value() -> None:
     x, c = leaf(2.0), ab.tensor([5.0], name="c")
     with ab.record():

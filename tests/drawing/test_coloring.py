@@ -132,6 +132,18 @@ def test_anything_can_be_measured(engine: Any) -> None:
     assert {"1", "2"} <= set(shown)
 
 
+def test_the_name_of_what_is_measured_comes_out_as_typed(engine: Any) -> None:
+    assert "<lambda>" in words(ab.draw(batch_norm(), color=lambda node: 1.0), engine)
+
+
+def test_time_is_of_the_operation_and_its_rule(engine: Any) -> None:
+    y = batch_norm(backward=True)
+    view, coloring = colored(y, "seconds")
+    seconds = [coloring.of(box)[0] for box in view.boxes if view.graph.nodes[box.key].kind == "operation"]
+    assert all(x is not None and x > 0 for x in seconds)
+    assert any("µs" in word or "ms" in word for word in words(ab.draw(y, color="seconds"), engine))
+
+
 def test_bytes_are_those_of_the_values(engine: Any) -> None:
     x = ab.tensor(np.zeros((1000, 500), np.float32), requires_grad=True, name="x")
     shown = words(ab.draw(x * 2.0, color="bytes"), engine)
