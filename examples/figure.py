@@ -1,4 +1,4 @@
-"""The pictures of the documentation: batch norm's published figure, the same run with all that was recorded, and a small graph.
+"""The pictures of the documentation: batch norm's published figure, the same run with all that was recorded, its kernels, and a small graph.
 
 python examples/figure.py [DIRECTORY]
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import autograd_bn as ab
 
@@ -32,11 +35,24 @@ def small_run() -> ab.Tensor:
     return y
 
 
+def kernels() -> ab.Graph:
+    """What batch norm, forward and backward, is lowered to when it is compiled."""
+
+    @ab.jit
+    def both(x: Any, gamma: Any, beta: Any, dy: Any) -> Any:
+        y, pullback = ab.vjp(ab.batch_norm, x, gamma, beta)
+        return (y, *pullback(dy))
+
+    both(*(ab.tensor(np.ones(shape, np.float32)) for shape in ((60, 100), (100,), (100,), (60, 100))))
+    return both.lowered
+
+
 def main(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     out = batch_norm_run()
     ab.draw(out, file=directory / "batch-norm-classic.svg", style="classic")
     ab.draw(out, file=directory / "batch-norm-recorded.svg", direction="TB")
+    ab.draw(kernels(), file=directory / "batch-norm-kernels.svg")
     ab.draw(small_run(), file=directory / "small-recorded.svg")
 
 

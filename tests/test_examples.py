@@ -22,7 +22,7 @@ WRITES = {
     "custom_op": set(),
     "custom_primitive": {"softplus.svg"},
     "explore_batch_norm": {"batch-norm.html"},
-    "figure": {"batch-norm-classic.svg", "batch-norm-recorded.svg", "small-recorded.svg"},
+    "figure": {"batch-norm-classic.svg", "batch-norm-kernels.svg", "batch-norm-recorded.svg", "small-recorded.svg"},
     "gallery": {
         f"gallery-{name}.svg"
         for name in (
