@@ -4,9 +4,10 @@ Each is a scalar function without branch, loop, table or call of a library: LLVM
 CPU it runs on. Special values are right (NaN, infinities, signed zeros, subnormals in and out, gradual underflow), and errors stay within
 1 ulp for exp and log, 1.5 for expm1, log1p and erf, 2.5 for tanh and sigmoid, with fused multiply-adds and without (``python -m tests.ulps``).
 
-The reductions of the argument by parts of ln 2 are those of Cody and Waite (Software Manual for the Elementary Functions, 1980), how to
-carry their rounding errors is in Muller (Elementary Functions, 2016, chapters 11 and 4). The polynomials are minimax fits by Remez' exchange,
-weighted so that the error of the result is what is least; ``python -m tests.minimax`` prints `native_coefficients` anew.
+The reductions of the argument by parts of ln 2 are those of Cody and Waite (Software Manual for the Elementary Functions, 1980); see also
+Muller (Elementary Functions, 2016). To carry what a reduction loses, and the logarithm's form in f/(2 + f), are ideas of fdlibm (Ng, 1993).
+The polynomials are minimax fits by Remez' exchange, weighted so that the error of the result is what is least;
+``python -m tests.minimax`` prints `native_coefficients` anew.
 
 sin and cos are not here: without branches the remainder of a large argument by π/2 costs more than calling NumPy's.
 """
