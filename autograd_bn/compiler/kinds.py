@@ -13,6 +13,7 @@ from autograd_bn.compiler.scalar_code import DTYPES, NEUTRAL, knows
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
 from autograd_bn.core.state import Scope
+from autograd_bn.ops.indexing import is_basic
 
 Shape = tuple[int, ...]
 
@@ -74,6 +75,16 @@ def _in_loop(node: GraphNode) -> bool:
     return node.primitive.pointwise or node.primitive.code is not None
 
 
+def _sliced(old: Layout, shape: Shape, index: Any) -> Layout:
+    """The layout after basic indexing: NumPy does it on an array of bytes whose strides are those of the layout, without looking at any."""
+    key = index if type(index) is tuple else (index,)
+    whole = key if any(part is Ellipsis for part in key) else (*key, Ellipsis)  # an array comes out, not a number
+    before = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), shape, old.strides)
+    after = before[whole]
+    offset = after.__array_interface__["data"][0] - before.__array_interface__["data"][0]
+    return Layout(old.base, after.strides, old.offset + offset)
+
+
 class Kinds:
     """The kind of each node, and the layout that its value has wherever it is in memory."""
 
@@ -120,7 +131,7 @@ class Kinds:
             if squeezed(first.shape) == squeezed(node.shape) and (kind is Kind.POINT or (kind is Kind.REDUCTION and node.index in self.looped)):
                 return Kind.POINT
             return Kind.VIEW
-        if primitive is registry["permute_dims"]:
+        if primitive is registry["permute_dims"] or (primitive is registry["getitem"] and is_basic(node.static["index"])):
             return Kind.VIEW
         return Kind.FOREIGN
 
@@ -131,6 +142,8 @@ class Kinds:
         if node.primitive is registry["permute_dims"]:
             return Layout(old.base, tuple(old.strides[a] for a in node.static["axes"]), old.offset)
         shape = self.graph.nodes[first].shape or ()
+        if node.primitive is registry["getitem"]:
+            return _sliced(old, shape, node.static["index"])
         if old.strides != contiguous(shape):
             return None
         return Layout(old.base, contiguous(node.shape or ()), old.offset)

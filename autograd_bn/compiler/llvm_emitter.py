@@ -83,7 +83,8 @@ class _Emitter:
         operands = (i for node in self.graph.nodes if self.kind(node.index) is Kind.FOREIGN for i in node.inputs)
         for i in (*self.graph.outputs, *operands):
             layout, shape = self.kinds.layout[i], self.graph.nodes[i].shape
-            whole = self.kind(i) is Kind.VIEW and layout.strides == contiguous(shape or ()) and layout.offset == 0
+            size = math.prod(self.graph.nodes[layout.base].shape or ())
+            whole = self.kind(i) is Kind.VIEW and layout.strides == contiguous(shape or ()) and math.prod(shape or ()) == size and layout.offset == 0
             seen.setdefault(layout.base, set()).add(shape if whole else None)
         native = (Kind.REDUCTION, Kind.PRODUCT, Kind.POINT)
         return {base: next(iter(shapes)) for base, shapes in seen.items() if self.kind(base) in native and len(shapes) == 1 and None not in shapes}
@@ -313,7 +314,8 @@ def written(emitter: _Emitter, code: Code) -> Lines:
         base = emitter.base(i)
         primitive = graph.nodes[base].primitive
         owned = emitter.kind(base) is Kind.FOREIGN and primitive is not None and not primitive.aliases
-        fresh = base in there and base not in owners
+        whole = math.prod(graph.nodes[i].shape or ()) == math.prod(graph.nodes[base].shape or ())
+        fresh = base in there and base not in owners and whole
         owners.add(base)
         name = names[base] if base in shape else names[i]
         results.append(name if fresh else f"asarray({name})" if owned and i == base else f"asarray({name}.copy())")

@@ -84,6 +84,12 @@ def _converted(x: Any, n: Any) -> Any:
     return x.astype("float64").sum(), n.astype("float32") * x, (x > 0).astype("float32"), x.astype("bool")
 
 
+def _slices(x: Any) -> Any:
+    parts = x[:, 2:6], x[::-2, ::3], x[3], x[1, 2], x[..., None, 1], x[-1:, -3:], x[2:2]
+    rest = [part * 3 + 1 for part in parts] + [x[1:3].sum(0), x[:, 1:5] @ x[1:5, :3], ab.exp(x[::2]).T.sum(1), x[:, ::2].reshape(-1), x[4:].reshape(16)]
+    return *parts, *rest, ab.grad(lambda x: (x[1:, ::2] * x[:-1, 1::2]).sum() + x[3, 4] * x[0].sum())(x)
+
+
 def _chain(x: Any, count: int) -> Any:
     for _ in range(count):
         x = x * 0.999 + 0.001
@@ -115,6 +121,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "functions": (lambda x: [f(x) for f in (ab.exp, ab.tanh, ab.sin, ab.cos, ab.expm1, ab.erf, ab.sigmoid, ab.atan, ab.floor, ab.sign, ab.abs)], (array(40),)),
     "powers": (lambda x: (x**2, x**3, x**-1, x**0.5, x**-2, x**4, x**1.7, 2.0**x, x**0), (ab.abs(array(9)),)),
     "bounds": (lambda x, y: (ab.clip(x, -0.5, 0.5), ab.maximum(x, y), ab.minimum(x, 0.1), F.relu(x), ab.logaddexp(x, y)), (array(9), array(9, seed=1))),
+    "slices": (lambda x: _slices(x * 2.0), (array(6, 8),)),
     "foreign between": (lambda x: (ab.sort(x * 2) + ab.cumulative_sum(ab.exp(x)), ab.sort(x * 2).sum()), (array(9),)),
     "numbers": (lambda x, y: (x * y + 1, ab.sqrt(x * x)), (ab.tensor(2.0), ab.tensor(3.0))),
     "axes of length 1": (lambda x: (x.sum(0), x.mean((0, 2)), x.max(2, keepdims=True), (x * 2).sum()), (array(1, 5, 1),)),
