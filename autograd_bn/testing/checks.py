@@ -213,7 +213,9 @@ def check_second(subject: Subject, report: Report) -> None:
         report.skipped["second_order"] = "the gradient has no derivative here that differences can find (a kink, or too steep)"
         return
     for way, a in ways.items():
-        allowed = (subject.options.rtol or (1e-2 if subject.coarse else 1e-5)) * size + 10 * error
+        # What is left of a derivative that is 0: by differences of the results, and by rules that add up to it.
+        rounding = (1e-3 if subject.coarse else 1e-8) * subject.rounding + (1e-5 if subject.coarse else 1e-13) * largest(subject.weights)
+        allowed = (subject.options.rtol or (1e-2 if subject.coarse else 1e-5)) * size + 10 * error + rounding
         if not abs(a - r) <= allowed:
             ratio = "the derivative of the gradient is zero: the rule is not written in differentiable operations" if a == 0 else ""
             cause = ratio or "a term is missing: what the rule saved, or computed outside the engine, does not depend on the input"
