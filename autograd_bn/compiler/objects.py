@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import sys
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,12 @@ KIND_MASK = 0xFFFFFF
 
 @functools.cache
 def layout_is_known() -> bool:
-    """Whether Python and NumPy lay out their objects as this module says; another build might not."""
+    """Whether Python and NumPy lay out their objects as this module says; another build might not.
+
+    A Python without its global lock does not: references are not counted so there that one could tell whether an array is in use.
+    """
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return False
 
     def read(kind: Any, place: int) -> Any:
         return kind.from_address(place).value
