@@ -15,7 +15,7 @@ from autograd_bn.core.lines import caller_line, outside_engine
 from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node, born
 from autograd_bn.core.primitive import Primitive, abstract_of
 from autograd_bn.core.state import NESTED, State, current, user_line
-from autograd_bn.core.tensor import Tensor, is_foreign
+from autograd_bn.core.tensor import Tensor, is_foreign, snapshot
 from autograd_bn.core.tracing import Symbol, tracing
 from autograd_bn.core.views import track
 from autograd_bn.core.watch import UNSEEN, begin
@@ -192,7 +192,7 @@ def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[A
             return out
         nodes = [x.node if h else _lower_parent(x, p) for x, h, p in zip(operands, here, below, strict=True)]
         mask = sum(1 << i for i, h in enumerate(here) if h)
-        return _record(primitive, lower, nodes, mask, out, static, level, state)
+        return _record(primitive, unwritten(lower), nodes, mask, out, static, level, state)
     watch = state.watch
     if kind is Dual:
         out = _lower(primitive, lower, origins, static, state)
@@ -210,6 +210,11 @@ def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[A
     if watch is not None:
         watch.saw("forward", primitive, lower, out, origins, start, state.scope)
     return Tensor(out, Batch(level, size))
+
+
+def unwritten(lower: Sequence[Any]) -> list[Any]:
+    """Values to save. A tensor of a lower level is the user's own, who may write into it later: what is saved keeps the value of now."""
+    return [snapshot(x) if isinstance(x, Tensor) else x for x in lower]
 
 
 def _lower(primitive: Primitive, lower: Sequence[Any], origins: Sequence[Any], static: Mapping[str, Any], state: State) -> Any:

@@ -72,7 +72,7 @@ class Tensor(Methods, Traced):
     @property
     def requires_grad(self) -> bool:
         """Whether operations on it are recorded on the tape of ``backward()`` or of a transform."""
-        return self.node.level >= 0  # type: ignore[no-any-return]
+        return self.node.level >= 0 and self.node.__class__ is not Symbol  # type: ignore[no-any-return]
 
     @property
     def is_leaf(self) -> bool:
@@ -327,6 +327,13 @@ def owned(x: Tensor) -> Any:
     if x.node.level >= 0:
         return x
     return x.value.copy() if x.node.foreign else x.value
+
+
+def snapshot(x: Any) -> Any:
+    """A value as it is now, whatever is written into its tensor or array later; what is neither is itself."""
+    if isinstance(x, Tensor):
+        return Tensor(x.value.copy() if getattr(x.node, "foreign", False) else x.value, x.node)
+    return x.copy() if isinstance(x, np.ndarray) else x
 
 
 def why_constant(node: Any) -> str:

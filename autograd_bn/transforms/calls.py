@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Protocol, Self
 
 import numpy as np
 
-from autograd_bn.core.dispatch import _lower_parent, _record, _unwrapped, stripped, unrecorded
+from autograd_bn.core.dispatch import _lower_parent, _record, _unwrapped, stripped, unrecorded, unwritten
 from autograd_bn.core.errors import DtypeError, GradientError, OperationError
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Batch, Dual, Node
@@ -91,7 +91,7 @@ def call(rules: Rules, operands: Sequence[Tensor]) -> Results:
             return outs, structure
         nodes = [x.node if h else _lower_parent(x, origin) for x, h, origin in zip(values, here, origins, strict=True)]
         primitive = _primitive(rules, structure, below, len(values))
-        result = _record(primitive, lower, nodes, sum(1 << i for i, h in enumerate(here) if h), _packed(below), {}, level, state)
+        result = _record(primitive, unwritten(lower), nodes, sum(1 << i for i, h in enumerate(here) if h), _packed(below), {}, level, state)
         result.node.saved = saved = _Saved(result.node.saved)
         saved.residuals = kept
         return _unpacked(result, below), structure

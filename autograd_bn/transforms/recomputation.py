@@ -21,7 +21,7 @@ from autograd_bn.core.errors import GradientError, MutationError
 from autograd_bn.core.lines import Line
 from autograd_bn.core.node import Dual, Node
 from autograd_bn.core.state import Scope, State, current, enter, leave, open_scope
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tensor import Tensor, snapshot
 from autograd_bn.core.tree import Structure, flatten
 
 Signature = tuple[str, tuple[int, ...], np.dtype[Any]]
@@ -170,13 +170,7 @@ class _Segment:
 
 def _held(x: Any) -> Any:
     """A leaf of the arguments as it is now, whatever becomes of it."""
-    if isinstance(x, Tensor):
-        return Tensor(x.value.copy() if getattr(x.node, "foreign", False) else x.value, x.node)
-    if isinstance(x, np.ndarray):
-        return x.copy()
-    if hasattr(x, "bit_generator") or isinstance(x, random.Random):
-        return copy.deepcopy(x)
-    return x
+    return copy.deepcopy(x) if hasattr(x, "bit_generator") or isinstance(x, random.Random) else snapshot(x)
 
 
 def _saves(node: Node) -> bool:

@@ -11,7 +11,7 @@ from autograd_bn.core.errors import GradientError, RuleError
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import fresh_level
-from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.tensor import Tensor, asarray, snapshot
 from autograd_bn.core.tree import Structure, flatten
 from autograd_bn.transforms.arguments import Arguments
 from autograd_bn.transforms.calls import Results, call, gathered, opened
@@ -83,7 +83,7 @@ class _Pulled:
 
     def remember(self, xs: list[Tensor]) -> tuple[list[Tensor], Structure, Any]:
         outs, structure, residuals, nesting = self._forward(xs)
-        return outs, structure, (residuals, nesting)
+        return outs, structure, ([snapshot(r) for r in residuals], nesting)
 
     def pull(self, kept: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
         residuals, nesting = kept

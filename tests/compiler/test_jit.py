@@ -449,3 +449,30 @@ def test_what_it_shows(emitter: str) -> None:
     assert len(f.graph) == 36 and f.nbytes > 0
     assert "operations traced" in f.explain()
     assert f.__name__ == "normalise"
+
+
+def test_a_trace_saves_values_from_before_a_write(emitter: str) -> None:
+    state = ab.tensor([2.0, 3.0])
+
+    def step(x: Any) -> Any:
+        c = ab.tensor([5.0, 7.0])
+        y = x * state + x * c
+        ab.assign(state, state * 10.0)
+        c *= x
+        (y.sum() + c.sum()).backward()
+        return x.grad
+
+    f = ab.jit(step)
+    for call in range(2):
+        same(values(f(ab.tensor([1.0, 1.0], requires_grad=True))), np.array([12.0, 17.0]) + [18.0 * call, 27.0 * call], emitter)
+
+
+def test_what_requires_no_gradient_requires_none_in_a_trace() -> None:
+    seen = []
+
+    def step(x: Any, y: Any) -> Any:
+        seen.extend([x.requires_grad, (x * 2.0).requires_grad, x.detach().requires_grad, y.requires_grad, (y + 1.0).requires_grad])
+        return y
+
+    ab.jit(step)(ab.tensor(1.0, requires_grad=True), ab.tensor(1.0))
+    assert seen == [True, True, False, False, False]

@@ -206,3 +206,50 @@ def test_a_pullback_may_be_called_again_and_from_a_later_level() -> None:
     assert_close(ab.grad(lambda s: pullback(s * s)[0])(3.0), 6 * first)
     assert_close(ab.vmap(lambda s: pullback(s)[0])(np.array([1.0, 2.0])), [first, 2 * first])
     assert_close(by_jvp(lambda s: pullback(s)[0])(3.0), first)
+
+
+def _writes(c: Any) -> None:
+    c *= 10.0
+
+
+def _sets(c: Any) -> None:
+    c[0] = 100.0
+
+
+@pytest.mark.parametrize("write", [_writes, _sets])
+@pytest.mark.parametrize("rule", [False, True])
+def test_what_an_inner_level_saved_of_an_outer_one_is_not_written_into(write: Callable[[Any], None], rule: bool) -> None:
+    times: Any = ab.custom_jvp(lambda x, y: x * y) if rule else ab.multiply
+    if rule:
+        times.defjvp(lambda xs, ts: (xs[0] * xs[1], ts[0] * xs[1] + xs[0] * ts[1]))
+    w = ab.tensor([2.0, 3.0], requires_grad=True)
+
+    def loss(z: Any) -> Any:
+        c = w * 1.0
+        y = times(z, c)
+        write(c)
+        return y.sum()
+
+    found = ab.grad(loss)(ab.tensor([1.0, 1.0]))
+    assert_close(found, [2.0, 3.0])
+    found.sum().backward()
+    assert_close(w.grad, [1.0, 1.0])
+
+
+def test_a_write_into_what_a_transform_was_given_changes_no_saved_value() -> None:
+    w = ab.tensor([2.0, 3.0], requires_grad=True)
+
+    def inner(z: Any, u: Any) -> Any:
+        y = z * z
+        u *= 5.0
+        return y.sum()
+
+    u = w * 1.0
+    assert_close(ab.grad(lambda z: inner(z, u))(u), [4.0, 6.0])
+
+
+def test_a_pullback_keeps_the_parameters_that_it_was_made_with() -> None:
+    w = ab.tensor([3.0, 4.0], requires_grad=True)
+    _, pullback = ab.vjp(lambda x: x * w, ab.tensor([1.0, 2.0]))
+    ab.assign(w, [30.0, 40.0])
+    assert_close(pullback(ab.tensor([1.0, 1.0]))[0], [3.0, 4.0])

@@ -373,6 +373,21 @@ def test_a_users_array_may_change_afterwards_and_residuals_are_freed() -> None:
         out.backward()
 
 
+@pytest.mark.parametrize("kind", ["tensor", "array", "shared"])
+def test_residuals_keep_their_values(kind: str) -> None:
+    array = np.array([3.0, 4.0])
+    a: Any = ab.tensor(array) if kind == "tensor" else ab.asarray(array) if kind == "shared" else array
+    f = ab.custom_vjp(lambda x: x * a)
+    f.defvjp(lambda x: (x * a, a), lambda a, g: (g * a,))
+    x = ab.tensor([1.0, 2.0], requires_grad=True)
+    out = f(x).sum()
+    if kind == "tensor":
+        a *= 10.0
+    array *= 10.0
+    out.backward()
+    assert_close(x.grad, [3.0, 4.0])
+
+
 def test_statistics_change_once_where_the_forward_runs_again() -> None:
     total = ab.tensor(0.0)
 
