@@ -120,7 +120,9 @@ class Kinds:
         if primitive.code is not None and "axis" in node.static:
             if all((first.shape or ())[a] == 1 for a in node.static["axis"]):
                 return Kind.FOREIGN
-            good = primitive.code in NEUTRAL and first.dtype in DTYPES and (node.dtype.kind == "f") == (first.dtype.kind == "f")
+            if first.dtype not in DTYPES:
+                return Kind.FOREIGN
+            good = primitive.code in NEUTRAL and (node.dtype.kind == "f") == (first.dtype.kind == "f")
             return Kind.REDUCTION if good or node.dtype == np.bool_ else Kind.FOREIGN
         if primitive is registry["broadcast_to"]:
             return Kind.POINT

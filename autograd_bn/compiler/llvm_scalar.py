@@ -48,7 +48,9 @@ def constant(number: Any, dtype: np.dtype[Any]) -> ir.Constant:
 def neutral(code: str, dtype: np.dtype[Any]) -> ir.Constant:
     """What a reduction begins with."""
     number = NEUTRAL[code]
-    if dtype.kind == "i" and not np.isfinite(number):
+    if dtype == np.bool_:
+        number = number > 0
+    elif dtype.kind == "i" and not np.isfinite(number):
         number = np.iinfo(dtype).min if number < 0 else np.iinfo(dtype).max
     return constant(number, dtype)
 

@@ -72,7 +72,7 @@ class Tensor(Methods, Traced):
     @property
     def requires_grad(self) -> bool:
         """Whether operations on it are recorded on the tape of ``backward()`` or of a transform."""
-        return self.node.level >= 0 and self.node.__class__ is not Symbol  # type: ignore[no-any-return]
+        return self.node.level >= 0 and self.node.__class__ is not Symbol
 
     @property
     def is_leaf(self) -> bool:
