@@ -28,6 +28,7 @@ def check_gradients(request: pytest.FixtureRequest) -> Callable[..., Any]:
         settings.update(marker.kwargs)
 
     def checked(function: Callable[..., Any], *args: Any, **given: Any) -> Any:
+        __tracebackhide__ = True
         return check(function, *args, **{**settings, **given})
 
     return checked

@@ -10,7 +10,7 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.constructors import elementwise, unary
-from autograd_bn.core.errors import ConversionError, DrawingError, OperationError, ShapeError
+from autograd_bn.core.errors import ConversionError, DrawingError, GradientError, OperationError, ShapeError
 from autograd_bn.core.primitive import raw, registry
 
 
@@ -83,3 +83,106 @@ def test_a_layer_without_arguments_takes_none() -> None:
 def test_an_error_deep_inside_the_package_names_the_users_line() -> None:
     with pytest.raises(ShapeError, match=r"test_newcomers\.py"):
         ab.train.accuracy(ab.nn.Linear(3, 10), ab.data.digits())
+
+
+def digits() -> ab.data.Dataset:
+    images, labels = ab.data.digits()
+    return ab.data.Dataset(images.reshape(-1, 64)[:200], labels[:200])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"train": digits()}, r"train is what gives mini-batches, a Loader, got Dataset; pass ab.data.Loader\(data, 64\)"),
+        ({"optimizer": "adam"}, r"such as ab.optim.Adam\(model.parameters\(\)\), got 'adam'"),
+        ({"callbacks": ab.train.EarlyStopping("val_loss")}, r"callbacks is a list, pass \[EarlyStopping\(…\)\]"),
+        ({"metrics": ["accuracy"]}, "metrics is a mapping"),
+        ({"epochs": 0}, r"fit: epochs must be positive, got 0$"),
+        ({"every": 0}, r"fit: every must be positive, got 0$"),
+    ],
+)
+def test_what_fit_cannot_take_is_named_with_what_it_takes(arguments: dict[str, object], message: str) -> None:
+    model = ab.nn.Linear(64, 10, rng=0)
+    usual = {"optimizer": ab.optim.SGD(model.parameters()), "train": ab.data.Loader(digits(), 50), "epochs": 1, "progress": False}
+    with pytest.raises(OperationError, match=message):
+        ab.train.fit(model, **{**usual, **arguments})  # type: ignore[arg-type]
+
+
+def test_accuracy_is_measured_of_classes_alone() -> None:
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((20, 3)).astype("float32"), rng.standard_normal(20).astype("float32")
+    model = ab.nn.Sequential(ab.nn.Linear(3, 1, rng=0), Flat())
+    history = ab.train.fit(model, ab.optim.SGD(model.parameters()), ab.data.Loader(data, 10), data, epochs=1, loss=ab.nn.functional.mse_loss, progress=False)
+    assert list(history) == ["loss", "lr", "val_loss"]
+    classifier = ab.nn.Linear(64, 10, rng=0)
+    history = ab.train.fit(
+        classifier, ab.optim.SGD(classifier.parameters()), ab.data.Loader(digits(), 50), digits(), epochs=1, loss=ab.nn.CrossEntropyLoss(), progress=False
+    )
+    assert list(history) == ["loss", "lr", "val_loss", "accuracy"]
+
+
+class Flat(ab.nn.Module):
+    def forward(self, x: ab.Tensor) -> ab.Tensor:
+        return x[:, 0]
+
+
+def test_split_takes_a_seed_and_says_what_a_pair_is() -> None:
+    first, second = (ab.data.split(digits(), rng)[1].labels for rng in (3, ab.nn.init.generator(3)))
+    assert np.array_equal(first, second)
+    with pytest.raises(OperationError, match=r"a pair \(images, labels\), got ndarray of length 5"):
+        ab.data.split(np.zeros((5, 2)), 0)  # type: ignore[arg-type]
+
+
+def test_a_checkpoint_in_the_place_of_a_modules_state_is_recognised() -> None:
+    model = ab.nn.Linear(2, 2, rng=0)
+    with pytest.raises(OperationError, match=r"load its part state\[\"model\"\]"):
+        model.load_state_dict({"step": 3, "model": model.state_dict()})  # type: ignore[dict-item]
+    with pytest.raises(OperationError) as error:
+        model.load_state_dict({})
+    assert "checkpoint" not in str(error.value)
+
+
+def test_an_optimiser_of_a_module_asks_for_its_parameters() -> None:
+    with pytest.raises(OperationError, match=r"got a Linear; pass its parameters\(\)"):
+        ab.optim.Adam(ab.nn.Linear(2, 2))  # type: ignore[arg-type]
+
+
+def test_optimisers_and_loaders_show_their_settings() -> None:
+    model = ab.nn.Linear(2, 2, rng=0)
+    assert repr(ab.optim.SGD(model.parameters(), lr=0.5)).startswith("SGD(2 parameters, lr=0.5, momentum=0")
+    assert repr(ab.data.Loader((np.zeros(5),), 2, seed=1)) == "Loader(5 examples, seed=1, epoch=0, position=0, batch_size=2, shuffle=True, drop_last=False)"
+
+
+def test_a_list_in_a_sequential_and_under_vmap_is_told_how_to_be_passed() -> None:
+    with pytest.raises(OperationError, match=r"Sequential\(\*modules\)"):
+        ab.nn.Sequential([ab.nn.ReLU()])  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match=r"a list or tuple is a container.*pass an array"):
+        ab.vmap(ab.sin)([1.0, 2.0])
+
+
+def test_requires_grad_is_not_set_later_and_says_what_to_do() -> None:
+    x = ab.tensor([1.0], requires_grad=True)
+    x.requires_grad = True  # as it is
+    with pytest.raises(GradientError, match=r"cannot be set to False; use x.detach\(\)"):
+        x.requires_grad = False
+    with pytest.raises(GradientError, match="make the tensor with requires_grad=True"):
+        x.detach().requires_grad = True
+
+
+def test_several_elements_are_no_item_and_no_index() -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(OperationError, match=r"item\(\) of a tensor of shape \(2,\), which has 2 elements; reduce it first, or use tolist\(\)"):
+        x.item()
+    with pytest.raises(TypeError, match="integer"):
+        range(x.detach()[0])  # type: ignore[arg-type]
+    assert list(range(ab.tensor(3))) == [0, 1, 2]
+
+
+def test_what_the_compiler_and_the_checks_call_themselves_has_the_users_line() -> None:
+    model = ab.nn.Linear(2, 2, rng=0)
+    with pytest.raises(GradientError, match=r"test_newcomers\.py"):
+        ab.jit(model)(np.ones((3, 2), "float32"))
+    double = ab.custom_vjp(lambda x: x * 2.0)
+    double.defvjp(lambda x: (x * 2.0, None), lambda _, g: (g,))
+    with pytest.raises(ab.testing.GradientCheckError, match=r"(?s)operation.*test_newcomers\.py"):
+        ab.testing.check_gradients(double, np.ones(2))

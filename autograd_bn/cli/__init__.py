@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from autograd_bn import __version__
 from autograd_bn.cli import demo, doctor, figure, lab, show
 from autograd_bn.cli.arguments import FailureError, UsageError
 
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from autograd_bn.core.errors import AutogradError
 
     parser = _Parser(prog="autograd-bn", description="Automatic differentiation on NumPy, with batch norm as a composition of primitives.")
+    parser.add_argument("--version", action="version", version=f"autograd_bn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="command", parser_class=_Parser)
     for command in (demo, figure, show, lab, doctor):
         command.add(commands)

@@ -8,7 +8,7 @@ from itertools import islice
 from types import CodeType, FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ENGINE = tuple(os.path.join(_PACKAGE, layer) + os.sep for layer in ("core", "ops", "transforms"))
+ENGINE = tuple(os.path.join(_PACKAGE, layer) + os.sep for layer in ("core", "ops", "transforms", "compiler", "testing"))
 
 
 class Line:

@@ -14,7 +14,7 @@ from contextvars import ContextVar, Token
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, TypeVar
 
-from autograd_bn.core.lines import Line, caller_line
+from autograd_bn.core.lines import Line, caller_line, outside_engine
 
 if TYPE_CHECKING:
     from autograd_bn.core.watch import Watch
@@ -134,9 +134,9 @@ def enable_grad() -> _Decorating:
 
 
 def open_scope(name: str, depth: int = 2) -> Token[State]:
-    """Open a scope that was called ``depth`` frames up; ``leave`` the token to close it."""
+    """Open a scope that was called ``depth`` frames up, or by the nearest program outside the engine; ``leave`` the token to close it."""
     outer = current()
-    frame = sys._getframe(depth)
+    frame = outside_engine(sys._getframe(depth))
     scope = _new(Scope)
     scope.name = name
     scope.parent = outer.scope

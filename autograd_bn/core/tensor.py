@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from autograd_bn.core.allocation import copied
 from autograd_bn.core.display import mimebundle
-from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, ShapeError
+from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, OperationError, ShapeError
 from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.methods import Methods
 from autograd_bn.core.node import CONSTANT, NO_STATIC, Batch, Constant, Dual, Extra, Node, born
@@ -73,6 +74,14 @@ class Tensor(Methods, Traced):
     def requires_grad(self) -> bool:
         """Whether operations on it are recorded on the tape of ``backward()`` or of a transform."""
         return self.node.level >= 0 and self.node.__class__ is not Symbol
+
+    @requires_grad.setter
+    def requires_grad(self, required: bool) -> None:
+        if required != self.requires_grad:
+            remedy = (
+                "make the tensor with requires_grad=True" if required else "use x.detach(), ab.no_grad(), or leave a parameter out of those that are optimised"
+            )
+            raise GradientError(f"requires_grad is decided when a tensor is made and cannot be set to {required}; {remedy}")
 
     @property
     def is_leaf(self) -> bool:
@@ -206,7 +215,10 @@ class Tensor(Methods, Traced):
 
         Raises OperationError if there is not exactly one element.
         """
-        return plain(self).item()
+        value = plain(self)
+        if self.size != 1:
+            raise OperationError(f"item() of a tensor of shape {self.shape}, which has {self.size} elements; reduce it first, or use tolist()")
+        return value.item()
 
     def tolist(self) -> Any:
         """The elements as nested Python lists, detached."""
@@ -234,7 +246,7 @@ class Tensor(Methods, Traced):
 
     def __index__(self) -> int:
         self._constant("a tensor used as an index", "call .item()")
-        return self.value.__index__()  # type: ignore[no-any-return]
+        return operator.index(self.value)
 
     def __bool__(self) -> bool:
         return bool(plain(self))

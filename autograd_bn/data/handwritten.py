@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_bn.core.errors import OperationError
+from autograd_bn.nn.init import Seed, generator
 
 Array = np.ndarray[Any, Any]
 
@@ -44,7 +45,7 @@ def digits() -> Dataset:
     return Dataset(images, labels)
 
 
-def split(data: Dataset, rng: np.random.Generator, *, test: float = 0.2) -> tuple[Dataset, Dataset]:
+def split(data: tuple[Array, Array], rng: Seed, *, test: float = 0.2) -> tuple[Dataset, Dataset]:
     """A training and a test part, drawn at random without overlap.
 
     Parameters
@@ -52,24 +53,26 @@ def split(data: Dataset, rng: np.random.Generator, *, test: float = 0.2) -> tupl
     data
         Images and labels.
     rng
-        Decides which example goes where.
+        A seed or a generator, which decides which example goes where.
     test
         The share of the test part, between 0 and 1.
 
-    Raises OperationError where a part would be empty, or images and labels differ in number.
+    Raises OperationError where a part would be empty, images and labels differ in number, or ``data`` is no pair of them.
 
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> train, test = ab.data.split(ab.data.digits(), ab.nn.init.generator(0))
+    >>> train, test = ab.data.split(ab.data.digits(), 0)
     >>> len(train.labels), len(test.labels)
     (1438, 359)
     """
+    if len(data) != 2:
+        raise OperationError(f"split: data is a pair (images, labels), got {type(data).__name__} of length {len(data)}")
     images, labels = data
     if len(images) != len(labels):
         raise OperationError(f"split: {len(images)} images but {len(labels)} labels")
     count = round(test * len(labels)) if 0 < test < 1 else 0
     if not 0 < count < len(labels):
         raise OperationError(f"split: a test share of {test!r} of {len(labels)} examples leaves a part empty; choose one between 0 and 1")
-    order = rng.permutation(len(labels))
+    order = generator(rng).permutation(len(labels))
     return Dataset(images[order[count:]], labels[order[count:]]), Dataset(images[order[:count]], labels[order[:count]])

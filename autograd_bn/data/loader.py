@@ -70,6 +70,10 @@ class Loader:
             remedy = "; without drop_last, or with a smaller batch, there would be one" if self.count else ""
             raise OperationError(f"Loader: a batch of {batch_size} is larger than the {self.count} examples, so no batch would come{remedy}")
 
+    def __repr__(self) -> str:
+        settings = {name: value for name, value in self.state_dict().items() if name != "count"}
+        return f"Loader({self.count} examples, {', '.join(f'{name}={value}' for name, value in settings.items())})"
+
     def __len__(self) -> int:
         """The number of batches of an epoch."""
         return self.count // self.batch_size if self.drop_last else -(-self.count // self.batch_size)

@@ -144,6 +144,11 @@ class ModuleDict(Module):
 
 def _checked(container: Module, part: object, where: str) -> Module:
     if not isinstance(part, Module):
-        hint = "; pass an instance, as in ReLU()" if isinstance(part, type) else "; a function can be wrapped in a Module of its own"
+        if isinstance(part, type):
+            hint = "; pass an instance, as in ReLU()"
+        elif isinstance(part, (list, tuple)):
+            hint = "; pass them one by one, as in Sequential(*modules)"
+        else:
+            hint = "; a function can be wrapped in a Module of its own"
         raise OperationError(f"{type(container).__name__} takes modules, got {part!r} {where}{hint}")
     return part

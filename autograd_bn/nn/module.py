@@ -208,6 +208,8 @@ class Module:
                 problems.append(f"wrong dtype: {name} has dtype {target.dtype}, the state {array.dtype}")
             arrays[name] = array
         if problems:
+            if own and isinstance(state.get("model"), Mapping) and "model" not in own:
+                problems.append('it is the checkpoint of a whole run; load its part state["model"]')
             raise OperationError(f"load_state_dict: the state does not fit this {type(self).__name__}, which is unchanged\n  " + "\n  ".join(problems))
         if not current().effects:
             raise OperationError("load_state_dict inside no_effects() would change nothing; move it out")

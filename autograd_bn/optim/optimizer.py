@@ -16,6 +16,7 @@ from autograd_bn.core.node import Node
 from autograd_bn.core.state import current, no_grad
 from autograd_bn.core.tensor import Tensor, plain, tensor
 from autograd_bn.core.tracing import tracing
+from autograd_bn.nn.module import Module
 
 Array = np.ndarray[Any, Any]
 Params: TypeAlias = "Iterable[Tensor] | Iterable[Mapping[str, Any]]"
@@ -76,6 +77,8 @@ class Optimizer:
     def __init__(self, params: Params, **settings: Any) -> None:
         if isinstance(params, Tensor):
             raise OperationError("an optimiser takes a list of parameters, got one tensor; pass [parameter]")
+        if isinstance(params, Module):
+            raise OperationError(f"an optimiser takes a list of parameters, got a {type(params).__name__}; pass its parameters()")
         if isinstance(params, Mapping):
             raise OperationError("an optimiser takes a list of groups, got one mapping; pass [group]")
         self.params: list[Tensor] = []
@@ -90,6 +93,13 @@ class Optimizer:
             given = [{"params": given}]
         for group in given:
             self.add_param_group(group)  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        groups = []
+        for group in self.param_groups:
+            settings = ", ".join(f"{name}={value!r}" for name, value in group.items() if name != "params")
+            groups.append(f"{len(group['params'])} parameters, {settings}")
+        return f"{type(self).__name__}({'; '.join(groups)})"
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Optimise further parameters. ``group`` has ``"params"`` and the settings that differ. Raises as the constructor does."""

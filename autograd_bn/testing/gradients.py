@@ -90,6 +90,7 @@ def check_gradients(
     >>> report.ok, report.passed["vjp"]
     (True, '2 of 2 elements by complex step')
     """
+    __tracebackhide__ = True  # pytest shows the caller's line
     with np.errstate(all="ignore"):
         report = _examined(function, args, checks, also, Options(**settings))
     return report.raise_if_wrong() if raises else report

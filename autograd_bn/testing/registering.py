@@ -54,6 +54,7 @@ class OperationSuite:
 
     def run(self, case: Case) -> Report:
         """Make the check of one case; raises GradientCheckError if it fails. The report says if the check could not be made."""
+        __tracebackhide__ = True  # a failure is told by its message
         reference = self.reference if case.check == "values" else None
         wanted = () if case.check == "values" else (case.check,)
         return check_gradients(self.op, *case.args, checks=wanted, reference=reference, name=f"{self.name}({case.name})")
@@ -69,6 +70,7 @@ class OperationSuite:
 
             @pytest.mark.parametrize("case", list(suite.cases()), ids=str)
             def test_gradients(self, case: Case) -> None:
+                __tracebackhide__ = True
                 for why in suite.run(case).skipped.values():
                     pytest.skip(why)
 

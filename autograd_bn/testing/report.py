@@ -95,6 +95,7 @@ class Report:
 
     def raise_if_wrong(self) -> Report:
         """Give this report back, or raise GradientCheckError if anything is wrong."""
+        __tracebackhide__ = True  # pytest shows the caller's line
         if self.findings:
             raise GradientCheckError(self)
         return self

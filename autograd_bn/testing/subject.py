@@ -68,7 +68,7 @@ class Subject:
         self._leaves, self._structure = flatten(tuple(args))
         self.positions = [i for i, x in enumerate(self._leaves) if _kind(x) == "f"]
         if not self.positions:
-            raise OperationError(f"{self.name} was given no array of floating dtype to differentiate by")
+            raise OperationError(f"{self.name} was given no array of floating dtype to differentiate by; pass floats, such as np.array([1.0, 2.0])")
         self.inputs: list[Array] = [np.array(array_of(self._leaves[i])) for i in self.positions]
         self.labels = [labels[i] for i in self.positions]
         self.rng = np.random.default_rng(options.seed)

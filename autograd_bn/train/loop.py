@@ -19,6 +19,7 @@ from autograd_bn.core.state import no_grad
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.data.loader import Loader
 from autograd_bn.nn.functional import cross_entropy
+from autograd_bn.nn.losses import CrossEntropyLoss
 from autograd_bn.nn.module import Module
 from autograd_bn.optim.optimizer import Optimizer
 from autograd_bn.optim.schedules import Schedule
@@ -212,7 +213,8 @@ def fit(
     loss
         ``loss(model(inputs), targets)`` is minimised.
     metrics
-        Functions of all outputs and targets of the validation data, by the name of their column; the accuracy unless given.
+        Functions of all outputs and targets of the validation data, by the name of their column; unless given, the accuracy where ``loss`` is the
+        cross entropy, and none for another loss.
     every
         Evaluate after every so many steps, and after the last; once an epoch unless given.
     schedule
@@ -253,12 +255,21 @@ def fit(
     >>> history["accuracy"][-1] > 0.8
     True
     """
+    if isinstance(train, (tuple, list, np.ndarray)):
+        raise OperationError(f"fit: train is what gives mini-batches, a Loader, got {type(train).__name__}; pass ab.data.Loader(data, 64)")
+    if not isinstance(optimizer, Optimizer):
+        raise OperationError(f"fit: optimizer is an optimiser, such as ab.optim.Adam(model.parameters()), got {optimizer!r}")
+    if isinstance(callbacks, Callback):
+        raise OperationError(f"fit: callbacks is a list, pass [{type(callbacks).__name__}(…)]")
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise OperationError(f'fit: metrics is a mapping from names to functions, such as {{"accuracy": ab.train.correct}}, got {metrics!r}')
     if (steps is None) == (epochs is None):
         raise OperationError("fit: give the number of steps or of epochs, one of the two")
     every = len(train) if every is None else every
     total = steps if steps is not None else (epochs or 0) * len(train)
-    if total < 1 or every < 1 or (checkpoint_every is not None and checkpoint_every < 1):
-        raise OperationError(f"fit: steps, epochs, every and checkpoint_every must be positive, got {steps}, {epochs}, {every} and {checkpoint_every}")
+    for name, count in {"steps": steps, "epochs": epochs, "every": every, "checkpoint_every": checkpoint_every}.items():
+        if count is not None and count < 1:
+            raise OperationError(f"fit: {name} must be positive, got {count}")
     if checkpoint is None and (resume or checkpoint_every is not None):
         raise OperationError("fit: resume and checkpoint_every need checkpoint, the file's path")
     run = Run(model, optimizer, train, schedule, callbacks, generators, total)
@@ -266,7 +277,8 @@ def fit(
         remove_leftovers(checkpoint)
         if Path(checkpoint).exists():
             run.load_state_dict(load_checkpoint(checkpoint))
-    chosen = {"accuracy": correct} if metrics is None else metrics
+    usual: dict[str, Metric] = {"accuracy": correct} if loss is cross_entropy or isinstance(loss, CrossEntropyLoss) else {}
+    chosen = usual if metrics is None else metrics
     model.train()
     run.tell("on_start")
     with shown_progress(total, run.step, label, progress) as shown, _interrupts() as interrupted:

@@ -78,7 +78,10 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                     continue
                 x = lifted(asarray(leaf))
                 if not -x.ndim <= axis < x.ndim:
-                    raise ShapeError(f"vmap over axis {axis} of an argument of shape {x.shape}")
+                    listed = (
+                        "; a list or tuple is a container of numbers here: pass an array, as in np.array([1.0, 2.0])" if isinstance(arg, (list, tuple)) else ""
+                    )
+                    raise ShapeError(f"vmap over axis {axis} of an argument of shape {x.shape}, which has no such axis{listed}")
                 if size not in (None, x.shape[axis]):
                     raise ShapeError(f"vmap over axes of different lengths: {size} and {x.shape[axis]}")
                 size = x.shape[axis]
