@@ -7,6 +7,7 @@ The main namespace follows the array API standard; NumPy's names are aliases. Wh
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from autograd_bn.core.allocation import keep_freed_memory
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.display import show_with
 from autograd_bn.core.effects import assign
+from autograd_bn.core.elsewhere import missing
 from autograd_bn.core.errors import (
     AnomalyError,
     AutogradError,
@@ -126,7 +128,7 @@ def __getattr__(name: str) -> Any:
     elif name in _PACKAGES:
         value = importlib.import_module(f"autograd_bn.{name}")
     else:
-        raise AttributeError(f"module 'autograd_bn' has no attribute {name!r}")
+        raise missing("autograd_bn", "module 'autograd_bn'", name, sys.modules[__name__])
     globals()[name] = value
     return value
 

@@ -278,12 +278,37 @@ def test_array_functions_of_tensors_are_recorded() -> None:
         (lambda x: np.reshape(x, (3, 2)), np.ones((2, 3))),
         (lambda x: np.transpose(x), np.ones((2, 3))),
         (lambda x: np.squeeze(np.expand_dims(x, 0), axis=0), np.ones((2, 3))),
+        (lambda x: np.ravel(x) * np.arange(6.0), a),
+        (lambda x: np.vstack([x, a[0], x]), np.full((2, 3), 2.0)),
+        (lambda x: np.hstack([x, a[:, :1]]), np.ones((2, 3))),
+        (lambda x: np.hstack([x[0], np.ones(2)]), [[1, 1, 1], [0, 0, 0]]),
+        (lambda x: np.dot(x, np.array([1.0, 2.0, 3.0])), [[1, 2, 3], [1, 2, 3]]),
+        (lambda x: np.dot(2.0, x), np.full((2, 3), 2.0)),
+        (lambda x: np.dot(a[:1].T, x[:1]), [[3, 3, 3], [0, 0, 0]]),
     ]:
         x = required(a)
         y = use(x)
         assert isinstance(y, Tensor) and y.requires_grad
         y.sum().backward()
         assert_close(x.grad, np.asarray(expected, float))
+
+
+@pytest.mark.parametrize("shapes", [((3,), (3,)), ((2, 3), (3,)), ((4, 2, 3), (3, 5)), ((2, 3), (4, 3, 5)), ((4, 2, 3), (6, 3, 5)), ((), (2, 3)), ((2,), ())])
+def test_numpys_dot_has_numpys_axes(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    x, y = (np.random.default_rng(i).standard_normal(shape) for i, shape in enumerate(shapes))
+    made: Any = np.dot(required(x), y)
+    assert isinstance(made, Tensor) and made.requires_grad
+    assert_close(made, np.dot(x, y), 1e-12)
+
+
+def test_numpys_comparisons_tell_of_tensors_that_require_a_gradient() -> None:
+    x = required(np.array([1.0, 2.0]))
+    assert np.allclose(x, [1.0, 2.0 + 1e-12]) and not np.allclose(x, 1.0)
+    assert np.array_equal(x, [1.0, 2.0]) and np.isclose(x, 2.0).tolist() == [False, True]
+    with pytest.raises(ab.TraceError):
+        ab.jit(lambda x: x if np.allclose(x, 1.0) else -x)(x.detach())
+    with pytest.raises(ab.ConversionError):
+        ab.vmap(lambda x: x if np.allclose(x, 1.0) else -x)(x.detach())
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_requires_grad_is_not_set_later_and_says_what_to_do() -> None:
 
 def test_several_elements_are_no_item_and_no_index() -> None:
     x = ab.tensor([1.0, 2.0], requires_grad=True)
-    with pytest.raises(OperationError, match=r"item\(\) of a tensor of shape \(2,\), which has 2 elements; reduce it first, or use tolist\(\)"):
+    with pytest.raises(OperationError, match=r"item\(\) takes one element, and the tensor of shape \(2,\) has 2; reduce it first, or use tolist\(\)"):
         x.item()
     with pytest.raises(TypeError, match="integer"):
         range(x.detach()[0])  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import numpy as np
 
 from autograd_bn.core.allocation import copied
 from autograd_bn.core.display import mimebundle
+from autograd_bn.core.elsewhere import missing
 from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, OperationError, ShapeError
 from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.methods import Methods
@@ -43,6 +44,11 @@ class Tensor(Methods, Traced):
         self.value = value
         self.node = node
         self.base = self.views = None
+
+    if not TYPE_CHECKING:  # to a type checker it would be every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing("Tensor", "'Tensor' object", name, self)
 
     # What it is
 
@@ -217,7 +223,7 @@ class Tensor(Methods, Traced):
         """
         value = plain(self)
         if self.size != 1:
-            raise OperationError(f"item() of a tensor of shape {self.shape}, which has {self.size} elements; reduce it first, or use tolist()")
+            raise OperationError(f"item() takes one element, and the tensor of shape {self.shape} has {self.size}; reduce it first, or use tolist()")
         return value.item()
 
     def tolist(self) -> Any:

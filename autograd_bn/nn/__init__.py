@@ -1,5 +1,9 @@
 """Networks: modules, layers, their functions and initial values."""
 
+import sys
+from typing import TYPE_CHECKING, Any
+
+from autograd_bn.core.elsewhere import missing
 from autograd_bn.nn import functional, init
 from autograd_bn.nn.activations import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from autograd_bn.nn.attention import MultiheadAttention
@@ -21,6 +25,12 @@ from autograd_bn.nn.pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool
 from autograd_bn.nn.random import Generator
 from autograd_bn.nn.recurrent import GRU, LSTM, RNN
 from autograd_bn.nn.stateless import functional_call
+
+if not TYPE_CHECKING:  # to a type checker it would be every name
+
+    def __getattr__(name: str) -> Any:
+        raise missing("nn", f"module {__name__!r}", name, sys.modules[__name__])
+
 
 __all__ = [
     "BNLSTM",

@@ -11,7 +11,7 @@ from autograd_bn.core.errors import DtypeError
 from autograd_bn.core.methods import Methods
 from autograd_bn.core.operators import binary_operator, reflected_operator
 from autograd_bn.core.primitive import Primitive, close_registry, registry
-from autograd_bn.core.tensor import Tensor, plain
+from autograd_bn.core.tensor import Tensor, asarray, plain
 from autograd_bn.core.tree import flatten
 from autograd_bn.ops import (
     arithmetic,
@@ -190,6 +190,26 @@ _REDUCTIONS: dict[str, Any] = {
 }
 """NumPy takes the axis of these by position."""
 
+
+def _dot(x: Any, y: Any) -> Tensor:
+    """NumPy's: over the last axis of x and the last but one of y."""
+    x, y = asarray(x), asarray(y)
+    if not x.ndim or not y.ndim:
+        return arithmetic.multiply(x, y)
+    return einsum.tensordot(x, y, axes=((x.ndim - 1,), (max(y.ndim - 2, 0),)))
+
+
+def _stacked(axis: int) -> Any:
+    """NumPy's vstack and hstack, which make axes where there are none."""
+
+    def stacked(arrays: Any) -> Tensor:
+        parts = [asarray(x) for x in arrays]
+        parts = [shape.reshape(x, (1,) * (2 - axis - x.ndim) + x.shape) for x in parts]
+        return shape.concat(parts, axis=min(axis, parts[0].ndim - 1))
+
+    return stacked
+
+
 _BY_NUMPY_NAME: dict[str, Any] = {
     **_REDUCTIONS,
     "linalg.norm": _norm,
@@ -198,6 +218,7 @@ _BY_NUMPY_NAME: dict[str, Any] = {
     "linalg.trace": lambda x, offset=0: diagonals.trace(x, offset, -2, -1),
     "einsum": einsum.einsum,
     "tensordot": einsum.tensordot,
+    "dot": _dot,
     "outer": einsum.outer,
     "linalg.outer": einsum.outer,
     "linalg.cholesky": decompositions.cholesky,
@@ -236,6 +257,9 @@ _BY_NUMPY_NAME: dict[str, Any] = {
     "reshape": shape.reshape,
     "concatenate": lambda arrays, axis=0: shape.concat(arrays, axis=axis),
     "stack": lambda arrays, axis=0: shape.stack(arrays, axis=axis),
+    "vstack": _stacked(0),
+    "hstack": _stacked(1),
+    "ravel": lambda x: shape.flatten(x),
     "where": arithmetic.where,
     "squeeze": shape.squeeze,
     "expand_dims": lambda x, axis: shape.expand_dims(x, axis=axis),
@@ -254,6 +278,9 @@ _BY_NUMPY_NAME: dict[str, Any] = {
     "size": lambda x: x.size,
 }
 
+_TELLING = frozenset({"allclose", "array_equal", "isclose"})
+"""What they tell has no gradient."""
+
 
 def _array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """NumPy's functions on tensors: ours of the same name, else a clear refusal."""
@@ -262,7 +289,7 @@ def _array_function(self: Tensor, func: Any, types: Any, args: tuple[Any, ...], 
     name = f"{func.__module__}.{func.__name__}".replace("numpy", "np")
     if ours is None:
         leaves, structure = flatten((args, kwargs))
-        if not any(isinstance(x, Tensor) and x.node.level >= 0 for x in leaves):
+        if func.__name__ in _TELLING or not any(isinstance(x, Tensor) and x.node.level >= 0 for x in leaves):
             args, kwargs = structure.unflatten(plain(x) for x in leaves)
             return func(*args, **kwargs)
         raise DtypeError(f"{name} has no recorded counterpart for tensors; use the functions of autograd_bn, or .detach().numpy() for the values alone")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import autograd_bn
 from autograd_bn import cli
 from autograd_bn.cli import demo
 from autograd_bn.train import History
@@ -44,6 +45,11 @@ def test_a_bad_argument_is_one_line_and_exit_code_2(arguments: list[str], said: 
 def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     assert "demo" in capsys.readouterr().out
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"autograd_bn {autograd_bn.__version__}\n"
 
 
 def test_doctor_says_what_is_found(capsys: pytest.CaptureFixture[str]) -> None:

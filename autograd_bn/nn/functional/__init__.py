@@ -1,5 +1,9 @@
 """Functions of networks, each a composition of primitives: no rule is written here."""
 
+import sys
+from typing import TYPE_CHECKING, Any
+
+from autograd_bn.core.elsewhere import missing
 from autograd_bn.nn.functional.activation import elu, gelu, leaky_relu, silu
 from autograd_bn.nn.functional.attention import scaled_dot_product_attention
 from autograd_bn.nn.functional.convolution import conv1d, conv2d
@@ -10,6 +14,12 @@ from autograd_bn.nn.functional.normalization import batch_norm, group_norm, inst
 from autograd_bn.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from autograd_bn.ops.exponential import relu, sigmoid, softplus, tanh
 from autograd_bn.ops.statistics import log_softmax, softmax
+
+if not TYPE_CHECKING:  # to a type checker it would be every name
+
+    def __getattr__(name: str) -> Any:
+        raise missing("nn.functional", f"module {__name__!r}", name, sys.modules[__name__])
+
 
 __all__ = [
     "adaptive_avg_pool1d",
