@@ -170,7 +170,7 @@ sign = unary(
     >>> ab.sign(ab.tensor([-3.0, 0.0, 2.0]))
     tensor([-1.,  0.,  1.])
     """,
-    code="1 if x > 0 else -1 if x < 0 else x",
+    code="1 if x > 0 else -1 if x < 0 else 0 if x == 0 else x",
 )
 
 serve_ufunc(np.sign, sign.primitive)

@@ -152,8 +152,8 @@ atanh = unary(
 atan2 = binary(
     "atan2",
     np.arctan2,
-    lambda g, x, y: g * (y / (x * x + y * y)),
-    lambda g, x, y: g * (-x / (x * x + y * y)),
+    lambda g, x, y: g * (y / (x * x + 1.0 * y * y)),  # of the other operand 1.0 makes a float: its square might overflow
+    lambda g, x, y: g * -(x / (1.0 * x * x + y * y)),
     """The angle, from −π to π, of the point whose ordinate is the first element and whose abscissa is the second.
 
     Examples

@@ -107,6 +107,23 @@ def test_logaddexp_of_two_empty_probabilities_has_no_gradient_and_no_nan() -> No
     assert out.tolist() == [-np.inf, 0.0] and x.grad.tolist() == [0.0, 0.0] and y.grad.tolist() == [0.0, 1.0]
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "uint64"])
+@pytest.mark.parametrize("name", ["atan2", "divide", "hypot", "logaddexp", "maximum", "multiply", "pow", "remainder", "subtract"])
+def test_a_whole_operand_gives_the_derivatives_of_the_same_numbers_as_floats(name: str, dtype: str) -> None:
+    f = getattr(ab, name)
+    n = np.array([1, 100, 120]).astype(dtype)
+    if name == "subtract" and dtype == "bool":
+        n = n.astype("int8")
+    for g in (f, lambda x, m: f(m, x)):
+        for m in (n, n.astype(float)):
+            gradient = ab.grad(lambda x, g=g, m=m: g(x, m).sum())
+            found = ab.vjp(gradient, ab.tensor([1.5, 2.5, 0.5]))
+            if m is n:
+                first, second = found[0], found[1](ab.ones(3))[0]
+        assert_close(first, found[0])
+        assert_close(second, found[1](ab.ones(3))[0])
+
+
 def test_hypot_has_derivative_nought_at_the_origin_at_every_order() -> None:
     gradient = ab.grad(ab.hypot, argnums=(0, 1))
     assert [g.item() for g in gradient(0.0, 0.0)] == [0.0, 0.0]
