@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_bn.core.node import Constant
+from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import State, current, enter, fresh_level, leave
 from autograd_bn.core.tensor import Tensor
@@ -105,4 +105,12 @@ def replay(base: Tensor) -> None:
             leave(token)
         view.value = fresh.value
         if not cut or type(fresh.node) is Symbol:
-            view.node = fresh.node
+            renew(view, fresh.node)
+
+
+def renew(x: Tensor, node: Any) -> None:
+    """Give a tensor another history; a gradient that it retains is from now on that of the new value."""
+    old = x.node
+    x.node = node
+    if type(old) is Node and type(node) is Node and old.extra is not None and old.extra.retain:
+        node.extras().retain = True

@@ -17,7 +17,7 @@ from autograd_bn.core.state import current
 from autograd_bn.core.structural import unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.tracing import Symbol, outer_tape, tracing
-from autograd_bn.core.views import Path, along, origin, replay, views_of
+from autograd_bn.core.views import Path, along, origin, renew, replay, views_of
 from autograd_bn.ops.indexing import is_basic, plain_index
 
 
@@ -145,7 +145,7 @@ def _replace(base: Tensor, new: Tensor) -> None:
         if type(old) is Constant:
             base.node = Constant(new.shape, new.dtype, old.name, False, new.node.reason, new.node.line)
     else:
-        base.node = new.node
+        renew(base, new.node)
     replay(base)
 
 

@@ -308,3 +308,18 @@ def test_a_result_that_numpy_makes_anew_is_not_shared(function: Callable[[Any], 
     out = function(x)
     out[...] = 7.0
     assert x.tolist() == [[1.0], [2.0], [3.0]]
+
+
+def test_a_retained_gradient_is_that_of_the_written_value() -> None:
+    x = ab.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * 2.0
+    view = y[1:]
+    y.retain_grad()
+    view.retain_grad()
+    y *= x
+    view[0] = x[2]
+    (y * y).sum().backward(retain_graph=True)
+    assert_close(y.grad, 2.0 * y.detach())
+    assert view.grad is None  # the loss was made of y
+    (view * view).sum().backward()
+    assert_close(view.grad, 2.0 * view.detach())
