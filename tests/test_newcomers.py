@@ -73,6 +73,12 @@ def test_drawing_options_that_do_not_exist_are_refused() -> None:
     y = ab.tensor(1.0, requires_grad=True) * 2.0
     with pytest.raises(DrawingError, match="'LR', 'TB'"):
         ab.draw(y, direction="XX")  # type: ignore[arg-type]
+    with pytest.raises(DrawingError, match="values='all': there are True, False, 'statistics'"):
+        ab.draw(y, values="all")  # type: ignore[arg-type]
+    with pytest.raises(DrawingError, match="gradients='statistics': there are True, False, 'only'"):
+        ab.draw(y, gradients="statistics")  # type: ignore[arg-type]
+    with pytest.raises(DrawingError, match=r"gives \(\) for a node; it has to give a number"):
+        ab.draw(y, color=lambda node: node.shape)  # type: ignore[arg-type, return-value]
 
 
 def test_a_layer_without_arguments_takes_none() -> None:
@@ -186,3 +192,17 @@ def test_what_the_compiler_and_the_checks_call_themselves_has_the_users_line() -
     double.defvjp(lambda x: (x * 2.0, None), lambda _, g: (g,))
     with pytest.raises(ab.testing.GradientCheckError, match=r"(?s)operation.*test_newcomers\.py"):
         ab.testing.check_gradients(double, np.ones(2))
+
+
+def test_a_point_outside_the_domain_is_named_as_such() -> None:
+    with pytest.raises(ab.testing.GradientCheckError) as error:
+        ab.testing.check_gradients(ab.log, np.array([1.0, -1.0]))
+    assert error.value.report.notes == ["result 0 is nan at [1], where nothing can be said of a derivative: choose a point inside the domain of log"]
+    tripled = ab.custom_vjp(lambda x: x * 3.0)
+    tripled.defvjp(lambda x: (x * 3.0, None), lambda _, g: (g,))
+    assert ab.testing.check_gradients(tripled, np.ones(2), raises=False).notes == []
+
+
+def test_an_integer_that_is_differentiated_is_told_how_a_float_is_written() -> None:
+    with pytest.raises(TypeError, match=r"write 3\.0 for 3"):
+        ab.grad(lambda x: x**2)(3)

@@ -463,4 +463,4 @@ def _check_numbers(value: Array) -> None:
 def check_differentiable(dtype: np.dtype[Any], what: str) -> None:
     """Raise DtypeError unless the dtype is a floating one, real or complex."""
     if dtype.kind not in "fc":
-        raise DtypeError(f"{what} needs a floating dtype, got {dtype}; convert it with .astype('float64')")
+        raise DtypeError(f"{what} needs a floating dtype, got {dtype}; convert it with .astype('float64'), or write 3.0 for 3")

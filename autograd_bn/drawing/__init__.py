@@ -125,6 +125,9 @@ def draw(
         from autograd_bn.drawing.themes import theme_named
         from autograd_bn.drawing.view import closed, fitting_depth, whole, without_constants
 
+        for name, value, word in (("values", values, "statistics"), ("gradients", gradients, "only")):
+            if value not in (None, True, False, word):
+                raise DrawingError(f"{name}={value!r}: there are True, False, {word!r}, and None for what was recorded")
         look = theme_named(theme)
         metric = None if color is None else metric_named(color)
         view = whole(graph)

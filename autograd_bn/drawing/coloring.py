@@ -98,7 +98,10 @@ class Coloring:
         """The quantity of a node."""
         if index not in self._known:
             found = self.metric.of(self._view.graph.nodes[index])
-            self._known[index] = None if found is None else float(found)
+            try:
+                self._known[index] = None if found is None else float(found)
+            except (TypeError, ValueError):
+                raise DrawingError(f"color={self.metric.title} gives {found!r} for a node; it has to give a number, or None") from None
         return self._known[index]
 
     def of(self, box: Box) -> list[float | None]:

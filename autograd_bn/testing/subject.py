@@ -81,6 +81,17 @@ class Subject:
         self.tangents = [self.normal(x) for x in self.inputs]
         self.kinks: list[str] = []
 
+    def undefined(self) -> list[str]:
+        """What to think of first where a result is not finite."""
+        if not all(np.isfinite(x).all() for x in self.inputs):
+            return []
+        places = ((k, y, np.argwhere(~np.isfinite(y))) for k, y in enumerate(self.outputs))
+        return [
+            f"result {k} is {y[tuple(at[0])]} at {at[0].tolist()}, where nothing can be said of a derivative: choose a point inside the domain of {self.name}"
+            for k, y, at in places
+            if len(at)
+        ]
+
     def normal(self, like: Array) -> Array:
         """Random numbers of an array's shape and dtype, none of them near 0."""
         x = self.rng.uniform(0.5, 1.5, like.shape) * self.rng.choice([-1.0, 1.0], like.shape)
