@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from autograd_bn.compiler.dispatch import MISS
+from autograd_bn.compiler.forks import ForkedLock
 from autograd_bn.compiler.objects import layout_is_known
 from autograd_bn.compiler.program import Bound, settled
 from autograd_bn.compiler.trace import trace
@@ -27,7 +27,7 @@ from autograd_bn.core.tree import Structure, flatten
 MANY = 8
 """From how many versions on a warning says that the function is compiled again and again."""
 
-_tracing = threading.RLock()
+_tracing = ForkedLock()
 """A trace lifts the tensors that it touches, so that there is one at a time."""
 
 

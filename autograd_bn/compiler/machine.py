@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +11,10 @@ import llvmlite
 from llvmlite import binding, ir
 
 from autograd_bn.compiler import disk_cache
+from autograd_bn.compiler.forks import ForkedLock
 from autograd_bn.compiler.llvm_loops import with_loop_notes
 
-_compiling = threading.Lock()
+_compiling = ForkedLock()
 
 PASSES = {"speed_level": 3, "loop_vectorization": True, "loop_interleaving": True, "slp_vectorization": False}
 """The options of LLVM's passes."""
