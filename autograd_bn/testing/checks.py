@@ -128,7 +128,7 @@ def check_pushed(subject: Subject, report: Report) -> None:
         report.findings.append(Finding("jvp", f"the tangents have {a.size} elements, the results {r.size}"))
         return
     scale = largest(r) + 1e-3 * max(largest(y) for y in subject.outputs)
-    allowed = _allowed(subject, slope.method) * scale
+    allowed = _allowed(subject, slope.method) * scale + subject.residue
     trusted = slope.error < 1e-3 * scale
     wrong = (
         ~_close(a, r, allowed + np.where(trusted, slope.error, 0.0))
@@ -166,7 +166,7 @@ def check_agreement(subject: Subject, report: Report) -> None:
     reverse = sum(float(np.sum(c.astype(float) * u)) for c, u in zip(cotangents, subject.tangents, strict=True))
     size = sum(float(np.sum(np.abs(c.astype(float) * u))) for c, u in zip(cotangents, subject.tangents, strict=True))
     size += sum(float(np.sum(np.abs(g.astype(float) * t))) for g, t in zip(subject.cotangents, tangents, strict=True)) + subject.rounding
-    if np.isfinite(forward) and np.isfinite(reverse) and abs(forward - reverse) > _allowed(subject, COMPLEX_STEP) * size:
+    if np.isfinite(forward) and np.isfinite(reverse) and abs(forward - reverse) > _allowed(subject, COMPLEX_STEP) * size + subject.residue:
         report.findings.append(Finding("modes_agree", "⟨v, Ju⟩ of forward mode is not ⟨Jᵀv, u⟩ of reverse mode", "", None, reverse, forward, "forward mode"))
     else:
         report.passed["modes_agree"] = "⟨v, Ju⟩ = ⟨Jᵀv, u⟩ (agreement, no reference)"

@@ -225,6 +225,11 @@ class Subject:
         total = sum(float(np.sum(np.abs(np.asarray(g, float) * y))) for g, y in zip(self.cotangents, self.outputs, strict=True))
         return total if np.isfinite(total) else 0.0
 
+    @functools.cached_property
+    def residue(self) -> float:
+        """What rounding may leave of a derivative along the tangents where all that is added up cancels."""
+        return 64 * float(np.finfo(self.dtype).eps) * max(largest(t) for t in self.tangents) * largest(self.weights)
+
     def scale(self, i: int) -> float:
         """`rounding` for one of the inputs."""
         x = np.abs(self.inputs[i][np.isfinite(self.inputs[i])])
