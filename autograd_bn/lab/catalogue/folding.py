@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autograd_bn.core.effects import assign
 from autograd_bn.core.state import no_grad
 from autograd_bn.data import Dataset
 from autograd_bn.lab import figures
@@ -15,7 +14,7 @@ from autograd_bn.lab.networks import CLASSES, data, perceptron
 from autograd_bn.lab.results import Measured, Results, Settings
 from autograd_bn.lab.training import trained
 from autograd_bn.lab.verdict import Check, Row, Verdict, judged
-from autograd_bn.nn import BatchNorm1d, Linear, Sequential
+from autograd_bn.nn import BatchNorm1d, Identity, fold_batch_norm
 from autograd_bn.train import correct
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def run(settings: Settings) -> Measured:
     model = perceptron(widths, "sigmoid", norm=norm, std=0.1, seed=settings["seed"], dtype=dtype)
     trained(model, train, test, steps=settings["steps"], lr=0.5, seed=settings["seed"])
     model.eval()
-    short = folded(model).eval()
+    short = fold_batch_norm(model)
     with no_grad():
         before, after = (network(test.images).numpy() for network in (model, short))
     changed = float((before.argmax(1) != after.argmax(1)).mean())
@@ -48,26 +47,8 @@ def run(settings: Settings) -> Measured:
         "changed": changed,
         "accuracy": correct(after, test.labels),
         "parts": len(model),
-        "parts_folded": len(short),
+        "parts_folded": sum(not isinstance(part, Identity) for part in short),
     }
-
-
-def folded(model: Sequential) -> Sequential:
-    """The network in evaluation without its batch norm: W′ = W·γ/√(var+ε), b′ = (b − mean)·γ/√(var+ε) + β of the layer before."""
-    parts: list[Any] = []
-    for part in model:
-        if isinstance(part, BatchNorm1d):
-            before = parts.pop()
-            gamma, beta, mean, var = (np.asarray(t.detach()) for t in (part.weight, part.bias, part.running_mean, part.running_var) if t is not None)
-            ratio = gamma / np.sqrt(var + part.eps)
-            layer = Linear(before.in_features, before.out_features, rng=0, dtype=before.weight.dtype)
-            assign(layer.weight, before.weight.detach().numpy() * ratio[:, None])
-            assert layer.bias is not None
-            assign(layer.bias, ((0 if before.bias is None else before.bias.detach().numpy()) - mean) * ratio + beta)
-            parts.append(layer)
-        else:
-            parts.append(part)
-    return Sequential(*parts)
 
 
 def verdict(results: Results) -> Verdict:
