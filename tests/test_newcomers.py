@@ -206,3 +206,15 @@ def test_a_point_outside_the_domain_is_named_as_such() -> None:
 def test_an_integer_that_is_differentiated_is_told_how_a_float_is_written() -> None:
     with pytest.raises(TypeError, match=r"write 3\.0 for 3"):
         ab.grad(lambda x: x**2)(3)
+
+
+def test_the_gradient_of_a_result_that_was_not_kept_is_none_with_a_warning() -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True)
+    y, kept = x * 2.0, x * 3.0
+    kept.retain_grad()
+    assert x.grad is None and kept.grad is None and x.detach().grad is None
+    (y + kept).sum().backward()
+    assert x.grad is not None and kept.grad is not None
+    with pytest.warns(UserWarning, match=r"made by mul, is None; call retain_grad\(\)") as caught:
+        assert y.grad is None
+    assert caught[0].filename == __file__

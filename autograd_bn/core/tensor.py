@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -113,11 +114,19 @@ class Tensor(Methods, Traced):
 
     @property
     def grad(self) -> Tensor | None:
-        """The accumulated gradient of a leaf, or of a tensor that was told to ``retain_grad()``; None before ``backward()``."""
-        if type(self.node) is Node and self.node.extra is not None:
-            lifted(self)
-            return self.node.extra.gradient  # type: ignore[no-any-return]
-        return None
+        """The accumulated gradient of a leaf, or of a tensor that was told to ``retain_grad()``; of other results None, with a warning."""
+        node = self.node
+        if type(node) is not Node:
+            return None
+        if node.primitive is not None and node.level == 0 and (node.extra is None or not (node.extra.retain or node.extra.gradient is not None)):
+            warnings.warn(
+                f"the gradient of a result is not kept, so the grad of this one, made by {node.title}, is None; call retain_grad() on it before backward()",
+                stacklevel=2,
+            )
+        if node.extra is None:
+            return None
+        lifted(self)
+        return node.extra.gradient  # type: ignore[no-any-return]
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:

@@ -77,6 +77,8 @@ class History(Mapping[str, list[float]]):
             axes.set(xlabel="step", ylabel=names[0] if len(names) == 1 else "loss")
             if len(names) > 1:
                 axes.legend(frameon=False)
+            if names == ["lr"]:
+                axes.set_ylim(bottom=0.0)  # or a constant rate would be drawn on a scale of roundings
         if file is not None:
             figure.savefig(file, dpi=150)
         return figure

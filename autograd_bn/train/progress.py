@@ -37,7 +37,7 @@ def progress(steps: int, done: int, label: str, wanted: bool) -> Iterator[Shown]
 
 
 class _Lines:
-    """Ten plain lines in place of a bar."""
+    """Ten plain lines in place of a bar; what was measured is in the first line after it."""
 
     def __init__(self, steps: int, done: int, label: str, wanted: bool) -> None:
         self.steps = steps
@@ -49,7 +49,8 @@ class _Lines:
     def update(self) -> None:
         self.done += 1
         if self.wanted and self.done * 10 // self.steps > (self.done - 1) * 10 // self.steps:
-            print(f"{self.label}: {self.done}/{self.steps} {self.note}", file=sys.stderr)
+            print(f"{self.label}: {self.done}/{self.steps} {self.note}".rstrip(), file=sys.stderr)
+            self.note = ""
 
     def set_postfix_str(self, text: str, *, refresh: bool) -> None:
         self.note = text

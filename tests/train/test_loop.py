@@ -321,6 +321,9 @@ def test_without_a_terminal_or_tqdm_progress_is_plain_lines(capsys: pytest.Captu
     run(progress=True, label="mine")
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 10
+    measured = [int(line.split()[1].split("/")[0]) for line in lines if "val_loss" in line]
+    assert measured == [30, 54, 60], "the first line after each measurement, and none that repeats an old one"
+    assert all(line == line.rstrip() for line in lines)
     assert lines[-1].startswith("mine: 60/60 loss")
 
     class Terminal(io.StringIO):
@@ -371,6 +374,8 @@ def test_a_history_is_a_table_and_a_picture(tmp_path: Path) -> None:
     history.append(200, loss=0.25, val_loss=0.5, accuracy=0.9)
     assert str(history).splitlines() == [" step    loss  val_loss  accuracy", "   10  0.5000       nan       nan", "  200  0.2500    0.5000    0.9000"]
     figure = history.plot(tmp_path / "a.png")
+    steady = History([1, 2], {"lr": [0.5, 0.5]}).plot().axes[0]
+    assert steady.get_ylim()[0] == 0.0
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "accuracy"]
     assert [line.get_label() for line in figure.axes[0].lines] == ["loss", "val_loss"]
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
