@@ -19,7 +19,7 @@ from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, l
 from autograd_bn.core.tensor import Tensor, leaf
 from autograd_bn.core.tracing import Symbol, Unknown, enter_trace, leave_trace, tracing
 from autograd_bn.core.tree import Structure, flatten
-from autograd_bn.core.views import origin, replay
+from autograd_bn.core.views import is_number, origin, replay
 from autograd_bn.core.watch import Watch
 from autograd_bn.ops.indexing import is_basic
 
@@ -248,7 +248,7 @@ class FunctionTrace:
             self.lift(x)
             while isinstance(x, Tensor) and type(x.node) is not Symbol:
                 if not isinstance(x.value, Tensor) or type(x.node) not in (Node, Constant):
-                    concrete(x, lambda: "assign", lambda: caller_line(4))  # a batch, or a dual of one
+                    concrete(x, lambda: "assign()", lambda: caller_line(4))  # a batch, or a dual of one
                 x = x.value
             return x  # type: ignore[no-any-return]
         return Tensor(*self._symbol(self.constant(np.asarray(x))))
@@ -325,10 +325,7 @@ class FunctionTrace:
 
 def _is_view(static: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
     """Whether the result of an operation that may share memory does: with an array among the indices it is a copy, and so is a number that is taken out."""
-    if "index" not in static:
-        return True
-    index = static["index"]
-    return is_basic(index) and (shape != () or any(part is Ellipsis for part in (index if type(index) is tuple else (index,))))
+    return "index" not in static or (is_basic(static["index"]) and not is_number(static["index"], shape))
 
 
 def _gradient(x: Tensor) -> Tensor | None:

@@ -150,14 +150,14 @@ def concrete(x: Any, what: Callable[[], str], line: Callable[[], Line]) -> Any:
         if x.node.__class__ is Batch:
             raise OperationError(
                 f"{what()} inside vmap: there is one value an example, and nothing says how to make them one; "
-                f"reduce over the examples outside vmap, or suppress the effect with ab.no_effects()\n  at {line()}"
+                f"reduce over the examples outside vmap, or suppress what ab.assign does with ab.no_effects()\n  at {line()}"
             )
         x = x.value
     return np.asarray(x)
 
 
 def _named() -> str:
-    return "assign"
+    return "assign()"
 
 
 def _caller() -> Line:

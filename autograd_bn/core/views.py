@@ -15,13 +15,10 @@ from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import State, current, enter, fresh_level, leave
 from autograd_bn.core.tensor import Tensor
-from autograd_bn.core.tracing import Symbol, lifted
+from autograd_bn.core.tracing import lifted
 
 if TYPE_CHECKING:
     from autograd_bn.core.primitive import Primitive
-
-UNRECORDED = (Constant, Symbol)
-"""Histories of tensors through which no gradient flows, outside and inside of a trace."""
 
 Path = tuple[tuple["Primitive", Mapping[str, Any]], ...]
 """The operations that lead from a base to its view."""
@@ -29,18 +26,19 @@ Path = tuple[tuple["Primitive", Mapping[str, Any]], ...]
 
 def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[str, Any]) -> None:
     """Remember that an operation's result shares memory with its operand, if it does, and whether it was cut from a recorded one."""
-    out, value = view.value, source.value
+    out, value, tapes = view, source, 0
     while type(out) is Tensor:
+        tapes -= type(out.node) is Node
         out = out.value
     while type(value) is Tensor:
+        tapes += type(value.node) is Node
         value = value.value
     memory = out.base
-    if isinstance(value, np.generic):  # a number that came out of an operation is memory too; what a key takes out as a number again is not
-        if isinstance(out, np.generic) and primitive is raw.getitem:
-            return
-    elif memory is None or (memory is not value and memory is not value.base):
+    if primitive is raw.getitem and is_number(static["index"], view.shape):  # also where an example is one number, though vmap's array of them is a view
         return
-    cut = type(view.node) in UNRECORDED and type(source.node) not in UNRECORDED
+    if not isinstance(value, np.generic) and (memory is None or (memory is not value and memory is not value.base)):
+        return  # but a number that came out of an operation is memory, too
+    cut = tapes > 0
     base = source.base
     if base is None:
         base = source
@@ -55,6 +53,11 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
     views.append(weakref.ref(view))
     if len(views) >= 32 and not len(views) & (len(views) - 1):
         views[:] = [reference for reference in views if reference() is not None]
+
+
+def is_number(index: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a key takes a number out, which NumPy copies, rather than a view of one."""
+    return shape == () and not any(part is Ellipsis for part in (index if type(index) is tuple else (index,)))
 
 
 def unshared(out: Tensor, x: Tensor) -> Tensor:
@@ -104,7 +107,7 @@ def replay(base: Tensor) -> None:
         finally:
             leave(token)
         view.value = fresh.value
-        if not cut or type(fresh.node) is Symbol:
+        if not cut or type(fresh.node) is not Constant:
             renew(view, fresh.node)
 
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from autograd_bn.core.constructors import linear
 from autograd_bn.core.dispatch import apply
+from autograd_bn.core.effects import concrete
 from autograd_bn.core.errors import DtypeError, MutationError, ShapeError, TraceError
 from autograd_bn.core.lines import caller_line
-from autograd_bn.core.node import Constant, Node
+from autograd_bn.core.node import Batch, Constant, Dual, Node
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import current
 from autograd_bn.core.structural import unbroadcast
@@ -107,16 +108,20 @@ def _check(x: Tensor, what: str) -> None:
         raise MutationError(
             f"{what} on a broadcast view of shape {x.shape}: several of its elements share one place; copy it first, as in x + 0\n  at {caller_line()}"
         )
+    below = base
+    while type(below.node) in (Batch, Dual) and isinstance(below.value, Tensor):
+        below = below.value
+    node = below.node
     if type(node) is not Node:
         return
     recording = node.level >= current().floor
-    if node.primitive is None and (recording or not outer_tape(node.level)):
+    if below is base and node.primitive is None and (recording or not outer_tape(node.level)):
         which = "a leaf" if base is x else "a view of a leaf"
         raise MutationError(
             f"{what} on {which} of shape {x.shape} that requires a gradient would lose the leaf; write y = x + … for a new tensor, "
             f"or change a parameter with ab.assign(x, value) or inside ab.no_grad()\n  at {caller_line()}"
         )
-    if node.primitive is not None and not recording:
+    if (node.primitive is not None or below is not base) and not recording:
         raise MutationError(
             f"{what} inside no_grad() on the result of a recorded operation, shape {x.shape}: its history would no longer be true; "
             f"write into x.detach(), or outside no_grad()\n  x made by {node.title} at {node.line}\n  at {caller_line()}"
@@ -136,6 +141,8 @@ def _replace(base: Tensor, new: Tensor) -> None:
             f"a write into a tensor of shape {base.shape} that was reshaped: whether the reshaped tensor shares its memory depends on the layout, which "
             f"a trace does not know; write before reshaping, or inside a function that is not compiled\n  at {caller_line()}"
         )
+    if type(old) is Node and old.primitive is None and type(new.node) in (Batch, Dual):
+        new = Tensor(concrete(new, lambda: "a write into a leaf", caller_line))  # no tangent flows into a leaf, as by assign
     base.value = new.value
     if type(new.node) is Symbol and type(old) is not Node:
         base.node = new.node

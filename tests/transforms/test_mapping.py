@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from autograd_bn.core.errors import ConversionError, OperationError, ShapeError
+from autograd_bn.core.errors import ConversionError, MutationError, OperationError, ShapeError
 from tests.oracles import assert_close, value
 
 RNG = np.random.default_rng(5)
@@ -198,3 +198,58 @@ def test_what_cannot_be_mapped_is_refused() -> None:
     for use in (bool, float, int, np.asarray, lambda x: x.item(), lambda x: x.tolist(), lambda x: np.arange(3)[x]):
         with pytest.raises(ConversionError):
             ab.vmap(lambda x, use=use: use(x))(np.ones(2))
+
+
+def test_a_number_that_is_taken_out_of_an_example_is_no_view() -> None:
+    def f(x: Any) -> Any:
+        y = x * 1.0
+        number, view = y[-1], y[..., -1]
+        y *= 3.0
+        return number + 10.0 * view
+
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert_close(ab.vmap(f)(x), [f(ab.tensor(row)).item() for row in x])
+    assert_close(ab.vmap(ab.grad(f))(x), [[0.0, 31.0], [0.0, 31.0]])
+
+
+def test_a_view_that_no_grad_cut_stays_cut_in_a_mapped_gradient() -> None:
+    def f(x: Any) -> Any:
+        y = x * 1.0
+        with ab.no_grad():
+            view = y[:]
+        y *= x
+        return (view * x).sum()
+
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert_close(ab.vmap(ab.grad(f))(x), x * x)
+    assert_close(ab.grad(f)(x), x * x)
+    assert_close(ab.grad(lambda x: ab.vmap(f)(x).sum())(x), x * x)
+
+
+def test_what_is_mapped_over_is_not_written_into_without_a_gradient() -> None:
+    def f(z: Any) -> Any:
+        with ab.no_grad():
+            z *= 2.0
+        return z.sum()
+
+    x = ab.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    for mapped in (x, x * 1.0):
+        with pytest.raises(MutationError, match=r"inside no_grad\(\) on the result"):
+            ab.vmap(f)(mapped)
+    assert_close(ab.vmap(f)(x.detach()), [6.0, 14.0])
+
+
+def test_a_leaf_takes_no_batch_and_no_tangent() -> None:
+    w = ab.tensor([1.0, 2.0], requires_grad=True)
+
+    def f(z: Any) -> Any:
+        with ab.no_grad():
+            w[...] = z
+        return (w * z).sum()
+
+    with pytest.raises(OperationError, match="a write into a leaf inside vmap"):
+        ab.vmap(f)(np.ones((3, 2)))
+    assert_close(w.detach(), [1.0, 2.0])
+    assert_close(ab.jvp(f, (np.array([3.0, 4.0]),), (np.ones(2),))[1].detach(), 7.0)
+    assert_close(ab.grad(f)(np.array([3.0, 4.0])).detach(), [3.0, 4.0])
+    assert w.is_leaf and w.tolist() == [3.0, 4.0]
