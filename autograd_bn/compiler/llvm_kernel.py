@@ -86,7 +86,7 @@ class KernelWriter(ElementWriter):
         along = any(kernel.reduces(i) and self.along(i) for i in kernel.members)
         if kernel.phases > 1:
             return int(np.prod(self.sizes[self.outer :], dtype=int)) <= SHORT
-        return not along and any(self.over_rows(i) for i in kernel.members)
+        return not along and any(kernel.reduces(i) and self.outer - 1 in self.loops_of(i) for i in kernel.members)
 
     def row_blocks(self, count: int, many: Callable[[ir.Value], None]) -> None:
         """Blocks of rows, each summed for itself: a row added to a sum of many would be rounded to it."""
@@ -289,6 +289,11 @@ class KernelWriter(ElementWriter):
             for shift, value in enumerate(values):
                 place = held[i, shift]
                 builder.store(self.combined(builder, i, builder.load(place, typ=place.kind), value), place)
+            return
+        if self.outer - 1 not in self.loops_of(i):  # each row has a row of accumulators of its own
+            for self.shift, value in enumerate(values):
+                self.add_to(builder, i, value)
+            self.shift = 0
             return
         while len(values) > 1:
             values = [self.combined(builder, i, values[k], values[k + 1], CONTRACT) for k in range(0, len(values), 2)]

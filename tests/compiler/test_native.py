@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -141,6 +142,24 @@ def test_native_code_gives_what_the_function_gives(name: str, dtype: str) -> Non
     compiled = ab.jit(function)
     for _ in range(2):
         close(compiled(*given), expected, 3000 * np.finfo(dtype).eps if name == "a long chain" else 60 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("broadcast", list(itertools.product((True, False), repeat=3)))
+def test_sums_over_any_axes_beside_what_is_broadcast_along_any_others(broadcast: tuple[bool, ...]) -> None:
+    shape = (6, 9, 5)  # more rows than are taken at a time, and some left over
+    x, y = array(*shape), array(*(1 if one else n for one, n in zip(broadcast, shape, strict=True)), seed=1)
+    axes = [axis for count in (1, 2, 3) for axis in itertools.combinations(range(3), count)]
+
+    def each(x: Any, y: Any) -> Any:
+        z = x * y
+        return [(ab.exp(z).sum(axis), z.max(axis), z - z.mean(axis, keepdims=True)) for axis in axes]
+
+    def together(x: Any, y: Any) -> Any:
+        z = x * y
+        return [z.sum(axis) for axis in axes], [(x + y).min(axis) for axis in axes]
+
+    for f in (each, together, *(lambda x, y, axis=axis: ((x * y).sum(axis), (x * y).max(axis)) for axis in axes)):
+        close(ab.jit(f)(x, y), f(x, y), 1e-12)
 
 
 def test_arrays_in_any_layout_are_read_right() -> None:
