@@ -21,7 +21,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-LIMIT = 1.6
 CLASSES = 10
 SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
@@ -29,7 +28,12 @@ Step = Callable[[int], int]
 """Runs one step on so many rows of the batch; gives the bytes of the gradients that it leaves."""
 
 
-def ours(layers: int, width: int, batch: int) -> Step:
+def compiled(layers: int, width: int, batch: int) -> Step:
+    """The step through ``jit``. What compiling takes counts too, because it is compiled for the whole batch in the step that is measured."""
+    return ours(layers, width, batch, compiled=True)
+
+
+def ours(layers: int, width: int, batch: int, compiled: bool = False) -> Step:
     import numpy as np
 
     import autograd_bn as ab
@@ -42,9 +46,14 @@ def ours(layers: int, width: int, batch: int) -> Step:
     data = rng.standard_normal((batch, width), dtype="f4")
     labels = rng.integers(0, CLASSES, batch)
 
+    def backward(x: Any, y: Any) -> None:
+        ab.nn.functional.cross_entropy(network(x), y).backward()
+
+    run = ab.jit(backward) if compiled else backward
+
     def step(rows: int) -> int:
         x = ab.asarray(data) if rows == batch else ab.asarray(data[:rows])
-        ab.nn.functional.cross_entropy(network(x), labels[:rows]).backward()
+        run(x, labels[:rows])
         size = sum(p.grad.numpy().nbytes for p in network.parameters())
         for p in network.parameters():
             p.grad = None
@@ -74,7 +83,8 @@ def theirs(layers: int, width: int, batch: int) -> Step:
     return step
 
 
-ENGINES = {"ours": ours, "PyTorch": theirs}
+ENGINES: dict[str, Callable[[int, int, int], Step]] = {"ours": ours, "compiled": compiled, "PyTorch": theirs}
+LIMITS = {"ours": 1.6, "compiled": 1.0}
 
 
 def resident(field: str) -> int:
@@ -109,7 +119,7 @@ def main(arguments: list[str]) -> int:
     peaks = {}
     print(f"{given.layers} layers of width {given.width}, batch {given.batch}: an activation is {activation / 2**20:.1f} MiB")
     for name in ENGINES:
-        command = [sys.executable if name == "ours" else given.python, "-m", "tests.benchmarks.memory", "--engine", name]
+        command = [given.python if name == "PyTorch" else sys.executable, "-m", "tests.benchmarks.memory", "--engine", name]
         command += [part for option, size in zip(("--layers", "--width", "--batch"), sizes, strict=True) for part in (option, str(size))]
         out = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **SETTINGS})
         peaks[name] = json.loads(out.stdout)
@@ -117,9 +127,12 @@ def main(arguments: list[str]) -> int:
             f"{name:8s}{peaks[name] / 2**20:10.1f} MiB{peaks[name] / activation:8.1f} activations{peaks[name] / activation / given.layers:8.2f} a layer",
             flush=True,
         )
-    ratio = peaks["ours"] / peaks["PyTorch"]
-    print(f"ratio   {ratio:10.3f}   limit {LIMIT}{'' if ratio <= LIMIT else '  missed'}")
-    return int(ratio > LIMIT)
+    missed = 0
+    for name, limit in LIMITS.items():
+        ratio = peaks[name] / peaks["PyTorch"]
+        missed += ratio > limit
+        print(f"{name} / PyTorch {ratio:.3f}   limit {limit}{'' if ratio <= limit else '  missed'}")
+    return int(missed > 0)
 
 
 if __name__ == "__main__":
