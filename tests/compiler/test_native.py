@@ -162,6 +162,18 @@ def test_sums_over_any_axes_beside_what_is_broadcast_along_any_others(broadcast:
         close(ab.jit(f)(x, y), f(x, y), 1e-12)
 
 
+@pytest.mark.parametrize("one", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 2)])
+def test_sums_over_some_of_the_axes_of_others_go_on_being_used(one: tuple[int, ...]) -> None:
+    for other in [(1,), (2,), (0, 1), (1, 2), (0, 2)]:
+
+        def f(x: Any, other: tuple[int, ...] = other) -> Any:
+            top, mean = x.max(one, keepdims=True), x.mean(other, keepdims=True)
+            return top * 1.0, mean, top - mean, ((top - mean) ** 2).mean(one), ((x - mean) ** 2).mean(one), (x - top).max(other)
+
+        x = array(9, 4, 4)
+        close(ab.jit(f)(x), f(x), 1e-12)
+
+
 def test_arrays_in_any_layout_are_read_right() -> None:
     f = ab.jit(lambda x, y: (x * y, (x + y).sum(0)))
     base = np.random.default_rng(0).standard_normal((8, 12))

@@ -168,16 +168,15 @@ class _Fusion:
             self.extend(head)
 
     def inner(self, unit: _Unit) -> int | None:
-        """How many trailing axes the reductions of a kernel have that are over trailing axes; None if over all or others."""
-        found: set[int] = set()
-        for i in unit.members:
-            if self.kind[i] is Kind.REDUCTION:
-                axes = self.axes(self.nodes[i])
-                rank = len(unit.space or ())
-                if axes == tuple(range(rank - len(axes), rank)):
-                    found.add(len(axes))
+        """How many trailing axes the reductions of a kernel have that are over trailing axes; None if over all or others, or another is over some of them."""
         rank = len(unit.space or ())
-        return found.pop() if len(found) == 1 and not found & {0, rank} else None
+        overs = [self.axes(self.nodes[i]) for i in unit.members if self.kind[i] is Kind.REDUCTION]
+        found = {len(axes) for axes in overs if axes == tuple(range(rank - len(axes), rank))}
+        if len(found) != 1 or found & {0, rank}:
+            return None
+        inner = found.pop()
+        trailing = set(range(rank - inner, rank))
+        return inner if all(trailing <= set(axes) or not trailing & set(axes) for axes in overs) else None
 
     def axes(self, node: GraphNode) -> Shape:
         """The axes of the space that a reduction is over."""
