@@ -349,3 +349,13 @@ def test_threads_share_native_code_of_large_results() -> None:
     for thread in threads:
         thread.join()
     assert not wrong and f.cache_info().misses == 1
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float32", "bool"])
+def test_a_sum_of_products_of_several_dtypes_keeps_its_dtype(dtype: str) -> None:
+    x, c = ab.tensor(np.array([[3], [-4], [0]], dtype)), ab.tensor(3.5)
+
+    def f(x: Any, c: Any) -> Any:
+        return (x * c).sum(0), ab.mean(x * c - c, axis=0), ab.var(x / c, axis=0), (x * c * x).sum()
+
+    close(ab.jit(f)(x, c), f(x, c), 1e-6)

@@ -111,7 +111,9 @@ class _Sum:
         return node.dtype == self.node.dtype and all(padded[a] == 1 for a in self.axes)
 
     def full(self, terms: tuple[int, ...]) -> bool:
-        """Whether the product of the terms is as long as the sum along the summed axes."""
+        """Whether the product of the terms is as long as the sum along the summed axes, and each of the sum's dtype: the sum of whole numbers is another."""
+        if any(self.new.nodes[i].dtype != self.node.dtype for i in terms):
+            return False
         shape = broadcast_shapes((1,) * len(self.shape), *(self.new.nodes[i].shape or () for i in terms))
         return all(shape[a] == self.shape[a] for a in self.axes)
 
