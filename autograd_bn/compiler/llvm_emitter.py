@@ -214,20 +214,29 @@ def _at(builder: ir.IRBuilder, pointer: ir.Value, offset: int) -> ir.Value:
     return builder.gep(pointer, [INDEX(offset)], inbounds=True, source_etype=ir.IntType(8)) if offset else pointer
 
 
+def _oldest(known: list[Any]) -> tuple[Any, tuple[int, int]]:
+    """The first array of a list, which becomes its last, and how often it and its memory are referred to."""
+    array = known.pop(0)
+    known.append(array)
+    memory = array.base
+    return array, (sys.getrefcount(array), sys.getrefcount(memory))
+
+
+_ALONE = _oldest([aligned((1,), np.dtype(np.uint8))])[1]
+"""What `_oldest` counts where nobody else refers to the array: Pythons differ in which of their own references they count."""
+
+
 def _unused(known: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
     """An array for a large result: one of the last two if nobody else refers to it, since new memory costs a page fault every 4 KB.
 
-    A view, a tensor or a buffer keeps the array, or the memory that it is part of, referred to. Here the list, the variable and getrefcount itself
-    refer to the array; the array, the variable and getrefcount to the memory.
+    A view, a tensor or a buffer keeps the array, or the memory that it is part of, referred to.
     """
     for _ in range(len(known)):
         try:
-            array = known.pop(0)
+            array, references = _oldest(known)
         except IndexError:  # another thread has it
             break
-        known.append(array)
-        memory = array.base
-        if sys.getrefcount(array) == 3 and sys.getrefcount(memory) == 3:
+        if references == _ALONE:
             return array
     array = aligned(shape, dtype)
     known.append(array)
