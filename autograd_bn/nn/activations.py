@@ -84,7 +84,7 @@ class GELU(Module):
 
 
 class SiLU(Module):
-    """x·σ(x) of each element, also called swish.
+    """x·σ(x) of each element, also called swish; NaN at −∞, as in PyTorch.
 
     Examples
     --------

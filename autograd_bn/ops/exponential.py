@@ -109,15 +109,14 @@ tanh = unary(
 
 
 def _sigmoid(x: Any) -> Any:
-    """1/(1+e⁻ˣ), with the exponent held below overflow: nothing to warn of, and small results stay accurate."""
+    """eˣ/(eˣ+1), with the exponent held below overflow: right at ±inf, and small results are as accurate as eˣ, subnormal ones too."""
     if type(x) is not np.ndarray or x.dtype.kind != "f":
         x = np.asarray(x, dtype=None if np.asarray(x).dtype.kind in "fc" else float)
         if x.dtype.kind == "c":
             return 1 / (1 + np.exp(-x))
-    e: Any = np.negative(x)
-    e = np.minimum(e, _LARGEST[e.dtype.itemsize])
+    e: Any = np.minimum(x, _LARGEST[x.dtype.itemsize])
     e = np.exp(e)
-    return np.reciprocal(e + 1)
+    return e / (e + 1)
 
 
 _LARGEST: dict[int, Any] = {2: np.float16(11.0), 4: np.float32(88.0), 8: np.float64(709.0), 16: np.longdouble(11000.0)}

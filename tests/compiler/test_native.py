@@ -219,6 +219,18 @@ def test_nan_and_infinity_are_kept(dtype: str) -> None:
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6, atol=1e-37)
 
 
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_sigmoid_that_is_nearly_nothing_is_the_eager_one(dtype: str, emitter: Any) -> None:
+    x = ab.tensor(np.array([-np.inf, -1e30, -745, -720, -710, -700, -103, -100, -88.5, -30, np.inf], dtype))
+    with np.errstate(under="ignore"):
+        expected = ab.sigmoid(x).numpy()
+        found = ab.jit(lambda x: ab.sigmoid(x) * 1.0, emitter=emitter)(x).numpy()
+    least = float(np.finfo(dtype).smallest_subnormal)
+    assert (expected > 0).tolist() == [False, False, *(x.numpy()[2:] > np.log(least) - np.log(2))]
+    np.testing.assert_allclose(found, expected, rtol=4 * float(np.finfo(dtype).eps), atol=least)
+
+
 @pytest.mark.parametrize("shape", [(1_000_003,), (70_001, 3), (3, 100_001), (300, 300)])
 def test_long_sums_are_no_less_accurate_than_numpys(shape: tuple[int, ...]) -> None:
     x = (1 + np.random.default_rng(0).random(shape)).astype("float32")

@@ -89,6 +89,21 @@ def test_erf_is_that_of_the_c_library_within_five_units() -> None:
         ab.erf(np.array([1j]))
 
 
+FAR = [-np.inf, -1e30, -745.0, -720.0, -710.0, -700.0, -103.0, -100.0, -88.5, -30.0, -1.0, 0.0, 1.0, 30.0, 88.5, 100.0, 710.0, 1e30, np.inf, np.nan]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_sigmoid_is_right_at_infinity_and_where_results_are_subnormal(dtype: str) -> None:
+    with np.errstate(over="ignore"):
+        x = np.array(FAR, dtype)
+        wide = x.astype(np.longdouble)
+        expected = (1 / (1 + np.exp(-wide))).astype(dtype)
+    with np.errstate(all="raise", under="ignore"):
+        got = value(ab.sigmoid(ab.tensor(x)))
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, expected, rtol=4 * float(np.finfo(dtype).eps), atol=float(np.finfo(dtype).smallest_subnormal))
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_softplus_and_logaddexp_are_stable_far_out(dtype: str) -> None:
     x = ab.tensor(np.array([-1000.0, -50.0, 0.0, 50.0, 1000.0], dtype), requires_grad=True)

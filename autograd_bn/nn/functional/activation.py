@@ -39,7 +39,7 @@ def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Tensor:
 
 @composite
 def silu(x: Any) -> Tensor:
-    """x·σ(x) of each element, also called swish.
+    """x·σ(x) of each element, also called swish; NaN at −∞, as in PyTorch.
 
     Examples
     --------
