@@ -96,6 +96,50 @@ def test_for_another_cpu_or_with_other_passes_it_is_compiled_anew(compilations: 
     assert len(compilations) == 4
 
 
+SUMMED = """
+define void @add(ptr noalias %x, ptr noalias %y) {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [0, %entry], [%next, %loop]
+  %a = getelementptr float, ptr %x, i64 %i
+  %b = getelementptr float, ptr %y, i64 %i
+  %u = load float, ptr %a
+  %v = load float, ptr %b
+  %w = fadd float %u, %v
+  store float %w, ptr %b
+  %next = add i64 %i, 1
+  %more = icmp ult i64 %next, 1024
+  br i1 %more, label %loop, label %out
+out:
+  ret void
+}
+"""
+
+
+WIDE = "+avx512f,+avx512vl,+avx512vbmi2"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "features", "width"),
+    [
+        ("sapphirerapids", WIDE, "zmm"),
+        ("icelake-server", WIDE, "zmm"),
+        ("znver5", WIDE, "zmm"),
+        ("skylake-avx512", "+avx512f,+avx512vl", "ymm"),
+        ("haswell", "+avx2", "ymm"),
+    ],
+)
+def test_vectors_are_as_wide_as_the_cpu_has_them_but_where_that_slowed_the_first_of_its_kind(cpu: str, features: str, width: str) -> None:
+    target = machine._cpu()[0]
+    if target.name != "x86-64":
+        pytest.skip("x86 only")
+    made = target.create_target_machine(cpu=cpu, features=machine.wide(features), opt=3)
+    code = made.emit_assembly(machine.optimised(SUMMED, made))
+    assert width in code
+    assert width == "zmm" or "zmm" not in code
+
+
 def test_without_a_folder_everything_is_compiled_and_explain_says_why(compilations: list[str], folder: Path) -> None:
     assert "kept" not in run().explain()
     folder.parent.rename(folder.parent.with_name("away"))
