@@ -9,12 +9,13 @@ import numpy as np
 from autograd_bn.core.errors import AutogradError
 from autograd_bn.testing.causes import Evidence
 from autograd_bn.testing.faults import Fault, find_fault
-from autograd_bn.testing.reference import COMPLEX_STEP, DIFFERENCES, TAYLOR, Slope, central_slope, largest, one_sided, taylor_order, tolerance
+from autograd_bn.testing.reference import COMPLEX_STEP, DIFFERENCES, TAYLOR, Slope, central_slope, infinite_slope, largest, one_sided, taylor_order, tolerance
 from autograd_bn.testing.report import Finding, Report, described
 from autograd_bn.testing.subject import Subject, array_of
 from autograd_bn.transforms import jvp, vjp
 
 Array = np.ndarray[Any, Any]
+INFINITE = "nothing more can be compared; choose another point"
 
 
 def first_line(error: BaseException) -> str:
@@ -139,6 +140,11 @@ def check_pushed(subject: Subject, report: Report) -> None:
         wrong &= ~_between(subject, [t.astype(float) for t in subject.tangents], a, r)
         if not wrong.any():
             report.notes.append("jvp: at a kink; the directional derivative lies between the one-sided slopes")
+    if np.isinf(a[wrong]).any():
+        steep = np.isinf(a) & (infinite_slope(subject.line([t.astype(float) for t in subject.tangents])) == a)
+        if (wrong & steep).any():
+            report.notes.append(f"jvp: the derivative is infinite here, and autodiff says so: {INFINITE}")
+        wrong &= ~steep
     if wrong.any():
         worst = _worst(a, r, wrong)
         k = int(np.searchsorted(np.cumsum([y.size for y in subject.outputs]), worst[0], side="right"))
@@ -287,11 +293,19 @@ def _excused(subject: Subject, i: int, index: tuple[int, ...], a: float, slope: 
         note = f"vjp: a kink at {where}{subject.labels[i]}; the subgradient {a + 0.0:.6g} between the one-sided slopes is accepted"
         subject.kinks[:] = [*subject.kinks[:2], note]
         return True
+    line = subject.line(unit)
+
+    def weighted(t: float) -> Array:
+        return np.array([subject.weights @ line(t)])
+
+    if np.isinf(a) and infinite_slope(weighted)[0] == a:
+        where = f"{list(index)} of " if index else ""
+        subject.kinks[:] = [*subject.kinks[:2], f"vjp: the derivative by {where}{subject.labels[i]} is infinite here, and autodiff says so: {INFINITE}"]
+        return True
     allowed = _allowed(subject, slope.method)
     rough = _contracted(np.abs(subject.weights), slope.error)
     if rough <= max(allowed, 1e-4) * max(abs(_contracted(subject.weights, slope.value)), 1e-3 * subject.scale(i)):
         return False
-    line = subject.line(unit)
     size = max(1e-3, float(np.abs(subject.inputs[i][index])))
     order = taylor_order(lambda t: np.array([_contracted(subject.weights, line(t))]), a, 1e-2 * size)
     if order > 1.6:

@@ -17,7 +17,7 @@ from autograd_bn.core.sweep import fitted
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.watch import Observer, observed
 from autograd_bn.testing.causes import Evidence, likely_cause
-from autograd_bn.testing.reference import COMPLEX_STEP, central_slope, complex_slope, tolerance
+from autograd_bn.testing.reference import COMPLEX_STEP, central_slope, complex_slope, infinite_slope, tolerance
 from autograd_bn.testing.subject import Subject, array_of
 from autograd_bn.transforms import vjp
 
@@ -53,9 +53,12 @@ def find_fault(subject: Subject, evidence: Evidence | None, place: int = 0, forw
     with no_effects(), observed(recorder):
         results, _ = vjp(subject, *subject.inputs)
     rows = [row for row in recorder.rows if not any(isinstance(x, Tensor) for x in (*row.operands, row.out))]
+    lost = evidence is not None and not np.isfinite(evidence.actual).all()
     for count, row in enumerate(rows, 1):
         if _complex(row):
             continue
+        if lost and (cause := _infinite(row)):
+            return Fault(_where(row, count, len(rows)), cause)
         cause = _wrong_tangent(row, subject) if forward else _wrong_rule(row, subject)
         if cause:
             return Fault(_where(row, count, len(rows)), cause)
@@ -79,7 +82,7 @@ def _complex(row: _Recorded) -> bool:
 
 def _where(row: _Recorded, place: int, count: int) -> str:
     node = row.node
-    shapes = ", ".join(f"{list(np.shape(x))}" if isinstance(x, np.ndarray) else repr(x) for x in row.operands)
+    shapes = ", ".join(f"{list(x.shape)}" if isinstance(x, np.ndarray) else repr(np.asarray(x).item()) for x in row.operands)
     which = "the only operation" if count == 1 else f"number {place} of {count}"
     line = node.line
     text = f": {line.text}" if line.text else ""
@@ -188,6 +191,28 @@ def _analytic(row: _Recorded, i: int) -> bool:
         return False
     check = central_slope(line)
     return bool(np.all(np.abs(found - check.value) <= 1e-6 * np.max(np.abs(check.value), initial=0.0) + 10 * check.error + 1e-12))
+
+
+def _infinite(row: _Recorded) -> str:
+    """That the derivative itself is infinite at an element of an operand, where it is and the rule says so."""
+    try:
+        pulled = _pulled(row.node, np.ones_like(row.out))
+    except AutogradError:
+        return ""
+    for i, a in enumerate(pulled):
+        if a is None:
+            continue
+        for index in map(tuple, np.argwhere(~np.isfinite(a))):
+            unit = np.zeros(a.shape)
+            unit[index] = 1.0
+            slope = float(infinite_slope(_line(row, i, unit)).sum())
+            if np.isfinite(row.operands[i][index]) and not np.isfinite(slope) and a[index] != -slope:
+                where = f" at {list(map(int, index))}" if index else ""
+                return (
+                    f"the derivative of {row.node.title} is infinite where its operand{where} is {row.operands[i][index]:g}, and 0 times it is NaN: keep the "
+                    "operand away from there, by ab.where or a small ε, or choose another point"
+                )
+    return ""
 
 
 def _close(a: Array, r: Array, row: _Recorded, method: str) -> bool:

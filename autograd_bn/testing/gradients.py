@@ -107,8 +107,7 @@ def _examined(function: Callable[..., Any], args: Sequence[Any], checks: Sequenc
         checks_of_derivatives.values(subject, report)
     for name in (*wanted, *also):
         _made(name, subject, report)
-    if report.findings:
-        report.notes += subject.undefined()
+    report.notes += subject.undefined()
     return report
 
 

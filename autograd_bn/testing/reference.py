@@ -95,6 +95,25 @@ def one_sided(line: Line, coarse: bool = False) -> tuple[Array, Array]:
     return left, right
 
 
+def infinite_slope(line: Line) -> Array:
+    """The infinite derivative at 0, inf or −inf, where the difference quotients grow without bound as the steps shrink; else 0, or NaN at a cusp.
+
+    A side on which the line is not finite, outside of its domain, does not count.
+    """
+    steps = np.array([1e-3, 1e-5, 1e-7, 1e-9])
+    with np.errstate(all="ignore"):
+        middle = line(0.0)
+        noise = 1e3 * float(np.finfo(middle.dtype).eps) * np.abs(middle)
+        sides = []
+        for sign in (1, -1):
+            quotients = [(line(sign * h) - middle) / (sign * h) for h in steps]
+            grows = np.all([np.abs(near) > 1.2 * np.abs(far) for far, near in itertools.pairwise(quotients)], axis=0)
+            grows &= np.abs(quotients[-1]) * steps[-1] > noise
+            sides.append(np.where(np.isfinite(quotients[-1]), np.where(grows, np.copysign(np.inf, quotients[-1]), 0.0), np.nan))
+        right, left = sides
+        return np.where(np.isnan(left), right, np.where(np.isnan(right) | (right == left), left, np.nan))
+
+
 def taylor_order(line: Line, slope: float, size: float = 1.0) -> float:
     """How fast ``f(h) - f(0) - h·slope`` vanishes: 2 for the right slope, 1 for a wrong one; infinity where nothing is left of it.
 

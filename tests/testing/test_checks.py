@@ -13,7 +13,7 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.testing import GradientCheckError, Report, check_gradients
-from autograd_bn.testing.reference import central_slope, complex_slope, taylor_order
+from autograd_bn.testing.reference import central_slope, complex_slope, infinite_slope, taylor_order
 from tests.mutants import Mutant, planted
 
 X = np.random.default_rng(5).standard_normal((4, 3))
@@ -212,6 +212,43 @@ def test_a_kink_is_said_and_a_number_outside_the_slopes_is_wrong() -> None:
     assert failed(beyond, np.array([-1.0, 0.0, 2.0]), checks=["vjp"]).findings[0].index == (1,)
 
 
+ROOTS = [(ab.sqrt, [0.0, 1.0]), (ab.acos, [1.0, 0.5, -1.0]), (lambda x: -(x**0.9), [0.0]), (lambda x: ab.sqrt(x).sum() + x[1], [1.0, 0.0])]
+
+
+@pytest.mark.parametrize(("function", "at"), ROOTS)
+def test_an_infinite_derivative_is_right_and_said_to_be_infinite(function: Any, at: list[float]) -> None:
+    report = check_gradients(function, np.array(at))
+    assert "vjp: the derivative by" in report.notes[0] and "is infinite here, and autodiff says so" in report.notes[0]
+    assert any(note.startswith("jvp: the derivative is infinite here") for note in report.notes)
+
+
+def test_infinity_of_the_wrong_sign_or_where_the_derivative_is_finite_is_wrong() -> None:
+    minus = ruled(lambda x: ab.sqrt(x), lambda x, g: (-g / (2 * ab.sqrt(x)),))
+    assert "infinite where" not in failed(minus, np.array([0.0]), checks=["vjp"]).cause
+    finite = ruled(lambda x: x * 2.0, lambda x, g: (g / x,))
+    assert failed(finite, np.array([0.0, 1.0]), checks=["vjp"]).cause == "the rule makes NaN or infinity where the derivative is finite"
+
+
+@pytest.mark.parametrize(
+    ("function", "operation"),
+    [
+        (lambda x: ab.cos(ab.sqrt(x) * x), "sqrt([2]), number 1 of 3"),
+        (lambda x: ab.sqrt((x[:1] * x[:1]).sum()), "sqrt(0.0), number "),
+        (lambda x: ab.abs(x) ** 0.5, "pow([2], 0.5), number 2 of 2"),
+    ],
+)
+def test_what_is_lost_to_an_infinite_derivative_is_put_down_to_it(function: Any, operation: str) -> None:
+    found = failed(function, np.array([0.0, 1.0])).findings
+    assert {f.check for f in found} == {"vjp", "jvp"}
+    for finding in found:
+        assert finding.operation.startswith(operation)
+        assert "is infinite where its operand" in finding.cause and "keep the operand away" in finding.cause
+
+
+def test_a_result_that_is_not_finite_is_said_though_nothing_is_wrong() -> None:
+    assert "result 0 is -inf at [0]" in check_gradients(ab.log, np.array([0.0, 1.0])).notes[-1]
+
+
 def test_elements_that_are_not_compared_one_by_one_are_compared_along_directions() -> None:
     def bwd(x: Any, g: Any) -> Any:
         factor = np.ones(400)
@@ -230,6 +267,8 @@ def test_the_references_by_themselves() -> None:
     assert complex_slope(lambda t: np.atleast_1d(math.sin(0.7 + t))) is None
     assert taylor_order(line, exact) == pytest.approx(2.0, abs=0.1)
     assert taylor_order(line, 1.03 * exact) < 1.3
+    ends = lambda t: np.array([np.sqrt(t), -np.sqrt(-t), np.cbrt(t), -np.cbrt(t), np.abs(t) ** 0.5, np.sin(t), 1e9 + 1e-12 * np.sin(t), np.abs(t)])
+    np.testing.assert_array_equal(infinite_slope(ends), [np.inf, np.inf, np.inf, -np.inf, np.nan, 0, 0, 0])
 
 
 def test_the_message_fits_a_terminal_and_travels() -> None:
