@@ -26,7 +26,7 @@ def _why(node: GraphNode, kinds: Kinds) -> str:
     return f"native code does not have it of {' and '.join(dict.fromkeys(str(value.dtype) for value in values))} in this layout and size"
 
 
-def explained(graph: Graph, kinds: Kinds, units: Sequence[tuple[int, ...] | int], stored: set[int]) -> Iterator[str]:
+def explained(graph: Graph, kinds: Kinds, units: Sequence[tuple[int, ...] | int], stored: set[int], streamed: set[int]) -> Iterator[str]:
     """A line for each step."""
     flops = graph.flops()
     for unit in units:
@@ -35,7 +35,9 @@ def explained(graph: Graph, kinds: Kinds, units: Sequence[tuple[int, ...] | int]
         read = {kinds.layout[j].base for node in nodes for j in node.inputs if j not in members and uniform(graph.nodes[j]) is None}
         written = [node for node in nodes if node.index in stored or not isinstance(unit, tuple)]
         counted = sum(flops[i] or 0 for i in members)
-        size = f"reads {sum(_nbytes(graph.nodes[j]) for j in read):,} bytes, writes {sum(map(_nbytes, written)):,}, {counted:,} floating-point operations"
+        past = sum(_nbytes(node) for node in nodes if node.index in streamed)
+        writes = f"writes {sum(map(_nbytes, written)):,}" + (f" ({past:,} past the caches)" if past else "")
+        size = f"reads {sum(_nbytes(graph.nodes[j]) for j in read):,} bytes, {writes}, {counted:,} floating-point operations"
         first = nodes[0]
         assert first.primitive is not None
         if isinstance(unit, tuple):

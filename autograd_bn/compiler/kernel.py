@@ -27,13 +27,16 @@ class Kernel:
         How each member's axes lie in the space.
     need
         In which passes a member's value is computed; ``kept`` are stored for later ones.
+    final
+        Those of the stored values that the program does not read again.
     """
 
-    def __init__(self, graph: Graph, kinds: Kinds, members: list[int], stored: set[int]) -> None:
+    def __init__(self, graph: Graph, kinds: Kinds, members: list[int], stored: set[int], final: set[int]) -> None:
         self.graph = graph
         self.kinds = kinds
         self.members = members
         self.stored = stored
+        self.final = final
         inside = set(members)
         wide = [graph.nodes[graph.nodes[i].inputs[0]] if self.reduces(i) else graph.nodes[i] for i in members]
         self.space: Shape = max((squeezed(node.shape) for node in wide), key=lambda shape: (math.prod(shape), len(shape)))
@@ -146,7 +149,7 @@ class Kernel:
                 known = place[j] if j in place else ("load", loads[j, access]) if (j, access) in loads else ("number", str(uniform(graph.nodes[j])))
                 operands.append((known, graph.nodes[j].dtype, graph.nodes[j].shape))
             numbers = tuple((type(number), repr(number)) for number in node.constants)
-            marks = (self.access[i], self.phase[i], i in self.stored, i in self.kept, tuple(sorted(self.need[i])))
+            marks = (self.access[i], self.phase[i], i in self.stored, i in self.final, i in self.kept, tuple(sorted(self.need[i])))
             made.append((node.primitive, tuple(operands), numbers, repr(dict(node.static)), node.dtype, node.shape, marks))
         return (self.space, self.inner, self.by_row, tuple(read), tuple(made))
 

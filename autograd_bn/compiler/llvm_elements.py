@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from autograd_bn.compiler.kinds import Kind, uniform
 from autograd_bn.compiler.llvm_loops import LOOP
 from autograd_bn.compiler.llvm_scalar import Expression, cast, constant, stored
 from autograd_bn.compiler.scalar_code import loop_dtype
+from autograd_bn.core.allocation import LINE
 
 INDEX = ir.IntType(64)
 POINTER = ir.PointerType()
@@ -20,6 +22,12 @@ UNROLLED = 1000
 """Up to how many instructions in all LLVM would unroll a loop before it makes SIMD code of it, so that it stays scalar."""
 BLOCK = 1024
 """How many terms of a long sum are added at a time."""
+PIECE = 16
+"""How many bytes at least are written past the caches at a time."""
+FAR = 1 << 22
+"""From how many bytes on an array is not in the near caches."""
+LONGEST = 1 << 14
+"""Up to how many bytes a row is kept in the nearest cache."""
 
 
 class ElementWriter:
@@ -40,7 +48,10 @@ class ElementWriter:
             if i in kernel.stored or self.over_rows(i):
                 self.bases[i] = True
         self.cut = [i for i in kernel.members if self.long(i)]
-        for i in (*sorted(kernel.kept - kernel.stored), *self.cut):
+        self.row = int(np.prod(self.sizes[self.outer :], dtype=int))
+        self.streamed = [i for i in kernel.members if i in kernel.final and self.streams(i)]
+        self.by_row = (kernel.kept - kernel.stored) | set(self.streamed)
+        for i in (*sorted(self.by_row), *self.cut):
             self.bases[-1 - i] = True
         self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER] * len(self.bases)), name)
         self.function.linkage = "internal"
@@ -142,6 +153,13 @@ class ElementWriter:
         sums = self.kernel.reduces(i) and self.code(i) == "x + y" and self.dtype(i).kind == "f"
         return one_loop and sums and self.over_rows(i) and not self.along(i)
 
+    def streams(self, i: int) -> bool:
+        """Whether a result goes to memory past the caches: it is larger than they are, and made of rows that can be put there in whole pieces."""
+        node = self.graph.nodes[i]
+        nbytes = self.row * self.dtype(i).itemsize
+        rows = i in self.kernel.full and 0 < self.outer == len(self.sizes) - 1 and nbytes <= LONGEST
+        return rows and math.gcd(nbytes, LINE) >= PIECE and math.prod(node.shape or ()) * self.dtype(i).itemsize >= FAR
+
     def variable(self, kind: ir.Type) -> Any:
         """A place for a value that changes; LLVM puts it into a register."""
         place = self.variables.alloca(kind)
@@ -199,8 +217,8 @@ class ElementWriter:
         base, start = self.layout[i].base, self.layout[i].offset
         if self.partial and i in self.cut:
             base = -1 - i
-        if i in self.kernel.kept and i not in self.kernel.stored:
-            base, start = -1 - i, self.shift * int(np.prod(self.kernel.space[len(self.kernel.space) - self.kernel.inner :], dtype=int))
+        if i in self.by_row:
+            base, start = -1 - i, self.shift * self.row
             strides = self.scratch_strides()
         place = INDEX(start)
         for k, group in enumerate(self.merged):

@@ -41,6 +41,15 @@ class _Call(NamedTuple):
     bases: tuple[int, ...]
 
 
+class _Made(NamedTuple):
+    """A kernel's function, for all that are alike: what it takes, how many elements a row has, which members it writes past the caches."""
+
+    function: ir.Function
+    roles: list[tuple[str, int]]
+    row: int
+    streamed: list[int]
+
+
 class _Emitter:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -51,11 +60,14 @@ class _Emitter:
         for node in graph.nodes:
             if self.kind(node.index) is Kind.FOREIGN:
                 self.visible |= {self.base(i) for i in node.inputs}
-        self.stored = self.visible | {self.base(i) for unit in self.units for i in self.read(unit)}
+        read = {self.base(i) for unit in self.units for i in self.read(unit)}
+        self.stored = self.visible | read
+        self.final = self.visible - read
         self.ordered()
         self.calls: dict[int, _Call] = {}
         self.kernels: dict[int, Kernel] = {}
-        self.alike: dict[tuple[object, ...], tuple[ir.Function, list[tuple[str, int]]]] = {}
+        self.alike: dict[tuple[object, ...], _Made] = {}
+        self.streamed: set[int] = set()
         self.scratch: dict[int, tuple[int, int]] = {}
         self.segments: list[list[int]] = []
         for k, unit in enumerate(self.units):
@@ -115,20 +127,21 @@ class _Emitter:
     def call(self, k: int, unit: tuple[int, ...] | int) -> _Call:
         """The function of a unit; the layers of a network are alike, and share theirs."""
         if isinstance(unit, int):
-            made = ProductWriter(self.module, self.kinds, unit, f"product{k}")
-            return _Call(made.function, (*(self.base(i) for i in self.graph.nodes[unit].inputs), unit))
-        kernel = self.kernels[k] = Kernel(self.graph, self.kinds, list(unit), self.stored & set(unit))
+            product = ProductWriter(self.module, self.kinds, unit, f"product{k}")
+            return _Call(product.function, (*(self.base(i) for i in self.graph.nodes[unit].inputs), unit))
+        kernel = self.kernels[k] = Kernel(self.graph, self.kinds, list(unit), self.stored & set(unit), self.final & set(unit))
         signature = kernel.signature()
         if signature not in self.alike:
             writer = KernelWriter(self.module, kernel, f"kernel{k}")
-            self.alike[signature] = (writer.function, [kernel.role(base) for base in writer.bases])
-        function, roles = self.alike[signature]
-        bases = tuple(map(kernel.memory, roles))
+            streamed = [kernel.members.index(i) for i in writer.streamed]
+            self.alike[signature] = _Made(writer.function, [kernel.role(base) for base in writer.bases], writer.row, streamed)
+        made = self.alike[signature]
+        self.streamed |= {kernel.members[n] for n in made.streamed}
+        bases = tuple(map(kernel.memory, made.roles))
         for base in bases:
             if base < 0:
-                row = math.prod(kernel.space[len(kernel.space) - kernel.inner :])
-                self.scratch[base] = (k, ROWS * row * (self.graph.nodes[-1 - base].dtype or np.dtype(float)).itemsize)
-        return _Call(function, bases)
+                self.scratch[base] = (k, ROWS * made.row * (self.graph.nodes[-1 - base].dtype or np.dtype(float)).itemsize)
+        return _Call(made.function, bases)
 
     def size(self, i: int) -> int:
         node = self.graph.nodes[i]
@@ -345,7 +358,7 @@ def emit(graph: Graph) -> Emitted:
 
     def summary() -> str:
         calls = f"{len(emitter.calls)} native functions in {len(emitter.segments)} calls, {emitter.nbytes:,} bytes of memory in between"
-        return "\n".join([*explained(graph, emitter.kinds, emitter.units, emitter.stored), *filter(None, [calls, disk_cache.trouble()])])
+        return "\n".join([*explained(graph, emitter.kinds, emitter.units, emitter.stored, emitter.streamed), *filter(None, [calls, disk_cache.trouble()])])
 
     return Emitted(lines.space["kernel"], source, emitter.nbytes, summary, lines)
 

@@ -7,6 +7,7 @@ the columns at a time, which would stay in the cache from one kernel to the next
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,18 +15,15 @@ import numpy as np
 from llvmlite import ir
 
 from autograd_bn.compiler.kernel import Kernel
-from autograd_bn.compiler.llvm_elements import BLOCK, INDEX, POINTER, ElementWriter
+from autograd_bn.compiler.llvm_elements import BLOCK, FAR, INDEX, LONGEST, POINTER, ElementWriter
 from autograd_bn.compiler.llvm_scalar import CONTRACT, TYPES, Expression, cast, neutral, stored
+from autograd_bn.core.allocation import LINE
 
 REASSOCIATED = ("reassoc", "contract")
 ROWS = 4
 """How many rows a sum over rows takes at a time."""
 SHORT = 256
 """Up to how many elements a row is short."""
-LINE = 64
-"""How many bytes a line of the caches has."""
-FAR = 1 << 22
-"""From how many bytes on an array is not in the near caches."""
 LANES = 64
 """How many partial sums SIMD code has at most, of which a row is best a multiple."""
 
@@ -44,6 +42,8 @@ class KernelWriter(ElementWriter):
             if self.over_rows(i):
                 self.fill(i, i)
         self.rows(0)
+        if self.streamed:
+            self.builders[0].fence("seq_cst")  # what went past the caches is there for other threads
         self.builders[0].ret_void()
         self.variables.branch(self.start)
 
@@ -119,7 +119,7 @@ class KernelWriter(ElementWriter):
         kernel = self.kernel
         for i, access in kernel.loads():
             self.fetch(i, kernel.strides(i, access), ahead=True)
-        for i in sorted(kernel.full & kernel.stored):
+        for i in sorted(kernel.full & kernel.stored - self.by_row):
             self.fetch(i, kernel.strides(i, kernel.access[i]), ahead=False)
 
     def fetch(self, i: int, steps: tuple[int, ...], ahead: bool) -> None:
@@ -127,7 +127,7 @@ class KernelWriter(ElementWriter):
         strides = [steps[group[-1]] for group in self.merged]
         row, count = self.sizes[-1] * self.dtype(i).itemsize, int(np.prod(self.sizes[:-1], dtype=int))
         one_loop = self.outer == len(self.sizes) - 1 and strides[-1] == 1
-        if not one_loop or not strides[self.outer - 1] or not 4 * LINE <= row <= 256 * LINE or count * row < FAR:
+        if not one_loop or not strides[self.outer - 1] or not 4 * LINE <= row <= LONGEST or count * row < FAR:
             return
         builder = self.builders[-1]
         place: ir.Value = INDEX(self.layout[i].offset + ahead * strides[self.outer - 1])
@@ -144,6 +144,29 @@ class KernelWriter(ElementWriter):
             inner.call(function, [line, kind(0 if ahead else 1), kind(3), kind(1)])
 
         self.loop(row // LINE, step)
+
+    def stream(self, i: int, shift: int) -> None:
+        """Write a finished row to where it belongs, past the caches: a line that is written as usual is first read from memory, and takes another's place."""
+        dtype = self.dtype(i)
+        nbytes = self.row * dtype.itemsize
+        piece = math.gcd(nbytes, LINE)
+        kind = ir.VectorType(ir.IntType(8), piece)
+        builder = self.builders[-1]
+        strides = self.kernel.strides(i, self.kernel.access[i])
+        place: ir.Value = INDEX(shift * nbytes)
+        for counter, group in zip(self.index, self.merged[: self.outer], strict=True):
+            place = builder.add(place, builder.mul(counter, INDEX(strides[group[-1]] * dtype.itemsize)))
+        target = builder.gep(self.pointers[i], [place], source_etype=ir.IntType(8))
+        source = builder.gep(self.pointers[-1 - i], [INDEX(shift * nbytes)], source_etype=ir.IntType(8))
+        note = self.function.module.add_metadata([ir.IntType(32)(1)])
+
+        def step(counter: ir.Value) -> None:
+            inner = self.builders[-1]
+            start = inner.mul(counter, INDEX(piece))
+            here, there = (inner.gep(pointer, [start], source_etype=ir.IntType(8)) for pointer in (source, target))
+            inner.store(inner.load(here, typ=kind, align=piece), there, align=piece).set_metadata("nontemporal", note)
+
+        self.loop(nbytes // piece, step)
 
     def one_pass(self, phase: int, rows: int) -> None:
         """One pass over a row, or several at once."""
@@ -208,6 +231,10 @@ class KernelWriter(ElementWriter):
         for (i, self.shift), place in held.items():
             self.finish(i, builder, place, totals.get((i, 0)))
         self.shift = 0
+        for i in self.streamed:
+            if kernel.phase[i] == phase:
+                for shift in range(rows):
+                    self.stream(i, shift)
 
     def span(self, start: int, size: int, body: Callable[[], None]) -> None:
         """Part of a row as a loop."""

@@ -109,6 +109,28 @@ def test_arrays_larger_than_the_caches() -> None:
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=2e-4, atol=2e-5 * np.abs(other.numpy()).max())
 
 
+@pytest.mark.parametrize("shape", [(4099, 1024), (43700, 96), (4100, 1036), (65541, 64)])
+def test_large_results_that_nothing_reads_again_go_past_the_caches(shape: tuple[int, int]) -> None:
+    def f(x: Any, seed: Any, v: Any) -> Any:
+        y, pullback = ab.vjp(lambda x: ab.softmax(x, axis=-1), x)
+        return y, pullback(seed), x * v, x > v, (x + v).sum(0)
+
+    x, seed, v = array(*shape, dtype="float32"), array(*shape, dtype="float32", seed=1), array(shape[1], dtype="float32", seed=2)
+    compiled = ab.jit(f)
+    found = compiled(x, seed, v)
+    assert f"({13 * x.size:,} past the caches)" in compiled.explain() or f"({12 * x.size:,} past the caches)" in compiled.explain()
+    close(found, f(x, seed, v), 1e-5)
+    close(compiled(seed, x, v)[2:4], f(seed, x, v)[2:4], 0)
+
+
+@pytest.mark.parametrize("f", [lambda x, v: x * v, lambda x, v: ab.sort(x[:, 1:] * v[1:]), lambda x, v: x[:64, 1:] * v[1:]])
+def test_other_results_do_not(f: Callable[..., Any]) -> None:
+    x, v = array(4099, 257, dtype="float32"), array(257, dtype="float32", seed=1)
+    compiled = ab.jit(f)
+    close(compiled(x, v), f(x, v), 0)
+    assert "past the caches" not in compiled.explain()
+
+
 CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "a row added along a square's other axis": (lambda x: x - x.sum(1) + ab.exp(x) / ab.exp(x).sum(1), (array(5, 5),)),
     "images": (lambda x, g, b: (F.batch_norm(x, g, b), (x**2).sum((0, 2))), (array(3, 4, 5, 2), array(4), array(4, seed=1))),
