@@ -238,7 +238,7 @@ addEventListener("keydown", (event) => {
     return walk(...ARROWS[event.key]);
   }
   const key = canvas.contains(target) && (target.closest("[data-key]")?.dataset.key ?? state.focused);
-  if (key && event.key === "Enter") {
+  if (key && (event.key === "Enter" || (event.key === " " && key === reached))) {
     event.preventDefault();
     return activate(key);
   }
@@ -249,10 +249,12 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   action();
 });
+let reached = null;  // what the keyboard, rather than the pointer, has come to
 canvas.addEventListener("focusin", (event) => {
   const group = event.target.closest("[data-key]");
-  if (group?.matches(":focus-visible")) {
-    state.focused = group.dataset.key;
+  reached = group?.matches(":focus-visible") ? group.dataset.key : null;
+  if (reached) {
+    state.focused = reached;
     mark();
   }
 });
