@@ -20,5 +20,5 @@ with ab.record():
     out = ab.batch_norm(x, gamma, beta)
     out.backward(direction)
 
-page = ab.explore(out, Path(sys.argv[1] if len(sys.argv) > 1 else ".", "batch-norm.html"), title="Batch norm")
+page = ab.explore(out, file=Path(sys.argv[1] if len(sys.argv) > 1 else ".", "batch-norm.html"), title="Batch norm")
 print(f"{page.name}: {page.stat().st_size // 1000} kB; open it in a browser")

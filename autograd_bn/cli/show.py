@@ -84,7 +84,7 @@ def _explore(options: argparse.Namespace) -> int:
     graph, name = target_graph(options)
     path: Path = options.out or Path(f"{name}.html")
     progress(options, f"writing a page of {len(graph.nodes)} nodes")
-    explore(graph, path, title=options.title if options.title is not None else name)
+    explore(graph, file=path, title=options.title if options.title is not None else name)
     return _written(path, options)
 
 

@@ -116,7 +116,7 @@ def draw(
         raise DrawingError(f"depth={depth}: the number of levels of scopes that are drawn open cannot be negative")
     graph_file = None if file is None else WHOLE.get(checked(file, tuple(WHOLE)).suffix.lower())
     run = is_run(target)
-    graph = graph_of(target, inputs if run or inputs else None, "draw(f, x)")
+    graph = graph_of(target, inputs, "draw(f, x)")
     if style == "default":
         from autograd_bn.drawing.coloring import Coloring, metric_named
         from autograd_bn.drawing.dot import default_drawing

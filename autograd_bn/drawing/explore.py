@@ -7,11 +7,12 @@ import hashlib
 import html
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from autograd_bn.core.errors import DrawingError
 from autograd_bn.core.graph import Graph
 from autograd_bn.drawing.data import graph_json
 from autograd_bn.drawing.picture import write_file
@@ -24,9 +25,8 @@ _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029\x7f"}
 
 def explore(
     target: Any,
-    file: str | os.PathLike[str],
-    inputs: Sequence[Any] | None = None,
-    *,
+    *inputs: Any,
+    file: str | os.PathLike[str] | None = None,
     title: str | None = None,
 ) -> Path:
     """Write a page that shows a graph, forward and backward, and replays both step by step.
@@ -39,10 +39,10 @@ def explore(
     target
         A tensor, a container of tensors or a Graph; or a function or module, which is then run on ``inputs`` inside
         ``ab.record()``, and differentiated if its result is one number. Their gradients and running statistics stay as they were.
-    file
-        Where to write the page.
     inputs
-        The arguments of a function or module.
+        The arguments of a function or module. An array of floats becomes a leaf with the name of the parameter.
+    file
+        Where to write the page; it has to be said.
     title
         The page's title; by default from the target.
 
@@ -51,7 +51,7 @@ def explore(
     Raises
     ------
     DrawingError
-        If the file cannot be written, or a function is given without inputs.
+        If no file is named or it cannot be written, or inputs do not fit.
     GradientError
         If nothing was recorded for the target.
 
@@ -62,11 +62,13 @@ def explore(
     >>> with ab.record():
     ...     y = (x * x).sum()
     ...     y.backward()
-    >>> page = ab.explore(y, pathlib.Path(tempfile.mkdtemp()) / "square.html")
+    >>> page = ab.explore(y, file=pathlib.Path(tempfile.mkdtemp()) / "square.html")
     >>> page.read_text(encoding="utf-8").startswith("<!doctype html>")
     True
     """
-    shown = graph_of(target, inputs, "explore(f, file, inputs=(x,))")
+    shown = graph_of(target, inputs, "explore(f, x, file='page.html')")
+    if file is None:
+        raise DrawingError("explore() writes a page: say where, as in explore(y, file='page.html')")
     path = Path(file)
     write_file(path, graph_page(shown, title if title is not None else name_of(target)).encode())
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,17 +29,17 @@ def name_of(target: Any) -> str:
     return str(getattr(target, "__name__", type(target).__name__)) if is_run(target) else "Graph"
 
 
-def graph_of(target: Any, inputs: Sequence[Any] | None, usage: str) -> Graph:
+def graph_of(target: Any, inputs: tuple[Any, ...], usage: str) -> Graph:
     """The graph of a tensor, a container of tensors or a Graph; or of a function or module, which is run on its inputs.
 
     ``usage`` is how that is written, for messages: ``"draw(f, x)"``.
     """
     caller = usage.split("(")[0]
     if is_run(target):
-        given = () if inputs is None else tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-        return run_graph(target, _arguments(target, given, f"{caller}() needs example inputs to run {name_of(target)}: {usage}"))
-    if inputs is not None:
-        raise DrawingError(f"{caller}() takes inputs for a function or a module, not for a {type(target).__name__}")
+        return run_graph(target, _arguments(target, inputs, f"{caller}() needs example inputs to run {name_of(target)}: {usage}"))
+    if inputs:
+        named = next((f"; a file is given by name, file={os.fspath(x)!r}" for x in inputs if isinstance(x, (str, os.PathLike))), "")
+        raise DrawingError(f"{caller}() takes inputs for a function or a module, not for a {type(target).__name__}{named}")
     return target if isinstance(target, Graph) else graph(target)
 
 

@@ -84,7 +84,7 @@ def measure(browser: Any, y: ab.Tensor, file: Path) -> dict[str, float]:
     """Seconds by what was done."""
     graph = ab.graph(y)
     start = perf_counter()
-    ab.explore(graph, file)
+    ab.explore(graph, file=file)
     found = {"nodes": len(graph.nodes), "MB": file.stat().st_size / 1e6, "write": perf_counter() - start}
     page = browser.new_page(viewport={"width": 1360, "height": 800})
     start = perf_counter()

@@ -57,7 +57,7 @@ def shot_of_sizes(browser: Any, made: Path, folder: Path) -> None:
     model = ab.nn.Sequential(*layers)
     x = ab.tensor(np.random.default_rng(0).standard_normal((16, 8)), name="x")
     page = browser.new_page(viewport={"width": 1280, "height": 330}, color_scheme="light", device_scale_factor=1.5)
-    page.goto(ab.explore(lambda x: (model(x) ** 2).mean(), made / "sizes.html", x, title="Eight sigmoid layers").as_uri())
+    page.goto(ab.explore(lambda x: (model(x) ** 2).mean(), x, file=made / "sizes.html", title="Eight sigmoid layers").as_uri())
     page.locator("html[data-ready]").wait_for()
     page.keyboard.press("c")
     page.locator(".scope.closed .head").click()

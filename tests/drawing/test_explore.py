@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from autograd_bn.core.errors import DrawingError
 from autograd_bn.core.graph import Graph, graph
 from autograd_bn.drawing.words import array_text
 from tests.drawing import chromium
@@ -56,7 +55,7 @@ def opened(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Graph]:
     """The page of a small recorded batch norm, and its graph."""
     y = batch_norm(backward=True)
-    return ab.explore(y, tmp_path_factory.mktemp("page") / "bn.html", title="batch norm"), graph(y)
+    return ab.explore(y, file=tmp_path_factory.mktemp("page") / "bn.html", title="batch norm"), graph(y)
 
 
 def node(page: Any, index: int) -> Any:
@@ -281,7 +280,7 @@ def test_gradients_are_coloured_by_size_and_the_least_is_found(browser: Any, tmp
     size = lambda n: float(np.sqrt(np.mean(n.gradient**2)))
     finite = [n for n in g.nodes if n.gradient is not None and np.isfinite(n.gradient).all() and n.gradient.any()]
     heat = "element => element.classList.contains('sized') ? Number(element.style.getPropertyValue('--size')) : null"
-    with opened(browser, ab.explore(y, tmp_path / "a.html")) as page:
+    with opened(browser, ab.explore(y, file=tmp_path / "a.html")) as page:
         assert page.locator(".sized").count() == 0
         page.keyboard.press("g")
         assert page.locator("#heat").get_attribute("aria-pressed") == "true"
@@ -319,6 +318,29 @@ def test_the_keyboard_goes_everywhere(browser: Any, recorded: tuple[Path, Graph]
         assert page.locator("#time").input_value() == "0"
         page.keyboard.press(".")
         assert page.locator("#time").input_value() == "1"
+
+
+def test_space_acts_on_the_card_that_has_the_keyboard_and_else_plays(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    with opened(browser, recorded[0]) as page:
+        playing = lambda: page.locator("#play").get_attribute("aria-label") == "Pause"
+        page.locator("#canvas").focus()
+        while not page.evaluate("document.activeElement.matches('.card')"):
+            page.keyboard.press("ArrowRight")
+        page.keyboard.press("Space")
+        assert page.locator("#panel").is_visible() and not playing()
+        page.keyboard.press("Space")
+        assert not playing()
+        scope = page.locator(".scope[role=button], .scope .head").first
+        shown = page.locator(".card").count()
+        scope.focus()
+        page.keyboard.press("Space")
+        assert page.locator(".card").count() != shown and not playing()
+        page.keyboard.press("Space")
+        assert page.locator(".card").count() == shown and not playing()
+    with opened(browser, recorded[0]) as page:
+        page.locator(".card").first.click()
+        page.keyboard.press("Space")
+        assert playing()
 
 
 def test_the_keyboard_is_not_lost_in_the_details(browser: Any, recorded: tuple[Path, Graph]) -> None:
@@ -407,7 +429,7 @@ def test_labels_survive_as_typed_and_never_run(browser: Any, tmp_path: Path) -> 
                 total = total + ab.tensor([1.0, 2.0], requires_grad=True, name=name) * 3.0
         total.backward([1.0, 1.0])
     shown = graph(total)
-    with opened(browser, ab.explore(total, tmp_path / "a.html", title=HOSTILE[2])) as page:
+    with opened(browser, ab.explore(total, file=tmp_path / "a.html", title=HOSTILE[2])) as page:
         assert page.title() == HOSTILE[2]
         for name in HOSTILE:
             node(page, index_of(shown, name)).focus()
@@ -424,7 +446,7 @@ def test_labels_survive_as_typed_and_never_run(browser: Any, tmp_path: Path) -> 
 
 
 def test_what_was_not_recorded_is_a_dash(browser: Any, tmp_path: Path) -> None:
-    with opened(browser, ab.explore(batch_norm(), tmp_path / "a.html")) as page:
+    with opened(browser, ab.explore(batch_norm(), file=tmp_path / "a.html")) as page:
         assert page.locator(".wire .red").count() == 0
         node(page, 2).click()
         assert page.locator("#panel .none").all_text_contents() == ["—", "—"]
@@ -434,45 +456,9 @@ def test_a_crowd_opens_closed_and_says_so(browser: Any, tmp_path: Path) -> None:
     y = x = ab.tensor(1.0, requires_grad=True, name="x")
     for _ in range(1500):
         y = y + x
-    with opened(browser, ab.explore(y, tmp_path / "a.html")) as page:
+    with opened(browser, ab.explore(y, file=tmp_path / "a.html")) as page:
         assert page.locator(".card, .scope[role=button]").count() <= 60
         assert "scopes are closed" in page.locator("#message").text_content()
         page.locator("#expand").click()
         assert 60 < page.locator(".card, .scope[role=button]").count() <= 600
         assert "opened until" in page.locator("#message").text_content()
-
-
-def test_a_function_or_module_is_run_and_differentiated(tmp_path: Path) -> None:
-    x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
-    page = ab.explore(lambda v: (v * v).sum(), tmp_path / "a.html", inputs=(x,)).read_text(encoding="utf-8")
-    assert '"recorded":{"values":true,"gradients":true}' in page
-    page = ab.explore(ab.nn.Sequential(ab.nn.Linear(2, 3), ab.nn.Sigmoid()), tmp_path / "b.html", inputs=ab.ones((4, 2))).read_text(encoding="utf-8")
-    assert '"recorded":{"values":true,"gradients":false}' in page
-    with pytest.raises(DrawingError, match="needs example inputs"):
-        ab.explore(lambda v: v, tmp_path / "c.html")
-    with pytest.raises(DrawingError, match="not for a Tensor"):
-        ab.explore(x * 2.0, tmp_path / "c.html", inputs=())
-    with pytest.raises(DrawingError, match="cannot write"):
-        ab.explore(x * 2.0, tmp_path / "nowhere" / "c.html")
-
-
-def test_exploring_a_function_leaves_gradients_and_statistics_as_they_were(tmp_path: Path) -> None:
-    model = ab.nn.BatchNorm1d(3)
-    x = ab.tensor(np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32), requires_grad=True, name="x")
-    (x * 2.0).sum().backward()
-    before = [np.array(value) for value in model.state_dict().values()]
-    file = ab.explore(lambda v: (model(v) ** 2).sum(), tmp_path / "a.html", inputs=x)
-    assert x.grad is not None
-    assert x.grad.numpy().tolist() == [[2.0] * 3] * 4
-    assert all(parameter.grad is None for parameter in model.parameters())
-    for old, new in zip(before, model.state_dict().values(), strict=True):
-        np.testing.assert_array_equal(old, np.array(new))
-    assert '"gradients":true' in file.read_text(encoding="utf-8")
-
-
-def test_the_page_of_the_published_batch_norm_is_small(tmp_path: Path) -> None:
-    page = ab.explore(batch_norm(60, 100, backward=True), tmp_path / "a.html")
-    assert page.stat().st_size < 150_000
-    text = page.read_text(encoding="utf-8")
-    assert "default-src 'none'" in text
-    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)

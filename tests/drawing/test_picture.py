@@ -49,7 +49,7 @@ def test_a_graph_can_be_drawn_and_drawn_again(y: ab.Tensor) -> None:
 def test_html_is_the_page_to_explore(tmp_path: Path, y: ab.Tensor) -> None:
     drawing = draw(y, file=tmp_path / "a.html")
     assert drawing.source == draw(y).source
-    assert (tmp_path / "a.html").read_text(encoding="utf-8") == ab.explore(y, tmp_path / "b.html").read_text(encoding="utf-8")
+    assert (tmp_path / "a.html").read_text(encoding="utf-8") == ab.explore(y, file=tmp_path / "b.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["a.bmp", "a", "a.html2", "svg"])
