@@ -33,7 +33,7 @@ def explained(graph: Graph, kinds: Kinds, units: Sequence[tuple[int, ...] | int]
         members = (unit,) if isinstance(unit, int) else unit
         nodes = [graph.nodes[i] for i in members]
         read = {kinds.layout[j].base for node in nodes for j in node.inputs if j not in members and uniform(graph.nodes[j]) is None}
-        written = [node for node in nodes if node.index in stored or not isinstance(unit, tuple)]
+        written = [node for node in nodes if kinds.layout[node.index].base in stored or not isinstance(unit, tuple)]
         counted = sum(flops[i] or 0 for i in members)
         past = sum(_nbytes(node) for node in nodes if node.index in streamed)
         writes = f"writes {sum(map(_nbytes, written)):,}" + (f" ({past:,} past the caches)" if past else "")

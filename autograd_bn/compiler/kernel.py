@@ -25,6 +25,8 @@ class Kernel:
         In which pass over a row each member is computed.
     access
         How each member's axes lie in the space.
+    starts
+        Of each memory that is read or written the first element in use, to which its pointer points.
     need
         In which passes a member's value is computed; ``kept`` are stored for later ones.
     final
@@ -52,6 +54,9 @@ class Kernel:
             reduced = set(self.axes(i)) if self.reduces(i) else set()
             self.access[i] = self.placed(node, [d for d in range(rank) if d not in reduced])
         self.full = {i for i in members if not self.reduces(i) and squeezed(graph.nodes[i].shape) == self.space}
+        self.starts: dict[int, int] = {}
+        for layout in (kinds.layout[i] for i in (*(i for i, _ in self.loads()), *sorted(stored))):
+            self.starts[layout.base] = min(layout.offset, self.starts.get(layout.base, layout.offset))
         self.kept: set[int] = set()
         self.need: dict[int, set[int]] = {i: set() for i in members}
         self.find_need(inside)
@@ -138,8 +143,8 @@ class Kernel:
         graph, layout = self.graph, self.kinds.layout
         place = {i: k for k, i in enumerate(self.members)}
         loads = {load: k for k, load in enumerate(self.loads())}
-        bases = [layout[i].base for i, _ in loads]
-        read = [(bases.index(layout[i].base), layout[i].offset, self.strides(i, access), graph.nodes[i].dtype) for i, access in loads]
+        bases = {base: k for k, base in enumerate(self.starts)}
+        read = [(bases[layout[i].base], layout[i].offset - self.starts[layout[i].base], self.strides(i, access), graph.nodes[i].dtype) for i, access in loads]
         made = []
         for i in self.members:
             node = graph.nodes[i]
@@ -149,7 +154,8 @@ class Kernel:
                 known = place[j] if j in place else ("load", loads[j, access]) if (j, access) in loads else ("number", str(uniform(graph.nodes[j])))
                 operands.append((known, graph.nodes[j].dtype, graph.nodes[j].shape))
             numbers = tuple((type(number), repr(number)) for number in node.constants)
-            marks = (self.access[i], self.phase[i], i in self.stored, i in self.final, i in self.kept, tuple(sorted(self.need[i])))
+            home = (bases[layout[i].base], layout[i].offset - self.starts[layout[i].base], layout[i].strides) if i in self.stored else None
+            marks = (self.access[i], self.phase[i], home, i in self.final, i in self.kept, tuple(sorted(self.need[i])))
             made.append((node.primitive, tuple(operands), numbers, repr(dict(node.static)), node.dtype, node.shape, marks))
         return (self.space, self.inner, self.by_row, tuple(read), tuple(made))
 
@@ -157,8 +163,9 @@ class Kernel:
         """What a memory is to a kernel, in terms that hold for others of its signature."""
         if base < 0:
             return "scratch", self.members.index(-1 - base)
-        if base in self.access:
-            return "member", self.members.index(base)
+        for k, i in enumerate(self.members):
+            if self.kinds.layout[i].base == base:
+                return "member", k
         return "load", [self.kinds.layout[i].base for i, _ in self.loads()].index(base)
 
     def memory(self, role: tuple[str, int]) -> int:
@@ -166,7 +173,7 @@ class Kernel:
         kind, k = role
         if kind == "load":
             return self.kinds.layout[self.loads()[k][0]].base
-        return self.members[k] if kind == "member" else -1 - self.members[k]
+        return self.kinds.layout[self.members[k]].base if kind == "member" else -1 - self.members[k]
 
 
 def kernels(graph: Graph, kinds: Kinds) -> list[tuple[int, ...] | int]:

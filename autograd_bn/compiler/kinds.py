@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_bn.compiler.moves import Box, join
 from autograd_bn.compiler.scalar_code import DTYPES, NEUTRAL, knows
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
@@ -35,6 +36,7 @@ class Kind(enum.Enum):
     REDUCTION = "reduction"
     VIEW = "view"
     PRODUCT = "matrix product"
+    JOINED = "parts side by side"
     FOREIGN = "NumPy"
 
 
@@ -44,6 +46,11 @@ class Layout(NamedTuple):
     base: int
     strides: Shape
     offset: int = 0
+
+    def part(self, box: Box) -> Layout:
+        """Where a part of it is."""
+        start = self.offset + sum(along.start * step for along, step in zip(box, self.strides, strict=True))
+        return Layout(self.base, tuple(along.step * step for along, step in zip(box, self.strides, strict=True)), start)
 
 
 def contiguous(shape: Shape) -> Shape:
@@ -93,8 +100,11 @@ class Kinds:
         self.kind: list[Kind] = []
         self.layout: list[Layout] = []
         self.looped = {i for node in graph.nodes if node.primitive is not None and _in_loop(node) for i in node.inputs}
+        self.home: dict[int, tuple[int, Box]] = {}
+        """The join that a value is part of, and where."""
+        homes = self._homes()
         for node in graph.nodes:
-            layout = Layout(node.index, contiguous(node.shape or ()))
+            layout = homes.get(node.index, Layout(node.index, contiguous(node.shape or ())))
             kind = self._kind(node)
             if kind is Kind.VIEW:
                 seen = self._seen(node)
@@ -104,6 +114,17 @@ class Kinds:
                     layout = seen
             self.kind.append(kind)
             self.layout.append(layout)
+
+    def _homes(self) -> dict[int, Layout]:
+        """The layouts of what is part of a join: from the last join, whose memory is its own, to the first, which may be part of another."""
+        found: dict[int, Layout] = {}
+        for node in reversed(self.graph.nodes):
+            if node.primitive is join:
+                own = found.get(node.index, Layout(node.index, contiguous(node.shape or ())))
+                for i, box in zip(node.inputs, node.static["boxes"], strict=True):
+                    found[i] = own.part(box)
+                    self.home[i] = (node.index, box)
+        return found
 
     def _kind(self, node: GraphNode) -> Kind:
         primitive = node.primitive
@@ -126,6 +147,8 @@ class Kinds:
             return Kind.REDUCTION if good or node.dtype == np.bool_ else Kind.FOREIGN
         if primitive is registry["broadcast_to"]:
             return Kind.POINT
+        if primitive is join:
+            return Kind.JOINED
         if primitive is registry["matmul"]:
             return Kind.PRODUCT if self._is_product(node) else Kind.FOREIGN
         if primitive is registry["reshape"]:

@@ -35,10 +35,11 @@ POINTER = ir.PointerType()
 
 
 class _Call(NamedTuple):
-    """A native function, and what its pointers point to: the memory of a node, or a kernel's scratch memory under -1 - node."""
+    """A native function, and what its pointers point to: the memory of a node, from so many bytes on, or a kernel's scratch memory under -1 - node."""
 
     function: ir.Function
     bases: tuple[int, ...]
+    starts: tuple[int, ...]
 
 
 class _Made(NamedTuple):
@@ -55,7 +56,7 @@ class _Emitter:
         self.graph = graph
         self.kinds = Kinds(graph)
         self.module = ir.Module("autograd_bn")
-        self.units = [unit for unit in kernels(graph, self.kinds) if isinstance(unit, tuple) or self.kind(unit) not in (Kind.SOURCE, Kind.VIEW)]
+        self.units = [unit for unit in kernels(graph, self.kinds) if isinstance(unit, tuple) or self.kind(unit) not in (Kind.SOURCE, Kind.VIEW, Kind.JOINED)]
         self.visible = {self.base(i) for i in graph.outputs}
         for node in graph.nodes:
             if self.kind(node.index) is Kind.FOREIGN:
@@ -96,9 +97,11 @@ class _Emitter:
         for i in (*self.graph.outputs, *operands):
             layout, shape = self.kinds.layout[i], self.graph.nodes[i].shape
             size = math.prod(self.graph.nodes[layout.base].shape or ())
-            whole = self.kind(i) is Kind.VIEW and layout.strides == contiguous(shape or ()) and math.prod(shape or ()) == size and layout.offset == 0
+            whole = (
+                self.kind(i) in (Kind.VIEW, Kind.JOINED) and layout.strides == contiguous(shape or ()) and math.prod(shape or ()) == size and layout.offset == 0
+            )
             seen.setdefault(layout.base, set()).add(shape if whole else None)
-        native = (Kind.REDUCTION, Kind.PRODUCT, Kind.POINT)
+        native = (Kind.REDUCTION, Kind.PRODUCT, Kind.POINT, Kind.JOINED)
         return {base: next(iter(shapes)) for base, shapes in seen.items() if self.kind(base) in native and len(shapes) == 1 and None not in shapes}
 
     def read(self, unit: tuple[int, ...] | int) -> Iterator[int]:
@@ -116,7 +119,8 @@ class _Emitter:
             members = (unit,) if isinstance(unit, int) else unit
             strange = self.foreign(unit)
             now = max((turn[b] + (b in foreign and not strange) for b in map(self.base, self.read(unit)) if b in turn), default=0)
-            turn.update(dict.fromkeys(members, now))
+            for base in map(self.base, members):
+                turn[base] = max(now, turn.get(base, now))
             if strange:
                 foreign.update(members)
             keyed.append((now, strange, k))
@@ -127,9 +131,13 @@ class _Emitter:
     def call(self, k: int, unit: tuple[int, ...] | int) -> _Call:
         """The function of a unit; the layers of a network are alike, and share theirs."""
         if isinstance(unit, int):
-            product = ProductWriter(self.module, self.kinds, unit, f"product{k}")
-            return _Call(product.function, (*(self.base(i) for i in self.graph.nodes[unit].inputs), unit))
-        kernel = self.kernels[k] = Kernel(self.graph, self.kinds, list(unit), self.stored & set(unit), self.final & set(unit))
+            alike = ProductWriter.signature(self.kinds, unit)
+            if alike not in self.alike:
+                self.alike[alike] = _Made(ProductWriter(self.module, self.kinds, unit, f"product{k}").function, [], 0, [])
+            values = (*self.graph.nodes[unit].inputs, unit)
+            return _Call(self.alike[alike].function, tuple(map(self.base, values)), tuple(self.kinds.layout[i].offset * self.itemsize(i) for i in values))
+        stored = {i for i in unit if self.base(i) in self.stored}
+        kernel = self.kernels[k] = Kernel(self.graph, self.kinds, list(unit), stored, self.final & set(unit))
         signature = kernel.signature()
         if signature not in self.alike:
             writer = KernelWriter(self.module, kernel, f"kernel{k}")
@@ -140,12 +148,14 @@ class _Emitter:
         bases = tuple(map(kernel.memory, made.roles))
         for base in bases:
             if base < 0:
-                self.scratch[base] = (k, ROWS * made.row * (self.graph.nodes[-1 - base].dtype or np.dtype(float)).itemsize)
-        return _Call(made.function, bases)
+                self.scratch[base] = (k, ROWS * made.row * self.itemsize(-1 - base))
+        return _Call(made.function, bases, tuple(kernel.starts.get(base, 0) * self.itemsize(base) if base >= 0 else 0 for base in bases))
+
+    def itemsize(self, i: int) -> int:
+        return (self.graph.nodes[i].dtype or np.dtype(float)).itemsize
 
     def size(self, i: int) -> int:
-        node = self.graph.nodes[i]
-        return math.prod(node.shape or ()) * (node.dtype or np.dtype(float)).itemsize
+        return math.prod(self.graph.nodes[i].shape or ()) * self.itemsize(i)
 
     def arena(self) -> tuple[dict[int, int], int]:
         """Where in the memory that is kept from call to call each value is that only native code sees, and how large that memory is."""
@@ -198,7 +208,11 @@ class _Emitter:
         arena = pointers[ARENA]
         for k in members:
             call = self.calls[k]
-            builder.call(call.function, [_at(builder, arena, self.places[base]) if base in self.places else pointers[base] for base in call.bases])
+            arguments = []
+            for base, start in zip(call.bases, call.starts, strict=True):
+                whole, place = (arena, self.places[base]) if base in self.places else (pointers[base], 0)
+                arguments.append(_at(builder, whole, place + start))
+            builder.call(call.function, arguments)
         builder.ret(ir.Constant(WORD, 0))
         return list(table)
 
@@ -291,11 +305,15 @@ def written(emitter: _Emitter, code: Code) -> Lines:
     shape = emitter.shapes_seen()
 
     def look(i: int) -> None:
-        """Have a view as an array."""
-        if i in shown or emitter.kind(i) is not Kind.VIEW:
+        """Have a view, or a part of a join, as an array."""
+        if i in shown or (emitter.kind(i) is not Kind.VIEW and i not in emitter.kinds.home):
             return
         shown.add(i)
-        if emitter.base(i) in shape:
+        if emitter.kind(i) is not Kind.VIEW:
+            whole, box = emitter.kinds.home[i]
+            look(whole)
+            body.append(f"{names[i]} = {names[whole]}[{writer.written(tuple(along.slice for along in box))}]")
+        elif emitter.base(i) in shape:
             body.append(f"{names[i]} = {names[emitter.base(i)]}")
         else:
             for j in graph.nodes[i].inputs:

@@ -57,7 +57,7 @@ def _cell(module: ir.Module, kind: ir.Type, number: Any) -> ir.Value:
 
 
 class ProductWriter:
-    """Writes ``out = x @ y`` as a function of three pointers."""
+    """Writes ``out = x @ y`` as a function of pointers to the first elements of the three."""
 
     def __init__(self, module: ir.Module, kinds: Kinds, i: int, name: str) -> None:
         graph = kinds.graph
@@ -81,8 +81,14 @@ class ProductWriter:
         self.function.linkage = "internal"
         self.function.attributes.add("noinline")
         builder = ir.IRBuilder(self.function.append_basic_block("entry"))
-        self.loops(builder, 0, [INDEX(one.offset), INDEX(two.offset), INDEX(0)])
+        self.loops(builder, 0, [INDEX(0), INDEX(0), INDEX(0)])
         builder.ret_void()
+
+    @staticmethod
+    def signature(kinds: Kinds, i: int) -> tuple[object, ...]:
+        """All that the function depends on."""
+        nodes = kinds.graph.nodes
+        return (nodes[i].shape, nodes[i].dtype, *((nodes[j].shape, kinds.layout[j].strides) for j in nodes[i].inputs))
 
     def loops(self, builder: ir.IRBuilder, k: int, offsets: list[ir.Value]) -> None:
         """The loops over further axes."""

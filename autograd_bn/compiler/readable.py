@@ -9,6 +9,7 @@ from typing import Any
 
 from autograd_bn.compiler.kernel import Access, Kernel
 from autograd_bn.compiler.kinds import uniform
+from autograd_bn.compiler.moves import Along
 from autograd_bn.compiler.scalar_code import NEUTRAL, parsed
 
 LETTERS = "ijklmnopqrstuvw"
@@ -29,6 +30,12 @@ def _filled(code: str, texts: Mapping[str, str]) -> str:
     return ast.unparse(_Named(texts).visit(ast.parse(ast.unparse(parsed(code)), mode="eval").body))
 
 
+def _placed(letter: str, along: Along) -> str:
+    """An index into a part as one into the whole."""
+    term = letter if along.step == 1 or letter == "0" else f"{along.step} * {letter}"
+    return term if not along.start else str(along.start) if letter == "0" else f"{term} + {along.start}"
+
+
 class _Text:
     def __init__(self, kernel: Kernel, names: Mapping[int, str]) -> None:
         self.kernel = kernel
@@ -43,8 +50,11 @@ class _Text:
 
     def element(self, i: int, access: Access) -> str:
         """An element in memory."""
-        index = ", ".join(LETTERS[d] if d is not None else "0" for d in access)
-        return f"{self.names[i]}[{index or '()'}]"
+        index = [LETTERS[d] if d is not None else "0" for d in access]
+        while i in self.kernel.kinds.home and i in self.kernel.stored:
+            i, box = self.kernel.kinds.home[i]
+            index = [_placed(letter, along) for letter, along in zip(index, box, strict=True)]
+        return f"{self.names[i]}[{', '.join(index) or '()'}]"
 
     def operand(self, i: int, j: int) -> str:
         """What member i reads as operand j."""

@@ -8,10 +8,13 @@ from autograd_bn.compiler.passes.algebra import simplified
 from autograd_bn.compiler.passes.broadcasts import without_broadcasts
 from autograd_bn.compiler.passes.common import without_repetition
 from autograd_bn.compiler.passes.constants import folded
+from autograd_bn.compiler.passes.copies import with_copies
 from autograd_bn.compiler.passes.dead import without_dead_code
 from autograd_bn.compiler.passes.factors import factored
 from autograd_bn.compiler.passes.fusion import fused
+from autograd_bn.compiler.passes.joins import joined
 from autograd_bn.compiler.passes.permutes import with_late_permutes
+from autograd_bn.compiler.passes.slices import with_early_slices
 from autograd_bn.core.graph import Graph
 
 PASSES: dict[str, Callable[[Graph], Graph]] = {
@@ -26,10 +29,13 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
 """In the order in which they run. All are exact to the last bit."""
 
 NATIVE_PASSES: dict[str, Callable[[Graph], Graph]] = {
+    "joins": joined,
+    "slices": with_early_slices,
     "factors": factored,
     "algebra, again": simplified,
     "common subexpressions, again": without_repetition,
     "dead code, once more": without_dead_code,
+    "copies": with_copies,
     "fusion": fused,
 }
 """Those that follow for native code."""

@@ -42,7 +42,10 @@ class _Fusion:
         self.nodes = graph.nodes
         kinds = Kinds(graph)
         self.kind = kinds.kind
-        self.base = [layout.base for layout in kinds.layout]
+        self.owned: list[int] = []
+        """The value that a view is of; every other is its own."""
+        for node in self.nodes:
+            self.owned.append(self.owned[node.inputs[0]] if self.kind[node.index] is Kind.VIEW else node.index)
         self.users: list[list[int]] = [[] for _ in self.nodes]
         for node in self.nodes:
             for i in node.inputs:
@@ -78,9 +81,8 @@ class _Fusion:
                 if self.kind[i] is Kind.SOURCE:
                     continue
                 # In one loop an elementwise value is there at once; anything else must be in memory.
-                there = self.kind[i] is Kind.VIEW or (loop and self.kind[i] is Kind.POINT)
-                view = self.kind[node.index] is Kind.VIEW
-                found = max(found, level[i] + (not there and not (view and self.kind[i] is Kind.VIEW)))
+                there = self.kind[i] in (Kind.VIEW, Kind.JOINED) or (loop and self.kind[i] is Kind.POINT)
+                found = max(found, level[i] + (not there))
             level.append(found)
         return level
 
@@ -255,10 +257,10 @@ class _Fusion:
 
     def in_memory(self) -> set[int]:
         """Elementwise values that must be in memory, because something else than a kernel reads them."""
-        needed = {self.base[i] for i in self.old.outputs}
+        needed = {self.owned[i] for i in self.old.outputs}
         for node in self.nodes:
             if not self.in_loop(node.index):
-                needed |= {self.base[i] for i in node.inputs}
+                needed |= {self.owned[i] for i in node.inputs}
         return {i for i in needed if self.kind[i] is Kind.POINT}
 
     def cone(self, unit: _Unit) -> list[int]:
