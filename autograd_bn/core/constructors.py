@@ -193,12 +193,13 @@ def linear(
     """
 
     def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Static) -> Sequence[Any]:
-        if variadic:
-            cotangents: Sequence[Any] = transpose(g, parents, **static)
-            if len(cotangents) != len(parents):
-                raise RuleError(f"the transpose of {name} returned {len(cotangents)} cotangents for {len(parents)} operands")
-            return cotangents
         return (transpose(g, parents[0], **static),)
+
+    def variadic_vjp(g: Any, saved: Any, parents: Sequence[Any], static: Static) -> Sequence[Any]:
+        cotangents: Sequence[Any] = transpose(g, parents, **static)
+        if len(cotangents) != len(parents):
+            raise RuleError(f"the transpose of {name} returned {len(cotangents)} cotangents for {len(parents)} operands")
+        return cotangents
 
     def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Static) -> Any:
         given = [np.zeros(x.shape, x.dtype) if t is None else t for t, x in zip(tangents, operands, strict=True)]
@@ -222,7 +223,7 @@ def linear(
     primitive = Primitive(
         name,
         forward,
-        vjp=vjp,
+        vjp=variadic_vjp if variadic else vjp,
         jvp=jvp,
         batch=batched,
         abstract=abstract,
@@ -373,6 +374,7 @@ def none(operands: Sequence[Abstract], static: Static, out: Abstract) -> int:
     return 0
 
 
+@functools.lru_cache(maxsize=4096)
 def kept_shape(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...]:
     """The shape with the axes reduced to 1."""
     return tuple(1 if i in axis else n for i, n in enumerate(shape))

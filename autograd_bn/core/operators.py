@@ -18,7 +18,7 @@ from autograd_bn.core.node import CONSTANT, NO_STATIC, Constant, Node, born
 from autograd_bn.core.primitive import Primitive
 from autograd_bn.core.state import NESTED, current
 from autograd_bn.core.tensor import Tensor
-from autograd_bn.core.views import track
+from autograd_bn.core.views import link, track
 
 _getframe = sys._getframe
 _new = object.__new__
@@ -242,8 +242,53 @@ def run_unary(primitive: Primitive, x: Tensor, static: Mapping[str, Any], depth:
     result.node = node
     result.base = result.views = None
     if primitive.aliases:
-        track(result, x, primitive, static)
+        if type(a) is not np.ndarray:
+            track(result, x, primitive, static)
+        elif (memory := out.base) is not None and (memory is a or memory is a.base):
+            link(result, x, primitive, static, False)
     return result
+
+
+def subscript_operator(primitive: Primitive, checked: Callable[[Any], Any]) -> Callable[[Tensor, Any], Tensor]:
+    """The method for ``tensor[key]``; ``checked`` turns any key but a slice or a number into one that NumPy takes."""
+
+    def getitem(x: Tensor, key: Any) -> Tensor:
+        if type(key) is not slice and type(key) is not int:
+            key = checked(key)
+        state = current()
+        n: Any = x.node
+        t = n.fast
+        a = x.value
+        static = {"index": key}
+        if not state.gate <= t < NESTED or type(a) is not np.ndarray:
+            return apply(primitive, (x,), static)
+        try:
+            out = a[key]
+        except Exception as error:
+            raise explained(primitive, (a,), static, error) from error
+        node = Node()
+        node.age = born()
+        node.primitive = primitive
+        node.parents = (n,)
+        node.saved = (None, None)
+        node.static = static
+        node.level = node.fast = t
+        node.shape = out.shape
+        node.dtype = n.dtype
+        node.scope = state.scope
+        frame = outside_engine(_getframe(1))
+        node.code = frame.f_code
+        node.offset = frame.f_lasti
+        node.extra = None
+        result = _new(Tensor)
+        result.value = out
+        result.node = node
+        result.base = result.views = None
+        if (memory := out.base) is not None and (memory is a or memory is a.base):
+            link(result, x, primitive, static, False)
+        return result
+
+    return getitem
 
 
 def unary_function(primitive: Primitive) -> Callable[[Any], Any]:

@@ -15,10 +15,13 @@ from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.primitive import raw
 
 _add: Callable[..., Any] = np.add.reduce
-
-
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _FIRST = (0,)
+
+
+def _rows(shape: tuple[int, ...]) -> int:
+    """How many rows BLAS adds of a matrix of this shape; 0 where NumPy does it."""
+    return shape[0] if len(shape) == 2 and 0 < shape[0] * shape[1] < 65536 else 0
 
 
 @functools.lru_cache(maxsize=64)
@@ -29,9 +32,8 @@ def _ones(count: int, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 def add_along(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     """The sum of a floating array along axes. Columns of a small matrix are added by BLAS, in half of NumPy's time."""
     if axis == _FIRST and x.ndim == 2:
-        rows, columns = x.shape
         dtype = x.dtype
-        if 0 < rows * columns < 65536 and (dtype is _SINGLE or dtype is _DOUBLE):
+        if (dtype is _SINGLE or dtype is _DOUBLE) and (rows := _rows(x.shape)):
             out = _ones(rows, dtype).dot(x)
             return out[None] if keepdims else out
     return _add(x, axis[0] if len(axis) == 1 else axis, None, None, keepdims)
@@ -45,7 +47,10 @@ def _sum(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 
 def spread(g: Any, x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     """A reduction's cotangent, ready to be repeated along the reduced axes."""
-    return g if keepdims else raw.reshape(g, shape=kept_shape(x.shape, axis))
+    if keepdims:
+        return g
+    shape = kept_shape(x.shape, axis)
+    return g.reshape(shape) if type(g) is np.ndarray else raw.reshape(g, shape=shape)
 
 
 def _broadcast(x: Any, shape: tuple[int, ...]) -> Any:
@@ -71,10 +76,11 @@ def _reshape(x: Any, shape: tuple[int, ...]) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def _fit(given: tuple[int, ...], whole: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
+def _fit(given: tuple[int, ...], whole: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, tuple[int, ...], int, tuple[int, ...]]:
     """How a cotangent of shape ``given``, which stands for ``whole``, becomes one for an operand of shape ``wanted``.
 
-    The axes to sum; how often an axis that is not repeated yet would have been added; the final shape.
+    How many rows of a matrix BLAS may add, and there is nothing else to do (else 0); the axes to sum; how often an axis that is not repeated yet would have
+    been added; the final shape.
     """
     rank = len(whole)
     extra = rank - len(given)
@@ -83,7 +89,8 @@ def _fit(given: tuple[int, ...], whole: tuple[int, ...], wanted: tuple[int, ...]
     repeated = [i for i in range(rank) if w[i] == 1 and whole[i] != 1]
     axes = tuple(i - extra for i in repeated if g[i] != 1)
     count = math.prod([whole[i] for i in repeated if g[i] == 1])
-    return axes, count, tuple(1 if i in repeated else n for i, n in enumerate(g))[rank - len(wanted) :]
+    final = tuple(1 if i in repeated else n for i, n in enumerate(g))[rank - len(wanted) :]
+    return _rows(given) if axes == _FIRST and count == 1 and final == given[1:] else 0, axes, count, final
 
 
 def unbroadcast(g: Any, whole: tuple[int, ...], wanted: tuple[int, ...]) -> Any:
@@ -91,8 +98,12 @@ def unbroadcast(g: Any, whole: tuple[int, ...], wanted: tuple[int, ...]) -> Any:
 
     The result is broadcastable to ``wanted``; axes that were not repeated before still are not.
     """
-    axes, count, final = _fit(g.shape, whole, wanted)
+    rows, axes, count, final = _fit(g.shape, whole, wanted)
     plain = type(g) is np.ndarray
+    if rows and plain:
+        dtype = g.dtype
+        if dtype is _SINGLE or dtype is _DOUBLE:
+            return _ones(rows, dtype).dot(g)
     if axes:
         g = add_along(g, axes, False) if plain else raw.sum(g, axis=axes, keepdims=False)
     if count != 1:
@@ -112,6 +123,18 @@ def repeatable(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 def averaged(shape: tuple[int, ...], axis: tuple[int, ...]) -> int:
     """How many elements a reduction over axes takes together."""
     return math.prod([shape[a] for a in axis])
+
+
+@functools.lru_cache(maxsize=1024)
+def _count(shape: tuple[int, ...], axis: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """That number as an array without axes, which NumPy divides by in half the time, where the dtype surely holds it."""
+    count = averaged(shape, axis)
+    return np.array(count, dtype) if dtype is _SINGLE or dtype is _DOUBLE else count
+
+
+def divided(total: Any, shape: tuple[int, ...], axis: tuple[int, ...]) -> Any:
+    """A sum, or a cotangent, by how many elements of a shape the axes take together."""
+    return total / (_count(shape, axis, total.dtype) if type(total) is np.ndarray else averaged(shape, axis))
 
 
 def _sum_example(rng: Any) -> Any:

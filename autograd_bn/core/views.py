@@ -38,7 +38,11 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
         return
     if not isinstance(value, np.generic) and (memory is None or (memory is not value and memory is not value.base)):
         return  # but a number that came out of an operation is memory, too
-    cut = tapes > 0
+    link(view, source, primitive, static, tapes > 0)
+
+
+def link(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[str, Any], cut: bool) -> None:
+    """Remember that a tensor is a view of another, and whether it was cut from the graph."""
     base = source.base
     if base is None:
         base = source

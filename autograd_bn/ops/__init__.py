@@ -136,11 +136,6 @@ def _reflected(primitive: Primitive) -> Any:
     return lambda self, other: NotImplemented if other is None or type(other) is str else apply(primitive, (other, self))
 
 
-def _transpose(self: Tensor) -> Tensor:
-    """All axes in reverse order."""
-    return shape.permute_dims(self, tuple(range(self.ndim))[::-1])
-
-
 for _name, _primitive in OPERATORS.items():
     setattr(Methods, f"__{_name}__", binary_operator(registry[_primitive]))
     if _name in SYMBOLS:
@@ -148,7 +143,7 @@ for _name, _primitive in OPERATORS.items():
         setattr(Methods, f"__i{_name}__", writing.updating(getattr(Methods, f"__{_name}__"), f"{SYMBOLS[_name]}="))
 for _name, _function in METHODS.items():
     setattr(Methods, _name, method(_function))
-for _name, _function in {"T": _transpose, "mT": shape.matrix_transpose, "real": complex_numbers.real, "imag": complex_numbers.imag}.items():
+for _name, _function in {"T": shape.transpose, "mT": shape.matrix_transpose, "real": complex_numbers.real, "imag": complex_numbers.imag}.items():
     setattr(Methods, _name, property(_function))
 
 
@@ -264,7 +259,7 @@ _BY_NUMPY_NAME: dict[str, Any] = {
     "squeeze": shape.squeeze,
     "expand_dims": lambda x, axis: shape.expand_dims(x, axis=axis),
     "broadcast_to": shape.broadcast_to,
-    "transpose": lambda x, axes=None: _transpose(x) if axes is None else shape.permute_dims(x, axes),
+    "transpose": lambda x, axes=None: shape.transpose(x) if axes is None else shape.permute_dims(x, axes),
     "real": complex_numbers.real,
     "imag": complex_numbers.imag,
     "angle": lambda z, deg=False: complex_numbers.angle(z) * (180 / np.pi if deg else 1),

@@ -8,7 +8,7 @@ import numpy as np
 
 from autograd_bn.core.constructors import linear
 from autograd_bn.core.errors import OperationError
-from autograd_bn.core.operators import run_unary
+from autograd_bn.core.operators import subscript_operator
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, plain
 
@@ -24,7 +24,7 @@ def is_basic(index: Any) -> bool:
 
 def _scatter_add(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     out = np.zeros(shape, g.dtype)
-    if is_basic(index):
+    if type(index) is slice or is_basic(index):
         out[index] = g
     else:
         np.add.at(out, index, g)
@@ -66,7 +66,7 @@ def _examples(rng: Any) -> Any:
 _getitem = linear(
     "getitem",
     lambda x, index: x[index],
-    transpose=lambda g, x, index: raw.scatter_add(g, index=index, shape=x.shape),
+    transpose=lambda g, x, index: (_scatter_add if type(g) is np.ndarray else raw.scatter_add)(g, index=index, shape=x.shape),
     batch=_batched_getitem,
     label="[ ]",
     aliases=True,
@@ -84,16 +84,6 @@ _scatter = linear(
 )
 
 
-def getitem(x: Tensor, key: Any) -> Tensor:
-    """``x[key]`` with NumPy's basic, integer-array and boolean-mask indexing.
-
-    Raises OperationError for a key that does not fit, naming the shape.
-    """
-    if not is_basic(key):
-        key = plain_index(key)
-    return run_unary(_getitem, x, {"index": key})
-
-
 def plain_index(key: Any) -> Any:
     """A key of plain numbers, slices and arrays of our own. Raises OperationError for what is no index."""
     if type(key) in _BASIC:
@@ -108,3 +98,10 @@ def plain_index(key: Any) -> Any:
     if array.dtype.kind not in "biu" and array.size:
         raise OperationError(f"an index holds integers or booleans, got dtype {array.dtype}")
     return array if array.size or array.dtype.kind in "biu" else array.astype(int)
+
+
+getitem = subscript_operator(_getitem, plain_index)
+getitem.__doc__ = """``x[key]`` with NumPy's basic, integer-array and boolean-mask indexing.
+
+Raises OperationError for a key that does not fit, naming the shape.
+"""

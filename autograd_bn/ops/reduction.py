@@ -13,7 +13,7 @@ from autograd_bn.core.constructors import discrete, kept_shape, linear, normaliz
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.operators import run_unary
 from autograd_bn.core.primitive import Primitive, raw, registry
-from autograd_bn.core.structural import add_along, averaged, spread, sum_p
+from autograd_bn.core.structural import add_along, averaged, divided, spread, sum_p
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.arithmetic import direction
 from autograd_bn.ops.exponential import softened
@@ -24,7 +24,7 @@ Axis = int | Sequence[int] | None
 def _mean(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     if x.dtype.char in "?bBhHiIlLqQpPe":
         return np.mean(x, axis=axis, keepdims=keepdims)
-    return add_along(x, axis, keepdims) / (x.shape[axis[0]] if len(axis) == 1 else averaged(x.shape, axis))
+    return divided(add_along(x, axis, keepdims), x.shape, axis)
 
 
 def _examples(rng: Any) -> Any:
@@ -37,7 +37,7 @@ def _examples(rng: Any) -> Any:
 _mean_p = linear(
     "mean",
     _mean,
-    transpose=lambda g, x, axis, keepdims: spread(g / averaged(x.shape, axis), x, axis, keepdims),
+    transpose=lambda g, x, axis, keepdims: spread(divided(g, x.shape, axis), x, axis, keepdims),
     batch=lambda x, axis, keepdims: raw.mean(x, axis=tuple(a + 1 for a in axis), keepdims=keepdims),
     shape=lambda x, axis, keepdims: reduced_shape(x.shape, axis, keepdims),
     label="1/N Σ",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from autograd_bn.core.constructors import linear, normalized_axes
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import DtypeError, ShapeError
+from autograd_bn.core.operators import run_unary
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import user_line
 from autograd_bn.core.structural import astype_p, broadcast_to_p, reshape_p
@@ -30,8 +32,9 @@ def reshape(x: Any, /, shape: int | Sequence[int], *rest: int) -> Tensor:
     tensor([[0., 1.],
             [2., 3.]])
     """
-    x = asarray(x)
-    wanted = (shape, *rest) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    if type(x) is not Tensor:
+        x = asarray(x)
+    wanted = (shape, *rest) if isinstance(shape, int) else tuple(map(int, shape))
     if wanted.count(-1) > 1:
         raise ShapeError(f"reshape to {wanted}: only one length can be -1")
     if -1 in wanted:
@@ -39,7 +42,7 @@ def reshape(x: Any, /, shape: int | Sequence[int], *rest: int) -> Tensor:
         if known == 0 or x.size % known:
             raise ShapeError(f"{x.size} elements of shape {x.shape} cannot take shape {wanted}")
         wanted = tuple(x.size // known if n == -1 else n for n in wanted)
-    return apply(reshape_p, (x,), {"shape": wanted})
+    return run_unary(reshape_p, x, {"shape": wanted})
 
 
 def flatten(x: Any, /, start_axis: int = 0) -> Tensor:
@@ -55,6 +58,7 @@ def flatten(x: Any, /, start_axis: int = 0) -> Tensor:
     return reshape(x, (*x.shape[:start_axis], math.prod(x.shape[start_axis:])))
 
 
+@functools.lru_cache(maxsize=256)
 def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axes.index(i) for i in range(len(axes)))
 
@@ -70,6 +74,25 @@ _permute = linear(
 )
 
 
+@functools.lru_cache(maxsize=256)
+def _order(axes: tuple[int, ...], ndim: int) -> dict[str, Any]:
+    """The static parameters of a permutation, shared by all that are alike; nobody writes into them."""
+    wanted = tuple(a + ndim if a < 0 else a for a in axes)
+    if sorted(wanted) != list(range(ndim)):
+        raise ShapeError(f"permute_dims: axes {axes} do not name each of the {ndim} axes once")
+    return {"axes": wanted}
+
+
+@functools.lru_cache(maxsize=64)
+def _reverse(ndim: int) -> dict[str, Any]:
+    return _order(tuple(range(ndim))[::-1], ndim)
+
+
+def transpose(x: Tensor) -> Tensor:
+    """All axes in reverse order."""
+    return run_unary(_permute, x, _reverse(len(x.shape)))
+
+
 def permute_dims(x: Any, /, axes: Sequence[int]) -> Tensor:
     """The axes in another order.
 
@@ -81,11 +104,9 @@ def permute_dims(x: Any, /, axes: Sequence[int]) -> Tensor:
     >>> ab.permute_dims(ab.zeros((2, 3, 4)), (2, 0, 1)).shape
     (4, 2, 3)
     """
-    x = asarray(x)
-    wanted = tuple(a + x.ndim if a < 0 else a for a in axes)
-    if sorted(wanted) != list(range(x.ndim)):
-        raise ShapeError(f"permute_dims: axes {tuple(axes)} do not name each of the {x.ndim} axes of shape {x.shape} once")
-    return apply(_permute, (x,), {"axes": wanted})
+    if type(x) is not Tensor:
+        x = asarray(x)
+    return run_unary(_permute, x, _order(tuple(axes), len(x.shape)))
 
 
 def matrix_transpose(x: Any, /) -> Tensor:
