@@ -13,8 +13,11 @@ from autograd_bn.compiler.kernel import Access, Kernel
 from autograd_bn.compiler.kinds import Kind, uniform
 from autograd_bn.compiler.llvm_loops import LOOP
 from autograd_bn.compiler.llvm_scalar import Expression, cast, constant, stored
+from autograd_bn.compiler.machine import fuses
+from autograd_bn.compiler.native_quotient import Divisor, divisor, quotient
 from autograd_bn.compiler.scalar_code import loop_dtype
 from autograd_bn.core.allocation import LINE
+from autograd_bn.core.primitive import registry
 
 INDEX = ir.IntType(64)
 POINTER = ir.PointerType()
@@ -64,7 +67,7 @@ class ElementWriter:
         self.variables = ir.IRBuilder(self.function.append_basic_block("variables"))
         self.start = self.function.append_basic_block("start")
         self.builders = [ir.IRBuilder(self.start)]
-        self.memos: list[dict[Any, ir.Value]] = [{}]
+        self.memos: list[dict[Any, Any]] = [{}]
         self.index: list[ir.Value] = []
         self.level: list[int] = []
         """For each counter, how many loops deep it is known."""
@@ -209,7 +212,25 @@ class ElementWriter:
             return cast(builder, values[0], sources[0], dtype)
         given = iter([cast(builder, value, source, inner) for value, source in zip(values, sources, strict=True)])
         operands = [next(given) if number is None else constant(number, inner) for number in node.constants]
+        if node.primitive is registry["div"] and (shared := self.divisor(i, access, operands[1])) is not None:
+            return cast(builder, quotient(builder, operands[0], shared), inner, dtype)
         return Expression(builder, inner, dict(zip(node.primitive.operands, operands, strict=False))).value(node.primitive.code or "x", dtype)
+
+    def divisor(self, i: int, access: Access, y: ir.Value) -> Divisor | None:
+        """The divisor of a quotient, if it is known outside of a loop that the quotient is in."""
+        node = self.graph.nodes[i]
+        if node.dtype not in (np.float32, np.float64) or node.constants[0] is not None or not fuses():
+            return None
+        *_, j = node.inputs
+        if self.dtype(j) != node.dtype:
+            return None
+        depth = 0 if node.constants[1] is not None else self.depth(self.kernel.operand_access(i, j))
+        if depth >= min(self.depth(access), len(self.builders) - 1):
+            return None
+        key = ("divisor", id(y))
+        found: Divisor = self.memos[depth].get(key) or divisor(self.builders[depth], y)
+        self.memos[depth][key] = found
+        return found
 
     def address(self, builder: ir.IRBuilder, i: int, access: Access) -> ir.Value:
         """Where an element is."""

@@ -45,6 +45,12 @@ def new_target(features: str | None = None) -> binding.TargetMachine:
 _target = functools.cache(new_target)
 
 
+def fuses() -> bool:
+    """Whether this CPU has fused multiply-adds."""
+    target, _, features = _cpu()
+    return target.name == "aarch64" or "+fma" in features.split(",")
+
+
 def text(module: ir.Module) -> str:
     """A module for this machine."""
     machine = _target()
