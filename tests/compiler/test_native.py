@@ -56,6 +56,19 @@ def test_batch_norm_and_its_gradient_are_three_passes_and_two_over_columns() -> 
     assert reads[0] == 1  # the sum of dy is taken where dy is read anyway
 
 
+def test_batch_norm_under_a_relu_takes_as_many_passes() -> None:
+    """A gradient times a mask is a term of a sum as any other: factors are taken out of it all the same."""
+
+    def activated(*arguments: ab.Tensor) -> Any:
+        y, pullback = ab.vjp(lambda *given: F.relu(F.batch_norm(*given)), *arguments[:3])
+        return y, *pullback(arguments[3])
+
+    f = ab.jit(activated)
+    arguments = (array(60, 100), array(100, seed=1), array(100, seed=2), array(60, 100, seed=3))
+    close(f(*arguments), activated(*arguments), 1e-13)
+    assert [name.split("over ")[1] for name in kernels(f)].count("60×100") == 4
+
+
 def normalise_rows(x: ab.Tensor, gamma: ab.Tensor, beta: ab.Tensor) -> Any:
     centred = x - x.mean(-1, keepdims=True)
     return centred / ab.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * gamma + beta

@@ -87,16 +87,18 @@ class _Sum:
         name = node.primitive.name if node.primitive is not None else ""
         if self.is_lone(node):
             return _Product(sign, (), (("mul", index, None),))
-        if node.dtype == self.node.dtype and name == "neg":
+        if any(self.new.nodes[i].dtype != self.node.dtype for i in (index, *node.inputs)):  # the sum of whole numbers is another
+            return _Product(sign, (index,), ())
+        if name == "neg":
             return self.product(node.inputs[0], -sign)
-        if node.dtype == self.node.dtype and name == "mul":
+        if name == "mul":
             terms: list[int] = []
             lone: list[tuple[str, int | None, Any]] = [("mul", None, number) for number in node.constants if number is not None]
             for i in node.inputs:
                 part = self.product(i, 1)
                 sign, terms, lone = sign * part.sign, [*terms, *part.terms], [*lone, *part.lone]
             return _Product(sign, tuple(terms), tuple(lone))
-        if node.dtype == self.node.dtype and name == "div" and node.constants[0] is None:
+        if name == "div" and node.constants[0] is None:
             part = self.product(node.inputs[0], sign)
             if node.constants[1] is not None:
                 return part._replace(lone=(*part.lone, ("div", None, node.constants[1])))
@@ -111,9 +113,7 @@ class _Sum:
         return node.dtype == self.node.dtype and all(padded[a] == 1 for a in self.axes)
 
     def full(self, terms: tuple[int, ...]) -> bool:
-        """Whether the product of the terms is as long as the sum along the summed axes, and each of the sum's dtype: the sum of whole numbers is another."""
-        if any(self.new.nodes[i].dtype != self.node.dtype for i in terms):
-            return False
+        """Whether the product of the terms is as long as the sum along the summed axes."""
         shape = broadcast_shapes((1,) * len(self.shape), *(self.new.nodes[i].shape or () for i in terms))
         return all(shape[a] == self.shape[a] for a in self.axes)
 
