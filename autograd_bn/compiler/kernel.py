@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 from autograd_bn.compiler.kinds import Kind, Kinds, Shape, is_kernel, squeezed, uniform
-from autograd_bn.compiler.passes.fusion import AGAIN
-from autograd_bn.compiler.scalar_code import cost
+from autograd_bn.compiler.scalar_code import AGAIN, cost
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
 
@@ -60,6 +59,11 @@ class Kernel:
         self.kept: set[int] = set()
         self.need: dict[int, set[int]] = {i: set() for i in members}
         self.find_need(inside)
+
+    def overwrite(self, i: int, base: int) -> None:
+        """Have a member write over another value's memory."""
+        self.kinds.overwrite(i, base)
+        del self.starts[i]
 
     def reduces(self, i: int) -> bool:
         """Whether a member is a reduction."""

@@ -126,6 +126,14 @@ class Kinds:
                     self.home[i] = (node.index, box)
         return found
 
+    def in_loop(self, i: int) -> bool:
+        """Whether an operation is part of a loop."""
+        return self.kind[i] is Kind.POINT or self.kind[i] is Kind.REDUCTION
+
+    def overwrite(self, index: int, base: int) -> None:
+        """Have a value, and all that looks at its memory, lie in the memory of another that is at least as large."""
+        self.layout = [layout._replace(base=base) if layout.base == index else layout for layout in self.layout]
+
     def _kind(self, node: GraphNode) -> Kind:
         primitive = node.primitive
         if primitive is None:

@@ -13,6 +13,7 @@ from llvmlite import ir
 
 from autograd_bn.compiler import disk_cache, objects
 from autograd_bn.compiler.explanation import explained
+from autograd_bn.compiler.in_place import overwriting
 from autograd_bn.compiler.kernel import Kernel, kernels
 from autograd_bn.compiler.kinds import Kind, Kinds, contiguous
 from autograd_bn.compiler.llvm_kernel import ROWS, KernelWriter
@@ -65,6 +66,7 @@ class _Emitter:
         self.stored = self.visible | read
         self.final = self.visible - read
         self.ordered()
+        self.last = {self.base(i): k for k, unit in enumerate(self.units) for i in self.read(unit)}
         self.calls: dict[int, _Call] = {}
         self.kernels: dict[int, Kernel] = {}
         self.alike: dict[tuple[object, ...], _Made] = {}
@@ -86,6 +88,10 @@ class _Emitter:
 
     def base(self, i: int) -> int:
         return self.kinds.layout[i].base
+
+    def inside(self, base: int) -> bool:
+        """Whether only native code sees a memory."""
+        return base not in self.visible and self.kind(base) not in (Kind.SOURCE, Kind.FOREIGN)
 
     def foreign(self, unit: tuple[int, ...] | int) -> bool:
         return isinstance(unit, int) and self.kind(unit) is Kind.FOREIGN
@@ -138,6 +144,11 @@ class _Emitter:
             return _Call(self.alike[alike].function, tuple(map(self.base, values)), tuple(self.kinds.layout[i].offset * self.itemsize(i) for i in values))
         stored = {i for i in unit if self.base(i) in self.stored}
         kernel = self.kernels[k] = Kernel(self.graph, self.kinds, list(unit), stored, self.final & set(unit))
+        # Into a join's memory others may still write.
+        dying = {base for base in map(self.base, self.read(unit)) if self.last[base] == k and self.kind(base) is not Kind.JOINED}
+        for i, base in overwriting(kernel, set(filter(self.inside, {*unit, *dying}))).items():
+            kernel.overwrite(i, base)
+            self.last[base] = self.last[i]
         signature = kernel.signature()
         if signature not in self.alike:
             writer = KernelWriter(self.module, kernel, f"kernel{k}")
@@ -162,7 +173,7 @@ class _Emitter:
         life: dict[int, tuple[int, int, int]] = {base: (k, k, size) for base, (k, size) in self.scratch.items()}
         for k, call in self.calls.items():
             for base in call.bases:
-                if base >= 0 and base not in self.visible and self.kind(base) not in (Kind.SOURCE, Kind.FOREIGN):
+                if base >= 0 and self.inside(base):
                     start = life[base][0] if base in life else k
                     life[base] = (start, k, self.size(base))
         places: dict[int, int] = {}

@@ -24,6 +24,8 @@ FEW = 256
 """For more elements than this those are left to NumPy: a call of it is worth about as much time."""
 CALLED = frozenset(["exp", "log", "tanh", "sigmoid", "erf", "expm1", "log1p", "hypot"]) | LIBRARY
 """All others that there are; but for hypot, which is as fast in the C library, these are our own."""
+AGAIN = 12
+"""How many instructions computing a value again may cost at most."""
 CALL = 20
 """What one of those costs."""
 POWERS = (-2, -1, 0, 1, 2, 3, 4)

@@ -13,17 +13,16 @@ import math
 from collections.abc import Iterable
 
 from autograd_bn.compiler.kinds import KERNEL, Kind, Kinds, Shape, squeezed
-from autograd_bn.compiler.scalar_code import cost
+from autograd_bn.compiler.passes.levels import levels
+from autograd_bn.compiler.passes.recomputation import recomputed
+from autograd_bn.compiler.scalar_code import AGAIN, cost
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.state import Scope
-
-AGAIN = 12
-"""How many instructions computing a value again may cost at most."""
 
 
 def fused(graph: Graph) -> Graph:
     """The graph with its elementwise operations and reductions in kernels."""
-    return _Fusion(graph).graph()
+    return _Fusion(*recomputed(graph)).graph()
 
 
 class _Unit:
@@ -37,11 +36,12 @@ class _Unit:
 
 
 class _Fusion:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, pins: dict[int, int]) -> None:
         self.old = graph
         self.nodes = graph.nodes
         kinds = Kinds(graph)
         self.kind = kinds.kind
+        self.in_loop = kinds.in_loop
         self.owned: list[int] = []
         """The value that a view is of; every other is its own."""
         for node in self.nodes:
@@ -50,10 +50,10 @@ class _Fusion:
         for node in self.nodes:
             for i in node.inputs:
                 self.users[i].append(node.index)
-        self.level = self.levels({})
-        pins = self.later()
-        if pins:
-            self.level = self.levels(pins)
+        self.level = levels(graph, kinds, pins)
+        later = self.later()
+        if later:
+            self.level = levels(graph, kinds, {**pins, **later})
         self.owner: dict[int, _Unit] = {}
         self.units = self.parts()
         self.rows()
@@ -63,28 +63,10 @@ class _Fusion:
         for unit in reversed(self.order):
             self.cones[id(unit)] = self.cone(unit)
 
-    def in_loop(self, i: int) -> bool:
-        return self.kind[i] is Kind.POINT or self.kind[i] is Kind.REDUCTION
-
     def space(self, node: GraphNode) -> Shape:
         return squeezed(self.nodes[node.inputs[0]].shape if self.kind[node.index] is Kind.REDUCTION else node.shape)
 
     # Levels
-
-    def levels(self, pins: dict[int, int]) -> list[int]:
-        """How many loops must be over before each value can be computed, at least those that ``pins`` asks for."""
-        level: list[int] = []
-        for node in self.nodes:
-            loop = self.in_loop(node.index)
-            found = pins.get(node.index, 0)
-            for i in node.inputs:
-                if self.kind[i] is Kind.SOURCE:
-                    continue
-                # In one loop an elementwise value is there at once; anything else must be in memory.
-                there = self.kind[i] in (Kind.VIEW, Kind.JOINED) or (loop and self.kind[i] is Kind.POINT)
-                found = max(found, level[i] + (not there))
-            level.append(found)
-        return level
 
     def later(self) -> dict[int, int]:
         """Reductions that share no load with their own loop, but with a later one in which they can take part."""
