@@ -61,7 +61,7 @@ class _Writer:
         if kind not in (tuple, list, dict):
             return False
         parts = [f"{name}_{k}" for k in range(len(children))]
-        self.miss(f"{name}.__class__ is not {kind.__name__} or len({name}) != {len(children)}")
+        self.miss(f"type({name}) is not {kind.__name__} or len({name}) != {len(children)}")
         if kind is dict:
             self.miss(f"list({name}) != {self.known(list(structure.rest))}")
         if parts:
@@ -71,13 +71,13 @@ class _Writer:
     def leaf(self, name: str, value: Any) -> bool:
         """Check a leaf; whether that can be written here. ``value`` is the one that the version was made with."""
         if type(value) is Tensor:
-            self.miss(f"{name}.__class__ is not Tensor or {name}.node.__class__ is not Constant")
+            self.miss(f"type({name}) is not Tensor or type({name}.node) is not Constant")
             return type(value.node) is Constant
         if type(value) is np.ndarray:
-            self.miss(f"{name}.__class__ is not ndarray")
+            self.miss(f"type({name}) is not ndarray")
             return True
         if type(value) in (bool, int, str) or (type(value) is float and value != 0 and value == value):
-            self.miss(f"{name}.__class__ is not {type(value).__name__} or {name} != {value!r}")
+            self.miss(f"type({name}) is not {type(value).__name__} or {name} != {value!r}")
             return True
         self.miss(f"{name} is not {self.known(value)}")
         return not isinstance(value, (Tensor, np.generic, float, complex))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
 import sys
@@ -18,7 +19,7 @@ from autograd_bn.compiler.kernel import Kernel, kernels
 from autograd_bn.compiler.kinds import Kind, Kinds, contiguous
 from autograd_bn.compiler.llvm_kernel import ROWS, KernelWriter
 from autograd_bn.compiler.llvm_products import ProductWriter
-from autograd_bn.compiler.machine import Code, compiled
+from autograd_bn.compiler.machine import Code, compiled, python_symbol
 from autograd_bn.compiler.numpy_emitter import Writer
 from autograd_bn.compiler.plan import Emitted, Lines, Mismatch
 from autograd_bn.compiler.readable import loops, product
@@ -32,6 +33,7 @@ ARENA = -1
 """Stands for the arena among nodes."""
 INDEX = ir.IntType(64)
 WORD = ir.IntType(32)
+LONG = ir.IntType(8 * ctypes.sizeof(ctypes.c_long))
 POINTER = ir.PointerType()
 
 
@@ -192,19 +194,20 @@ class _Emitter:
         return places, top
 
     def segment(self, n: int, members: list[int]) -> list[int]:
-        """A native function of one tuple, the arena and arrays, that calls what follows each other; gives the arrays' nodes."""
+        """A native function of NumPy's array type, the arena and arrays, that calls what follows each other; gives the arrays' nodes.
+
+        It is called by Python, and gives 0, or 1 where it can not run.
+        """
         table: dict[int, int] = {}
         for k in members:
             for base in self.calls[k].bases:
                 if base not in self.places:
                     table.setdefault(base, len(table) + 2)
-        function = ir.Function(self.module, ir.FunctionType(ir.IntType(32), [POINTER]), f"segment{n}")
+        function = ir.Function(self.module, ir.FunctionType(POINTER, [POINTER, POINTER, INDEX]), f"segment{n}")
         builder = ir.IRBuilder(function.append_basic_block("entry"))
-        (given,) = function.args
-        kind = builder.load(_at(builder, given, objects.ITEMS), typ=POINTER)
-        items = {
-            base: builder.load(_at(builder, given, objects.ITEMS + objects.WORD * position), typ=POINTER) for base, position in ((ARENA, 1), *table.items())
-        }
+        _, given, _ = function.args
+        kind = builder.load(given, typ=POINTER)
+        items = {base: builder.load(_at(builder, given, objects.WORD * position), typ=POINTER) for base, position in ((ARENA, 1), *table.items())}
         made = {i for i in self.visible if self.kind(i) not in (Kind.SOURCE, Kind.FOREIGN)}  # allocated for us
         given_in = [base for base in table if base not in made]
         # Nothing is read through what is not known to be an array.
@@ -217,6 +220,7 @@ class _Emitter:
         self.require(builder, good)
         pointers = {base: builder.load(_at(builder, item, objects.DATA), typ=POINTER) for base, item in items.items()}
         arena = pointers[ARENA]
+        thread = builder.call(self.python("PyEval_SaveThread", POINTER, []), [])  # other threads may run meanwhile
         for k in members:
             call = self.calls[k]
             arguments = []
@@ -224,15 +228,24 @@ class _Emitter:
                 whole, place = (arena, self.places[base]) if base in self.places else (pointers[base], 0)
                 arguments.append(_at(builder, whole, place + start))
             builder.call(call.function, arguments)
-        builder.ret(ir.Constant(WORD, 0))
+        builder.call(self.python("PyEval_RestoreThread", ir.VoidType(), [POINTER]), [thread])
+        self.give(builder, 0)
         return list(table)
 
-    @staticmethod
-    def require(builder: ir.IRBuilder, conditions: list[ir.Value]) -> None:
+    def python(self, name: str, result: ir.Type, operands: list[ir.Type]) -> ir.Function:
+        """A function of Python's C interface."""
+        symbol = python_symbol(name)
+        return self.module.globals.get(symbol) or ir.Function(self.module, ir.FunctionType(result, operands), symbol)
+
+    def give(self, builder: ir.IRBuilder, number: int) -> None:
+        """Return a number to Python."""
+        builder.ret(builder.call(self.python("PyLong_FromLong", POINTER, [LONG]), [ir.Constant(LONG, number)]))
+
+    def require(self, builder: ir.IRBuilder, conditions: list[ir.Value]) -> None:
         """Return 1 unless all hold."""
         if conditions:
             with builder.if_then(builder.not_(functools.reduce(builder.and_, conditions)), likely=False):
-                builder.ret(ir.Constant(WORD, 1))
+                self.give(builder, 1)
 
     def fits(self, builder: ir.IRBuilder, item: ir.Value, leaf: int) -> ir.Value:
         """Whether an array has the shape and dtype of a leaf."""
@@ -283,11 +296,10 @@ def _unused(known: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
     return array
 
 
-def _again(segment: Callable[[Any], int], arguments: tuple[Any, ...]) -> None:
+def _again(segment: Callable[..., int], kind: Any, arena: Any, *rest: Any) -> None:
     """Call with arrays that native code can read. Raises Mismatch if it still cannot."""
-    kind, arena, *rest = arguments
     arrays = [np.require(np.asarray(x), requirements=["C", "A"]) for x in rest]
-    if segment((kind, arena, *(x.view(np.dtype(x.dtype.str)) for x in arrays))):
+    if segment(kind, arena, *(x.view(np.dtype(x.dtype.str)) for x in arrays)):
         raise Mismatch
 
 
@@ -353,8 +365,8 @@ def written(emitter: _Emitter, code: Code) -> Lines:
                 else:
                     body.append(f"{names[base]} = empty({size})")
         writer.space[f"segment{n}"] = code.call(f"segment{n}")
-        body.append(f"arrays = (ndarray, memory, {', '.join(names[base] for base in emitter.tables[n])})")
-        body.append(f"if segment{n}(arrays): again(segment{n}, arrays)")
+        arrays = f"ndarray, memory, {', '.join(names[base] for base in emitter.tables[n])}"
+        body.append(f"if segment{n}({arrays}): again(segment{n}, {arrays})")
     for i in graph.outputs:
         if emitter.base(i) not in shape:
             look(i)

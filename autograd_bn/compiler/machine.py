@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import llvmlite
 from llvmlite import binding, ir
@@ -86,8 +85,17 @@ def compiled(module: ir.Module) -> bytes:
         return code
 
 
+class _Method(ctypes.Structure):
+    """Python's record of a function in C."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
+
+
+_FASTCALL = 0x0080
+
+
 class Code:
-    """Machine code in memory. ``call`` gives a function of it, which takes one Python object and returns a number, and runs without the GIL."""
+    """Machine code in memory. ``call`` gives a function of it that takes Python objects as they are, and runs where it lets go of the GIL itself."""
 
     def __init__(self, data: bytes) -> None:
         with _compiling:
@@ -96,8 +104,19 @@ class Code:
             self._engine.add_object_file(binding.ObjectFileRef.from_data(data))
             self._engine.finalize_object()
 
-    def call(self, name: str) -> Callable[[Any], int]:
-        """The function of a name."""
-        function = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.py_object)(self._engine.get_function_address(name))
-        function.engine = self._engine  # type: ignore[attr-defined]
+    def call(self, name: str) -> Callable[..., int]:
+        """The function of a name: ``PyObject *f(PyObject *, PyObject *const *, Py_ssize_t)``, which ctypes would take several times as long to call."""
+        method = _Method(name.encode(), self._engine.get_function_address(name), _FASTCALL, None)
+        made = ctypes.pythonapi.PyCFunction_NewEx
+        made.restype, made.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+        # The function refers to the record, and holds the object that it is bound to.
+        function: Callable[..., int] = made(ctypes.addressof(method), (self._engine, method), None)
         return function
+
+
+@functools.cache
+def python_symbol(name: str) -> str:
+    """The symbol under which LLVM finds a function of Python's C interface."""
+    symbol = f"autograd_bn_{name}"
+    binding.add_symbol(symbol, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
+    return symbol

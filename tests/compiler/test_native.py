@@ -379,6 +379,32 @@ assert all(np.array_equal(a.numpy(), b) for a, b in zip(f(x), expected))
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_other_threads_run_while_native_code_does() -> None:
+    compiled = ab.jit(lambda x: ab.exp(ab.tanh(x)).sum(), emitter="llvm")
+    x = ab.ones(1 << 20)
+    compiled(x)
+    called, ran = threading.Event(), threading.Event()
+
+    def work() -> None:
+        called.wait()
+        ran.set()
+
+    other = threading.Thread(target=work)
+    other.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # who has the GIL keeps it, unless it lets go
+    try:
+        called.set()
+        turns = 0
+        while not ran.is_set() and turns < 1000:
+            compiled(x)
+            turns += 1
+    finally:
+        sys.setswitchinterval(interval)
+    other.join()
+    assert turns < 1000
+
+
 def test_threads_share_native_code_of_large_results() -> None:
     f = ab.jit(lambda x: (x * 2, x.sum(0)))
     wrong: list[int] = []
