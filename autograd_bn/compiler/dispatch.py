@@ -31,7 +31,6 @@ class _Writer:
             "MISS": MISS,
             "Mismatch": Mismatch,
             "Tensor": Tensor,
-            "Constant": Constant,
             "ndarray": np.ndarray,
             "asarray": np.asarray,
             "replay": replay,
@@ -70,8 +69,7 @@ class _Writer:
 
     def leaf(self, name: str, value: Any) -> bool:
         """Check a leaf; whether that can be written here. ``value`` is the one that the version was made with."""
-        if type(value) is Tensor:
-            self.miss(f"type({name}) is not Tensor or type({name}.node) is not Constant")
+        if type(value) is Tensor:  # all are looked at together
             return type(value.node) is Constant
         if type(value) is np.ndarray:
             self.miss(f"type({name}) is not ndarray")
@@ -82,10 +80,31 @@ class _Writer:
         self.miss(f"{name} is not {self.known(value)}")
         return not isinstance(value, (Tensor, np.generic, float, complex))
 
+    def values(self, tensors: Sequence[str]) -> dict[str, str]:
+        """Take the arrays out of tensors; their names."""
+        arrays = {name: f"value{k}" for k, name in enumerate(tensors)}
+        if arrays:
+            self.lines.append(f"values = values_of({', '.join(arrays)})")
+            self.miss("values is None")
+            self.lines.append(f"{', '.join(arrays.values())}, = values")
+        return arrays
+
+    def give(self, structure: Structure, arrays: Sequence[str]) -> None:
+        """Return a container of tensors of the arrays."""
+        names = [f"result{k}" for k in range(len(arrays))]
+        whole = self.put_together(structure, iter(names))
+        made = f"tensors_of({', '.join(arrays)})"
+        if whole == f"({''.join(f'{name}, ' for name in names)})" and names:
+            self.lines.append(f"return {made}")
+            return
+        if names:
+            self.lines.append(f"{', '.join(names)}, = {made}")
+        self.lines.append(f"return {whole}")
+
     def put_together(self, structure: Structure, leaves: Iterator[str]) -> str:
         """A container of results as an expression."""
         if structure is LEAF or structure.kind is None:
-            return f"Tensor({next(leaves)})"
+            return next(leaves)
         if structure.kind is type(None):
             return "None"
         if structure.kind in (tuple, list):
@@ -95,7 +114,7 @@ class _Writer:
             parts = [self.put_together(child, leaves) for child in structure.children]
             return f"{{{', '.join(f'{key!r}: {part}' for key, part in zip(structure.rest, parts, strict=True))}}}"
         count = structure.leaf_count()
-        return f"{self.known(structure)}.unflatten([{', '.join(f'Tensor({next(leaves)})' for _ in range(count))}])"
+        return f"{self.known(structure)}.unflatten([{', '.join(next(leaves) for _ in range(count))}])"
 
 
 def shortened(
@@ -112,7 +131,7 @@ def shortened(
     if not writer.taken_apart(arguments, "args") or not all(writer.leaf(name, value) for name, value in zip(writer.leaves, leaves, strict=True)):
         return None
     tensors = [name for name, value in zip(writer.leaves, leaves, strict=True) if isinstance(value, (Tensor, np.ndarray))]
-    plain = {name for name, value in zip(writer.leaves, leaves, strict=True) if isinstance(value, np.ndarray)}
+    arrays = writer.values([name for name, value in zip(writer.leaves, leaves, strict=True) if type(value) is Tensor])
     if unchanged is not None:
         writer.miss(f"not {writer.known(unchanged)}()")
     closed = {id(source.tensor) for source in program.inputs if source.tensor is not None}
@@ -127,7 +146,7 @@ def shortened(
             writer.miss("extra is None or extra.gradient is None")
             writer.lines.append(f"{name} = extra.gradient.value")
         else:
-            writer.lines.append(f"{name} = {owner}{'' if owner in plain else '.value'}")
+            writer.lines.append(f"{name} = {arrays.get(owner, owner) if source.tensor is None else f'{owner}.value'}")
         if name not in lines.checked:
             writer.miss(f"{name}.shape != {node.shape!r} or {name}.dtype != {writer.known(node.dtype)}")
     writer.lines += lines.body
@@ -144,7 +163,7 @@ def shortened(
             writer.lines.append(f"{owner}.node.extras().gradient = {value if value is None else f'Tensor({value})'}")
         else:
             writer.lines += [f"{owner}.value = {value}", f"if {owner}.views: replay({owner})"]
-    writer.lines.append(f"return {writer.put_together(program.structure, iter(results))}")
+    writer.give(program.structure, results[: program.results])
     text = "\n".join(["def short(args):", "    try:", *(f"        {line}" for line in writer.lines), "    except Mismatch:", f"        {_MISSED}", ""])
     exec(compile(text, "<ab.jit>", "exec"), writer.space)  # noqa: S102 - the source is made of the names above
     short: Callable[[tuple[Any, ...]], Any] = writer.space["short"]

@@ -20,6 +20,7 @@ from autograd_bn.compiler.kinds import Kind, Kinds, contiguous
 from autograd_bn.compiler.llvm_kernel import ROWS, KernelWriter
 from autograd_bn.compiler.llvm_products import ProductWriter
 from autograd_bn.compiler.machine import Code, compiled, python_symbol
+from autograd_bn.compiler.native_objects import native_objects
 from autograd_bn.compiler.numpy_emitter import Writer
 from autograd_bn.compiler.plan import Emitted, Lines, Mismatch
 from autograd_bn.compiler.readable import loops, product
@@ -321,6 +322,7 @@ def written(emitter: _Emitter, code: Code) -> Lines:
         give=free.append,
         again=_again,
         asarray=np.asarray,
+        **native_objects()._asdict(),
     )
     body = ["try: memory = take()", "except IndexError: memory = arena()"]
     shown: set[int] = set()

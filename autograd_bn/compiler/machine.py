@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import llvmlite
 from llvmlite import binding, ir
@@ -33,6 +34,12 @@ def _cpu() -> tuple[binding.Target, str, str]:
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     return binding.Target.from_default_triple(), binding.get_host_cpu_name(), wide(binding.get_host_cpu_features().flatten())
+
+
+def fused() -> bool:
+    """Whether the CPU rounds a product and a sum once, as one instruction."""
+    target, _, features = _cpu()
+    return not target.name.startswith("x86") or "+fma" in features.split(",")
 
 
 def new_target(features: str | None = None) -> binding.TargetMachine:
@@ -70,12 +77,17 @@ def optimised(source: str, target: binding.TargetMachine | None = None) -> bindi
 
 
 def compiled(module: ir.Module) -> bytes:
-    """The machine code of a module, as an object file; from the disk if it was compiled before.
+    """The machine code of a module, as an object file; from the disk if it was compiled before."""
+    with _compiling:
+        return compiled_text(text(module))
+
+
+def compiled_text(source: str) -> bytes:
+    """The machine code of a module's text.
 
     The key is all that LLVM is given, and which LLVM: nothing else can make a difference.
     """
     with _compiling:
-        source = text(module)
         _, cpu, features = _cpu()
         key = "\n".join([llvmlite.__version__, repr(binding.llvm_version_info), cpu, features, repr(PASSES), source]).encode()
         code = disk_cache.load(key)
@@ -104,13 +116,16 @@ class Code:
             self._engine.add_object_file(binding.ObjectFileRef.from_data(data))
             self._engine.finalize_object()
 
-    def call(self, name: str) -> Callable[..., int]:
-        """The function of a name: ``PyObject *f(PyObject *, PyObject *const *, Py_ssize_t)``, which ctypes would take several times as long to call."""
+    def call(self, name: str, *bound: Any) -> Callable[..., Any]:
+        """The function of a name: ``PyObject *f(PyObject *, PyObject *const *, Py_ssize_t)``, which ctypes would take several times as long to call.
+
+        Its first argument is a tuple that begins with the objects that it is bound to.
+        """
         method = _Method(name.encode(), self._engine.get_function_address(name), _FASTCALL, None)
         made = ctypes.pythonapi.PyCFunction_NewEx
         made.restype, made.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-        # The function refers to the record, and holds the object that it is bound to.
-        function: Callable[..., int] = made(ctypes.addressof(method), (self._engine, method), None)
+        # The function refers to the record, and holds the tuple.
+        function: Callable[..., Any] = made(ctypes.addressof(method), (*bound, self._engine, method), None)
         return function
 
 

@@ -1,4 +1,4 @@
-"""How NumPy's arrays lie in memory, for native code that is handed arrays.
+"""How arrays, tuples and tensors lie in memory, for native code that is handed them.
 
 Reading pointer, shape and dtype there costs nanoseconds; asking for them in Python costs a small kernel's time.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 WORD = ctypes.sizeof(ctypes.c_void_p)
+ITEMS = tuple.__basicsize__
+"""Where in a tuple its items begin."""
 TYPE = object.__basicsize__ - WORD
 DATA = object.__basicsize__
 RANK, SHAPE, DTYPE, FLAGS = (DATA + k * WORD for k in (1, 2, 5, 6))
@@ -30,6 +33,16 @@ KIND_PLACE = _KIND
 KIND_MASK = 0xFFFFFF
 
 
+def slots(kind: type[Any], names: Sequence[str]) -> dict[str, int]:
+    """Where in an object of a class with ``__slots__`` the values of some of them are."""
+    one: Any = object.__new__(kind)
+    marks = {name: object() for name in names}
+    for name, mark in marks.items():
+        setattr(one, name, mark)
+    words = {ctypes.c_void_p.from_address(id(one) + place).value: place for place in range(object.__basicsize__, kind.__basicsize__, WORD)}
+    return {name: words[id(mark)] for name, mark in marks.items()}
+
+
 @functools.cache
 def layout_is_known() -> bool:
     """Whether Python and NumPy lay out their objects as this module says; another build might not.
@@ -43,7 +56,9 @@ def layout_is_known() -> bool:
         return kind.from_address(place).value
 
     array = np.zeros((2, 3), np.float32)
+    pair = (array, None)
     good = read(ctypes.c_void_p, id(array) + TYPE) == id(np.ndarray)
+    good = good and read(ctypes.c_void_p, id(pair) + ITEMS) == id(array) and read(ctypes.c_void_p, id(pair) + ITEMS + WORD) == id(None)
     for a in (array, array[:, ::2], array.T, np.zeros(()), np.zeros(5, bool), np.zeros((1, 2, 3), np.int64)):
         good = good and read(ctypes.c_void_p, id(a) + DATA) == a.ctypes.data and read(ctypes.c_int, id(a) + RANK) == a.ndim
         good = good and read(ctypes.c_int, id(a) + FLAGS) == a.flags.num and read(ctypes.c_void_p, id(a) + DTYPE) == id(a.dtype)
