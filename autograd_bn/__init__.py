@@ -35,7 +35,7 @@ from autograd_bn.core.state import enable_grad, is_grad_enabled, no_effects, no_
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.core.tree import register_container
 from autograd_bn.ops.arithmetic import abs, add, divide, hypot, maximum, minimum, multiply, negative, positive, pow, reciprocal, sign, square, subtract, where
-from autograd_bn.ops.circular import acos, acosh, asin, asinh, atan, atan2, atanh, cosh, sinh, tan
+from autograd_bn.ops.circular import acos, acosh, asin, asinh, atan, atan2, atanh, cosh, degrees, radians, sinh, tan
 from autograd_bn.ops.comparison import (
     bitwise_and,
     bitwise_invert,
@@ -56,19 +56,22 @@ from autograd_bn.ops.comparison import (
     not_equal,
 )
 from autograd_bn.ops.complex_numbers import angle, conj, imag, real
-from autograd_bn.ops.creation import arange, eye, full, linspace, ones, ones_like, zeros, zeros_like
+from autograd_bn.ops.creation import arange, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
 from autograd_bn.ops.diagonals import diag, diagonal, trace, tril, triu
 from autograd_bn.ops.einsum import einsum, outer, tensordot, vecdot
 from autograd_bn.ops.error_function import erf
-from autograd_bn.ops.exponential import cos, exp, expm1, log, log1p, log2, log10, logaddexp, relu, sigmoid, sin, softplus, sqrt, tanh
+from autograd_bn.ops.exponential import cbrt, cos, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, relu, sigmoid, sin, softplus, sqrt, tanh
 from autograd_bn.ops.linalg import matmul
+from autograd_bn.ops.missing import nan_to_num, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar
+from autograd_bn.ops.products import cross, dot, inner, kron, vdot
 from autograd_bn.ops.rearranging import flip, meshgrid, moveaxis, pad, repeat, roll, split, swapaxes, tile, unstack
 from autograd_bn.ops.reduction import all, any, argmax, argmin, count_nonzero, logsumexp, max, mean, min, sum
 from autograd_bn.ops.rounding import ceil, clip, floor, floor_divide, remainder, round, trunc
 from autograd_bn.ops.scans import cumulative_prod, cumulative_sum, diff
 from autograd_bn.ops.shape import astype, broadcast_to, concat, expand_dims, flatten, matrix_transpose, permute_dims, reshape, squeeze, stack
 from autograd_bn.ops.sorting import argsort, sort, take, take_along_axis
-from autograd_bn.ops.statistics import log_softmax, median, prod, softmax, std, var
+from autograd_bn.ops.stacking import atleast_1d, atleast_2d, broadcast_arrays, column_stack, dstack, fliplr, flipud, hstack, rot90, vstack
+from autograd_bn.ops.statistics import average, log_softmax, median, prod, ptp, softmax, std, var
 from autograd_bn.transforms import checkpoint, custom_jvp, custom_vjp, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
 if TYPE_CHECKING:
@@ -101,9 +104,12 @@ concatenate = concat
 conjugate = conj
 cumprod = cumulative_prod
 cumsum = cumulative_sum
+deg2rad = radians
 invert = bitwise_invert
 mod = remainder
 power = pow
+rad2deg = degrees
+ravel = flatten
 
 _LATER = {
     "Graph": "autograd_bn.core.graph",
@@ -162,6 +168,7 @@ __all__ = [
     "RuleError",
     "ShapeError",
     "Tensor",
+    "TraceError",
     "__version__",
     "abs",
     "absolute",
@@ -193,24 +200,32 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "atleast_1d",
+    "atleast_2d",
+    "average",
     "batch_norm",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_not",
     "bitwise_or",
     "bitwise_xor",
+    "broadcast_arrays",
     "broadcast_to",
+    "cbrt",
     "ceil",
     "checkpoint",
     "clip",
+    "column_stack",
+    "compiler",
     "composite",
     "concat",
+    "concatenate",
     "conj",
     "conjugate",
-    "concatenate",
     "cos",
     "cosh",
     "count_nonzero",
+    "cross",
     "cumprod",
     "cumsum",
     "cumulative_prod",
@@ -218,42 +233,55 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "data",
+    "deg2rad",
+    "degrees",
     "diag",
     "diagonal",
     "diff",
     "divide",
+    "dot",
     "draw",
     "drawing",
+    "dstack",
     "einsum",
     "enable_grad",
     "equal",
     "erf",
     "exp",
+    "exp2",
     "expand_dims",
-    "expm1",
     "explore",
+    "expm1",
     "eye",
     "flatten",
     "flip",
+    "fliplr",
+    "flipud",
     "floor",
     "floor_divide",
     "full",
+    "full_like",
     "functional_call",
     "grad",
     "graph",
     "greater",
     "greater_equal",
     "hessian",
+    "hstack",
     "hvp",
     "hypot",
     "imag",
+    "inner",
     "invert",
     "is_grad_enabled",
     "isfinite",
     "isinf",
     "isnan",
     "jacobian",
+    "jit",
     "jvp",
+    "kron",
+    "lab",
     "less",
     "less_equal",
     "linalg",
@@ -281,6 +309,14 @@ __all__ = [
     "mod",
     "moveaxis",
     "multiply",
+    "nan_to_num",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nanprod",
+    "nanstd",
+    "nansum",
+    "nanvar",
     "negative",
     "nn",
     "no_effects",
@@ -297,6 +333,10 @@ __all__ = [
     "power",
     "prod",
     "profile",
+    "ptp",
+    "rad2deg",
+    "radians",
+    "ravel",
     "real",
     "reciprocal",
     "record",
@@ -306,6 +346,7 @@ __all__ = [
     "repeat",
     "reshape",
     "roll",
+    "rot90",
     "round",
     "scope",
     "sigmoid",
@@ -341,14 +382,12 @@ __all__ = [
     "unstack",
     "value_and_grad",
     "var",
+    "vdot",
     "vecdot",
     "vjp",
     "vmap",
+    "vstack",
     "where",
     "zeros",
     "zeros_like",
-    "TraceError",
-    "compiler",
-    "jit",
-    "lab",
 ]

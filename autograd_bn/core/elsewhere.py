@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 _NUMBERS = "ab.nn.Generator(0).normal(shape) or .uniform(shape), or NumPy's generators"
 _NUMPY = "leave it out, as arrays live in NumPy's memory"
 
@@ -9,40 +11,87 @@ INSTEAD: dict[str, dict[str, str]] = {
     "autograd_bn": {
         "Function": "ab.custom_vjp",
         "Variable": "ab.tensor(data, requires_grad=True)",
+        "allclose": "np.allclose, which takes tensors",
+        "append": "ab.concat([x, y], axis=0)",
         "array": "ab.tensor",
+        "array_equal": "np.array_equal, which takes tensors",
+        "array_split": "ab.split(x, places, axis=0), with the places to cut at",
         "as_tensor": "ab.asarray",
+        "atleast_3d": "ab.expand_dims",
         "autograd": "ab.grad, ab.custom_vjp and ab.anomaly_mode",
+        "block": "ab.concat of rows that ab.concat made",
         "bmm": "ab.matmul",
         "cat": "ab.concat(tensors, axis=0)",
         "clamp": "ab.clip",
         "compile": "ab.jit",
+        "convolve": "ab.nn.functional.conv1d",
+        "copysign": "ab.abs(x) * np.copysign(1.0, y)",
+        "copy": "x + 0 for a copy that is recorded, ab.tensor(x.detach()) for one with no history",
+        "corrcoef": "the products of what ab.mean and ab.std have centred and scaled",
+        "correlate": "ab.nn.functional.conv1d",
+        "cov": "xc @ xc.T / (n - 1), of xc = x - ab.mean(x, axis=1, keepdims=True)",
         "cuda": _NUMPY,
         "device": _NUMPY,
-        "dot": "ab.matmul, or ab.vecdot",
+        "diagflat": "ab.diag(ab.flatten(x))",
+        "divmod": "ab.floor_divide and ab.remainder",
+        "ediff1d": "ab.diff(ab.flatten(x))",
         "elementwise_grad": "ab.vmap(ab.grad(f))",
         "empty": "ab.zeros",
+        "empty_like": "ab.zeros_like",
+        "fabs": "ab.abs",
+        "float_power": "ab.pow",
+        "fmax": "ab.where and ab.maximum, or ab.nanmax",
+        "fmin": "ab.where and ab.minimum, or ab.nanmin",
+        "fmod": "ab.remainder, which has the sign of the divisor",
         "from_numpy": "ab.asarray",
         "func": "ab.grad, ab.vjp, ab.jvp, ab.vmap and ab.functional_call",
         "gather": "ab.take_along_axis",
+        "geomspace": "ab.exp(ab.linspace(a, b, n)), of logarithms",
         "gradcheck": "ab.testing.check_gradients",
+        "gradient": "ab.grad for a derivative, ab.diff for differences",
+        "histogram": "np.histogram of x.detach(): a count has no gradient",
+        "identity": "ab.eye",
         "inference_mode": "ab.no_grad",
+        "interp": "np.searchsorted(xp, x) for the places, ab.take for the two neighbours",
+        "isclose": "np.isclose, which takes tensors",
         "jacfwd": 'ab.jacobian(f, mode="forward")',
         "jacrev": 'ab.jacobian(f, mode="reverse")',
         "load": "ab.train.load_checkpoint",
+        "logaddexp2": "ab.logaddexp, in natural logarithms",
+        "logspace": "10 ** ab.linspace(a, b, n)",
         "make_jvp": "ab.jvp",
         "make_vjp": "ab.vjp",
         "manual_seed": "a seed for each layer, as in ab.nn.Linear(2, 3, rng=0)",
+        "matvec": "ab.matmul",
         "mm": "ab.matmul",
+        "nancumprod": "ab.cumulative_prod of ab.where(ab.isnan(x), 1.0, x)",
+        "nancumsum": "ab.cumulative_sum(ab.nan_to_num(x))",
+        "nanmedian": "ab.median of x[~np.isnan(x.detach())]",
+        "nanpercentile": "ab.sort, and the mean of two neighbours",
+        "nanquantile": "ab.sort, and the mean of two neighbours",
         "norm": "ab.linalg.vector_norm",
+        "percentile": "ab.sort, and the mean of two neighbours; ab.median for the middle",
         "permute": "ab.permute_dims",
+        "polyval": "Horner's rule, as in (a * x + b) * x + c",
+        "quantile": "ab.sort, and the mean of two neighbours; ab.median for the middle",
         "rand": _NUMBERS,
         "randn": _NUMBERS,
         "random": _NUMBERS,
         "save": "ab.train.save_checkpoint",
+        "searchsorted": "np.searchsorted of x.detach(): a place has no gradient",
+        "select": "ab.where, one inside the other",
         "set_grad_enabled": "ab.no_grad and ab.enable_grad",
+        "sinc": "ab.sin(np.pi * x) / (np.pi * x), by ab.where 1 at 0",
         "transpose": "ab.permute_dims, or ab.swapaxes for two axes",
+        "trapezoid": "((y[1:] + y[:-1]) * ab.diff(x)).sum() / 2",
+        "tri": "ab.tril(ab.ones((n, m)))",
+        "true_divide": "ab.divide",
+        "unique": "np.unique of x.detach()[...], and ab.take of the places",
         "unsqueeze": "ab.expand_dims(x, axis=axis)",
+        "unwrap": "ab.cumulative_sum of ab.diff",
         "utils": "ab.data.Loader and ab.checkpoint",
+        "vander": "x[:, None] ** np.arange(n)",
+        "vecmat": "ab.matmul",
     },
     "Tensor": {
         "at": "x[index] = value",
@@ -100,9 +149,12 @@ IN_PLACE = "x[...] = value or x += value, and for a leaf that requires a gradien
 
 
 def missing(owner: str, subject: str, name: str, of: object) -> AttributeError:
-    """The error for a name that ``of`` has not. Where no other library's is meant, Python itself suggests a similar one."""
+    """The error for a name that ``of`` has not: what is here instead, or in NumPy. Where no other library's is meant, Python suggests a similar one."""
     instead = INSTEAD[owner].get(name)
     if instead is None and owner == "Tensor" and name.endswith("_") and not name.startswith("_"):
         instead = IN_PLACE
+    if instead is None and owner == "autograd_bn" and not name.startswith("_") and hasattr(np, name):
+        function = callable(getattr(np, name)) and not isinstance(getattr(np, name), type)
+        instead = f"np.{name}" + (" of x.detach(), through which no gradient flows" if function else "")
     message = f"{subject} has no attribute {name!r}"
     return AttributeError(message, name=name, obj=of) if instead is None else AttributeError(f"{message}; instead: {instead}")

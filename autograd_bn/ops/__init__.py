@@ -11,7 +11,7 @@ from autograd_bn.core.errors import DtypeError
 from autograd_bn.core.methods import Methods
 from autograd_bn.core.operators import binary_operator, reflected_operator
 from autograd_bn.core.primitive import Primitive, close_registry, registry
-from autograd_bn.core.tensor import Tensor, asarray, plain
+from autograd_bn.core.tensor import Tensor, plain
 from autograd_bn.core.tree import flatten
 from autograd_bn.ops import (
     arithmetic,
@@ -26,6 +26,8 @@ from autograd_bn.ops import (
     exponential,
     indexing,
     linalg,
+    missing,
+    products,
     random,  # noqa: F401 - so that its primitives are in the registry before it closes
     rearranging,
     reduction,
@@ -33,6 +35,7 @@ from autograd_bn.ops import (
     scans,
     shape,
     sorting,
+    stacking,
     statistics,
     windows,
     writing,
@@ -177,6 +180,11 @@ _REDUCTIONS: dict[str, Any] = {
     "var": _spread(statistics.var),
     "std": _spread(statistics.std),
     "median": statistics.median,
+    "average": statistics.average,
+    "ptp": statistics.ptp,
+    **{name: getattr(missing, name) for name in ("nansum", "nanprod", "nanmean", "nanmax", "nanmin")},
+    "nanvar": _spread(missing.nanvar),
+    "nanstd": _spread(missing.nanstd),
     "any": reduction.any,
     "all": reduction.all,
     "argmax": reduction.argmax,
@@ -184,25 +192,6 @@ _REDUCTIONS: dict[str, Any] = {
     "count_nonzero": reduction.count_nonzero,
 }
 """NumPy takes the axis of these by position."""
-
-
-def _dot(x: Any, y: Any) -> Tensor:
-    """NumPy's: over the last axis of x and the last but one of y."""
-    x, y = asarray(x), asarray(y)
-    if not x.ndim or not y.ndim:
-        return arithmetic.multiply(x, y)
-    return einsum.tensordot(x, y, axes=((x.ndim - 1,), (max(y.ndim - 2, 0),)))
-
-
-def _stacked(axis: int) -> Any:
-    """NumPy's vstack and hstack, which make axes where there are none."""
-
-    def stacked(arrays: Any) -> Tensor:
-        parts = [asarray(x) for x in arrays]
-        parts = [shape.reshape(x, (1,) * (2 - axis - x.ndim) + x.shape) for x in parts]
-        return shape.concat(parts, axis=min(axis, parts[0].ndim - 1))
-
-    return stacked
 
 
 _BY_NUMPY_NAME: dict[str, Any] = {
@@ -213,8 +202,14 @@ _BY_NUMPY_NAME: dict[str, Any] = {
     "linalg.trace": lambda x, offset=0: diagonals.trace(x, offset, -2, -1),
     "einsum": einsum.einsum,
     "tensordot": einsum.tensordot,
-    "dot": _dot,
     "outer": einsum.outer,
+    **{name: getattr(products, name) for name in ("dot", "inner", "vdot", "kron")},
+    "cross": lambda x, y, *, axis=-1: products.cross(x, y, axis=axis),
+    "linalg.cross": products.cross,
+    **{name: getattr(stacking, name) for name in ("vstack", "hstack", "dstack", "column_stack", "broadcast_arrays", "flipud", "fliplr", "rot90")},
+    "atleast_1d": stacking.atleast_1d,
+    "atleast_2d": stacking.atleast_2d,
+    "nan_to_num": lambda x, copy=True, **numbers: missing.nan_to_num(x, **numbers),
     "linalg.outer": einsum.outer,
     "linalg.cholesky": decompositions.cholesky,
     "linalg.det": decompositions.det,
@@ -252,8 +247,6 @@ _BY_NUMPY_NAME: dict[str, Any] = {
     "reshape": shape.reshape,
     "concatenate": lambda arrays, axis=0: shape.concat(arrays, axis=axis),
     "stack": lambda arrays, axis=0: shape.stack(arrays, axis=axis),
-    "vstack": _stacked(0),
-    "hstack": _stacked(1),
     "ravel": lambda x: shape.flatten(x),
     "where": arithmetic.where,
     "squeeze": shape.squeeze,
@@ -268,6 +261,7 @@ _BY_NUMPY_NAME: dict[str, Any] = {
     "around": rounding.round,
     "zeros_like": creation.zeros_like,
     "ones_like": creation.ones_like,
+    "full_like": creation.full_like,
     "shape": lambda x: x.shape,
     "ndim": lambda x: x.ndim,
     "size": lambda x: x.size,

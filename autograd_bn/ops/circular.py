@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from autograd_bn.core.constructors import binary, unary
 from autograd_bn.core.primitive import POSITIVE, Domain, raw
+from autograd_bn.core.tensor import Tensor
+from autograd_bn.ops.arithmetic import multiply
 
 _INSIDE = Domain(-0.9, 0.9)
 
@@ -165,3 +170,29 @@ atan2 = binary(
     code="atan2(x, y)",
     domain=(POSITIVE, Domain(-2.0, 2.0)),
 )
+
+_DEGREES = 180 / math.pi
+
+
+def degrees(x: Any, /) -> Tensor:
+    """Radians in degrees. Also called ``rad2deg``.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.degrees(ab.tensor([0.0, 1.0]))
+    tensor([ 0.        , 57.29577951])
+    """
+    return multiply(x, _DEGREES)
+
+
+def radians(x: Any, /) -> Tensor:
+    """Degrees in radians. Also called ``deg2rad``.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.radians(ab.tensor([0.0, 180.0]))
+    tensor([0.        , 3.14159265])
+    """
+    return multiply(x, 1 / _DEGREES)

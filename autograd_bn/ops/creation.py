@@ -78,6 +78,19 @@ def ones_like(x: Any, /, *, dtype: npt.DTypeLike | None = None) -> Tensor:
     return ones(x.shape, dtype=dtype or x.dtype)
 
 
+def full_like(x: Any, /, fill_value: float, *, dtype: npt.DTypeLike | None = None) -> Tensor:
+    """One value everywhere, in the shape and dtype of another tensor.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.full_like(ab.zeros(2), 7.0)
+    tensor([7., 7.])
+    """
+    x = asarray(x)
+    return full(x.shape, fill_value, dtype=dtype or x.dtype)
+
+
 def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: npt.DTypeLike | None = None) -> Tensor:
     """Evenly spaced numbers, the end left out.
 

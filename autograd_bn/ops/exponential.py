@@ -29,6 +29,21 @@ exp = unary(
     code="exp(x)",
 )
 
+exp2 = unary(
+    "exp2",
+    np.exp2,
+    lambda g, out: g * (out * _LN2),
+    """2 to the power of each element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.exp2(ab.tensor([0.0, 3.0]))
+    tensor([1., 8.])
+    """,
+    label="2ˣ",
+)
+
 log = unary(
     "log",
     np.log,
@@ -60,6 +75,22 @@ sqrt = unary(
     label="√",
     code="sqrt(x)",
     domain=POSITIVE,
+)
+
+cbrt = unary(
+    "cbrt",
+    np.cbrt,
+    lambda g, out: g / (3 * out * out),
+    """The cube root of each element; its derivative at 0 is inf.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.cbrt(ab.tensor([8.0, -27.0]))
+    tensor([ 2., -3.])
+    """,
+    label="∛",
+    domain=Domain(-2.0, 2.0, avoid=(0.0,)),
 )
 
 sin = unary(

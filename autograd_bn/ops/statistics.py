@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.constructors import composite, kept_shape, normalized_axes, reduced_shape
-from autograd_bn.core.errors import DtypeError, OperationError
+from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.structural import averaged
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.views import unshared
@@ -17,11 +17,12 @@ from autograd_bn.ops.arithmetic import abs as absolute
 from autograd_bn.ops.arithmetic import pow as power
 from autograd_bn.ops.arithmetic import where
 from autograd_bn.ops.comparison import equal, isnan, not_equal
+from autograd_bn.ops.creation import ones_like
 from autograd_bn.ops.exponential import exp, log
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.reduction import Axis, _reduced, norm_p
 from autograd_bn.ops.reduction import max as largest
-from autograd_bn.ops.reduction import mean as average
+from autograd_bn.ops.reduction import mean as mean_of
 from autograd_bn.ops.reduction import min as smallest
 from autograd_bn.ops.reduction import sum as total
 from autograd_bn.ops.shape import astype, permute_dims
@@ -104,9 +105,9 @@ def var(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool
     x = asarray(x)
     axes = normalized_axes(axis, x.ndim)
     freedom = _freedom("var", x, axes, correction)
-    mean = average(x, axis=axes, keepdims=True)
+    mean = mean_of(x, axis=axes, keepdims=True)
     sq = (x - mean) ** 2
-    return average(sq, axis=axes, keepdims=keepdims) if not correction else total(sq, axis=axes, keepdims=keepdims) / freedom
+    return mean_of(sq, axis=axes, keepdims=keepdims) if not correction else total(sq, axis=axes, keepdims=keepdims) / freedom
 
 
 @composite
@@ -124,8 +125,58 @@ def std(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool
     x = asarray(x)
     axes = normalized_axes(axis, x.ndim)
     freedom = _freedom("std", x, axes, correction)
-    mean = average(x, axis=axes, keepdims=True)
+    mean = mean_of(x, axis=axes, keepdims=True)
     return _reduced(norm_p, x - mean, axes, keepdims, "") / math.sqrt(freedom)
+
+
+@composite
+def average(x: Any, /, *, axis: Axis = None, weights: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean over axes, each element counted by its weight: Σ w·x / Σ w.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers give float64.
+    axis
+        An axis, several, or None for all.
+    weights
+        Of the shape of x, or a vector along one axis; 1 unless given.
+    keepdims
+        Keep the averaged axes with length 1.
+
+    Raises ShapeError if the weights do not fit.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.average([1.0, 2.0], weights=[3.0, 1.0])
+    tensor(1.25)
+    """
+    x = asarray(x)
+    if weights is None:
+        return mean_of(x, axis=axis, keepdims=keepdims)
+    w = asarray(weights)
+    axes = normalized_axes(axis, x.ndim)
+    if w.shape != x.shape:
+        if len(axes) != 1 or w.shape != (x.shape[axes[0]],):
+            raise ShapeError(f"average over axes {axes} of shape {x.shape}: weights have that shape or that of one axis, got {w.shape}")
+        w = w.reshape((-1,) + (1,) * (x.ndim - 1 - axes[0]))
+    out: Tensor = total(x * w, axis=axes, keepdims=keepdims) / total(w * ones_like(x), axis=axes, keepdims=keepdims)
+    return out
+
+
+@composite
+def ptp(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element along axes less the smallest. Elements that tie share the gradient.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.ptp(ab.tensor([1.0, 5.0, 2.0]))
+    tensor(4.)
+    """
+    out: Tensor = largest(x, axis=axis, keepdims=keepdims) - smallest(x, axis=axis, keepdims=keepdims)
+    return out
 
 
 @composite
@@ -148,7 +199,7 @@ def median(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     n = row.shape[-1]
     if n == 0:
         raise OperationError(f"median over axes {axes} of shape {x.shape}: there is nothing to sort")
-    out = average(getitem(row, (Ellipsis, slice((n - 1) // 2, n // 2 + 1))), axis=-1)
+    out = mean_of(getitem(row, (Ellipsis, slice((n - 1) // 2, n // 2 + 1))), axis=-1)
     if out.dtype.kind == "f":
         last = getitem(row, (Ellipsis, n - 1))
         out = where(isnan(last), last, out)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import pickle
 import re
+import warnings
+from typing import Any
 
+import numpy as np
 import pytest
 
 import autograd_bn as ab
@@ -23,8 +27,74 @@ def test_each_name_is_not_here_and_what_is_named_instead_is(owner: str, name: st
     assert str(error.value).endswith(f"has no attribute {name!r}; instead: {instead}")
     for path in re.findall(r"\bab\.([\w.]*\w)", instead):
         functools.reduce(getattr, path.split("."), ab)
+    for function in re.findall(r"\bnp\.(\w+)", instead):
+        getattr(np, function)
     for attribute in re.findall(r"\bx\.(\w+)", instead):
         getattr(OWNERS["Tensor"], attribute)
+
+
+def differentiable(function: Any) -> bool:
+    """Whether a function of NumPy's gives floats that move smoothly with what it is given."""
+    rng = np.random.default_rng(0)
+    matrix, vector = rng.uniform(0.5, 1.5, (3, 3)), rng.uniform(0.5, 1.5, 3)
+    calls: list[Any] = [
+        lambda h: (matrix + h,),
+        lambda h: (vector + h,),
+        lambda h: (vector + h, vector[::-1]),
+        lambda h: (matrix + h, matrix.T),
+        lambda h: ([matrix + h, matrix],),
+        lambda h: ([vector + h, vector],),
+        lambda h: (vector, np.sort(vector), vector + h),
+        lambda h: (matrix + h, 0.5),
+    ]
+    for call in calls:
+        with contextlib.suppress(Exception), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results = [function(*call(h)) for h in (0.0, 1e-6, 2e-6)]
+            flat = [np.concatenate([np.ravel(x) for x in (r if isinstance(r, (tuple, list)) else (r,))]) for r in results]
+            first, second = flat[1] - flat[0], flat[2] - flat[1]
+            if flat[0].dtype.kind == "f" and np.all(np.isfinite(first)) and np.abs(first).max() > 1e-9 and np.allclose(first, second, 1e-2, 1e-10):
+                return True
+    return False
+
+
+NOT_OF_TENSORS = {
+    *("asanyarray", "asarray_chkfinite", "ascontiguousarray", "asfortranarray", "asmatrix", "bmat", "from_dlpack", "frombuffer", "ix_", "mintypecode"),
+    *(
+        "frexp",
+        "modf",
+        "nextafter",
+        "i0",
+        "real_if_close",
+        "require",
+        "trim_zeros",
+        "poly",
+        "polyadd",
+        "polyder",
+        "polydiv",
+        "polyint",
+        "polymul",
+        "polysub",
+        "row_stack",
+    ),
+    *("histogram2d", "histogram_bin_edges", "histogramdd", "setdiff1d", "setxor1d", "union1d"),
+    *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
+}
+"""What nobody differentiates; a sentence that names NumPy's does for these."""
+
+
+def test_each_differentiable_function_of_numpys_is_here_or_has_a_remedy() -> None:
+    files = {name for name in dir(np) if "save" in name or name in ("test", "show_config", "show_runtime", "info", "fromfile")}
+    functions = {name for name in dir(np) if not name.startswith("_") and callable(getattr(np, name)) and not isinstance(getattr(np, name), type)} - files
+    found = {name for name in functions - set(ab.__all__) if differentiable(getattr(np, name))}
+    assert found <= INSTEAD["autograd_bn"].keys() | NOT_OF_TENSORS
+    assert {"quantile", "interp", "polyval"} <= found  # so that the search finds something
+
+
+def test_what_numpy_alone_has_is_left_to_numpy() -> None:
+    for name, instead in (("float32", "np.float32"), ("pi", "np.pi"), ("bincount", "np.bincount of x.detach(), through which no gradient flows")):
+        with pytest.raises(AttributeError, match=f"'{name}'; instead: {re.escape(instead)}$"):
+            getattr(ab, name)
 
 
 def test_each_part_of_the_table_has_names() -> None:

@@ -1,0 +1,163 @@
+"""Statistics of what is there where some elements are NaN, which stand for missing ones and get no gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.constructors import composite
+from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.views import unshared
+from autograd_bn.ops.arithmetic import where
+from autograd_bn.ops.comparison import equal, isnan, logical_not
+from autograd_bn.ops.exponential import sqrt
+from autograd_bn.ops.reduction import Axis
+from autograd_bn.ops.reduction import all as every
+from autograd_bn.ops.reduction import max as largest
+from autograd_bn.ops.reduction import min as smallest
+from autograd_bn.ops.reduction import sum as total
+from autograd_bn.ops.shape import astype
+from autograd_bn.ops.statistics import prod, vector_norm
+
+
+@composite
+def nan_to_num(x: Any, /, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """Numbers in the place of NaN, ∞ and −∞: 0, and the largest and smallest of the dtype, unless told. What is replaced gets no gradient.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nan_to_num(ab.tensor([1.0, float("nan"), -float("inf")]), neginf=-9.0)
+    tensor([ 1.,  0., -9.])
+    """
+    x = asarray(x)
+    if x.dtype.kind != "f":
+        return unshared(x, x)
+    ends = np.finfo(x.dtype)
+    x = where(isnan(x), nan, x)
+    x = where(equal(x, np.inf), float(ends.max) if posinf is None else posinf, x)
+    return where(equal(x, -np.inf), float(ends.min) if neginf is None else neginf, x)
+
+
+def _counted(x: Any, axis: Axis, keepdims: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The elements with 0 for what is missing, what is missing, and how many along axes are not."""
+    x = asarray(x)
+    x = x if x.dtype.kind in "fc" else astype(x, np.float64)
+    missing = isnan(x)
+    return where(missing, 0, x), missing, total(astype(logical_not(missing), np.finfo(x.dtype).dtype), axis=axis, keepdims=keepdims)
+
+
+@composite
+def nansum(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The sum of the elements along axes that are not NaN.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nansum(ab.tensor([1.0, float("nan"), 2.0]))
+    tensor(3.)
+    """
+    x = asarray(x)
+    return total(where(isnan(x), 0, x), axis=axis, keepdims=keepdims)
+
+
+@composite
+def nanprod(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The product of the elements along axes that are not NaN.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nanprod(ab.tensor([2.0, float("nan"), 3.0]))
+    tensor(6.)
+    """
+    x = asarray(x)
+    return prod(where(isnan(x), 1, x), axis=axis, keepdims=keepdims)
+
+
+@composite
+def nanmean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The mean of the elements along axes that are not NaN; NaN where all are.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nanmean(ab.tensor([1.0, float("nan"), 2.0]))
+    tensor(1.5)
+    """
+    there, _, count = _counted(x, axis, keepdims)
+    mean: Tensor = total(there, axis=axis, keepdims=keepdims) / count
+    return mean
+
+
+def _centred(x: Any, axis: Axis, correction: float, keepdims: bool) -> tuple[Tensor, Tensor]:
+    """The distances from the mean, 0 for what is missing, and by how many their squares are divided, NaN for none."""
+    there, missing, count = _counted(x, axis, True)
+    centred = where(missing, 0, there - total(there, axis=axis, keepdims=True) / count)
+    freedom = total(count - correction, axis=() if keepdims else axis)
+    return centred, where(freedom > 0, freedom, np.nan)
+
+
+@composite
+def nanvar(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The variance of the elements along axes that are not NaN; NaN where no more than ``correction`` are left.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nanvar(ab.tensor([1.0, float("nan"), 3.0]))
+    tensor(1.)
+    """
+    centred, freedom = _centred(x, axis, correction, keepdims)
+    var: Tensor = total(centred**2, axis=axis, keepdims=keepdims) / freedom
+    return var
+
+
+@composite
+def nanstd(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The standard deviation of the elements along axes that are not NaN, see `nanvar`. Where it is 0, so is its derivative.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nanstd(ab.tensor([1.0, float("nan"), 3.0]))
+    tensor(1.)
+    """
+    centred, freedom = _centred(x, axis, correction, keepdims)
+    std: Tensor = vector_norm(centred, axis=axis, keepdims=keepdims) / sqrt(freedom)
+    return std
+
+
+def _extreme(reduced: Any, x: Any, filler: float, axis: Axis, keepdims: bool) -> Tensor:
+    x = asarray(x)
+    if x.dtype.kind != "f":
+        return reduced(x, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+    missing = isnan(x)
+    return where(every(missing, axis=axis, keepdims=keepdims), np.nan, reduced(where(missing, filler, x), axis=axis, keepdims=keepdims))
+
+
+@composite
+def nanmax(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest of the elements along axes that are not NaN; NaN where all are.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nanmax(ab.tensor([1.0, float("nan"), 3.0]))
+    tensor(3.)
+    """
+    return _extreme(largest, x, -np.inf, axis, keepdims)
+
+
+@composite
+def nanmin(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest of the elements along axes that are not NaN; NaN where all are.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.nanmin(ab.tensor([1.0, float("nan"), 3.0]))
+    tensor(1.)
+    """
+    return _extreme(smallest, x, np.inf, axis, keepdims)
