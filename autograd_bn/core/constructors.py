@@ -10,6 +10,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import numpy as np
 
+from autograd_bn.core.elsewhere import strange, unexpected
 from autograd_bn.core.errors import OperationError, RuleError, ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.operators import Binary, Unary, binary_function, unary_function
@@ -422,6 +423,10 @@ def composite(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
         token = open_scope(name)
         try:
             return function(*args, **kwargs)
+        except TypeError:
+            if strange(function, kwargs):
+                raise unexpected(function, kwargs) from None
+            raise
         finally:
             leave(token)
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
 import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _NUMBERS = "ab.nn.Generator(0).normal(shape) or .uniform(shape), or NumPy's generators"
 _NUMPY = "leave it out, as arrays live in NumPy's memory"
@@ -146,6 +153,37 @@ INSTEAD: dict[str, dict[str, str]] = {
     },
 }
 IN_PLACE = "x[...] = value or x += value, and for a leaf that requires a gradient ab.assign(x, value)"
+
+KEYWORDS: dict[str, tuple[str, ...]] = {
+    "dim": ("axis", "axes"),
+    "dims": ("axis", "axes"),
+    "keepdim": ("keepdims",),
+    "ddof": ("correction",),
+    "unbiased": ("correction",),
+    "start_dim": ("start_axis",),
+}
+"""Keywords of other libraries, and what they may be called here."""
+
+
+def unexpected(function: Callable[..., Any], given: Mapping[str, Any]) -> TypeError:
+    """The error for a call with keywords that the function has not."""
+    message, known = f"{function.__qualname__}() got an unexpected keyword argument", inspect.signature(function).parameters
+    word = next(word for word in given if word not in known)
+    here = next((name for name in KEYWORDS.get(word, ()) if name in known), None)
+    return TypeError(f"{message} {word!r}" + ("" if here is None else f"; instead: {here}={int(given[word]) if word == 'unbiased' else given[word]!r}"))
+
+
+def strange(function: Callable[..., Any], given: Mapping[str, Any]) -> bool:
+    """Whether there are keywords among them that the function has not."""
+    known = inspect.signature(function).parameters
+    return not (given.keys() <= known.keys() or any(p.kind is p.VAR_KEYWORD for p in known.values()))
+
+
+def keywords(function: Callable[P, R]) -> Callable[P, R]:
+    """For a function that takes ``**elsewhere`` to say what is called otherwise here: the signature that is shown leaves them out."""
+    shown = inspect.signature(function)
+    function.__signature__ = shown.replace(parameters=[p for p in shown.parameters.values() if p.kind is not p.VAR_KEYWORD])  # type: ignore[attr-defined]
+    return function
 
 
 def missing(owner: str, subject: str, name: str, of: object) -> AttributeError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from autograd_bn.core.dispatch import apply, serve_ufunc
+from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import DtypeError
 from autograd_bn.core.methods import Methods
 from autograd_bn.core.operators import binary_operator, reflected_operator
@@ -113,18 +114,24 @@ METHODS = {
 
 def method(function: Any) -> Any:
     """NumPy's methods take the axis by position; otherwise the function itself serves."""
-    keywords = getattr(function, "__wrapped__", function).__kwdefaults__ or ()
-    if "axis" not in keywords or "keepdims" not in keywords:
+    taken = getattr(function, "__wrapped__", function).__kwdefaults__ or ()
+    if "axis" not in taken or "keepdims" not in taken:
         return function
 
-    if "correction" in keywords:
+    if "correction" in taken:
 
-        def reduced(self: Tensor, axis: Axis = None, keepdims: bool = False, *, correction: float = 0.0) -> Tensor:
+        @keywords
+        def reduced(self: Tensor, axis: Axis = None, keepdims: bool = False, *, correction: float = 0.0, **elsewhere: Never) -> Tensor:
+            if elsewhere:
+                raise unexpected(reduced, elsewhere)
             return function(self, axis=axis, keepdims=keepdims, correction=correction)  # type: ignore[no-any-return]
 
     else:
 
-        def reduced(self: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:  # type: ignore[misc]
+        @keywords
+        def reduced(self: Tensor, axis: Axis = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:  # type: ignore[misc]
+            if elsewhere:
+                raise unexpected(reduced, elsewhere)
             return function(self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
 
     reduced.__name__, reduced.__doc__ = function.__name__, function.__doc__

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Never
 
 import numpy as np
 
 from autograd_bn.core.constructors import composite, linear, normalized_axes
 from autograd_bn.core.dispatch import apply
+from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.primitive import broadcast_shapes, raw
 from autograd_bn.core.tensor import Tensor, asarray, plain
@@ -216,7 +217,8 @@ def swapaxes(x: Any, axis1: int, axis2: int, /) -> Tensor:
     return permute_dims(x, order)
 
 
-def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
+@keywords
+def unstack(x: Any, /, *, axis: int = 0, **elsewhere: Never) -> tuple[Tensor, ...]:
     """The parts of x along an axis, without it: the opposite of `stack`.
 
     Examples
@@ -225,12 +227,15 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
     >>> ab.unstack(ab.tensor([[1.0, 2.0], [3.0, 4.0]]))
     (tensor([1., 2.]), tensor([3., 4.]))
     """
+    if elsewhere:
+        raise unexpected(unstack, elsewhere)
     x = asarray(x)
     (along,) = normalized_axes(axis, x.ndim)
     return tuple(getitem(x, _along(along, i)) for i in range(x.shape[along]))
 
 
-def split(x: Any, indices_or_sections: int | Sequence[int], /, axis: int = 0) -> list[Tensor]:
+@keywords
+def split(x: Any, indices_or_sections: int | Sequence[int], /, axis: int = 0, **elsewhere: Never) -> list[Tensor]:
     """X cut along an axis into equal parts, or before the given places: the opposite of `concat`.
 
     Raises ShapeError if the axis cannot be cut into so many equal parts.
@@ -241,6 +246,8 @@ def split(x: Any, indices_or_sections: int | Sequence[int], /, axis: int = 0) ->
     >>> ab.split(ab.arange(6), [1, 3])
     [tensor([0]), tensor([1, 2]), tensor([3, 4, 5])]
     """
+    if elsewhere:
+        raise unexpected(split, elsewhere)
     x = asarray(x)
     (along,) = normalized_axes(axis, x.ndim)
     n = x.shape[along]

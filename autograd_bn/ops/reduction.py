@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.constructors import discrete, kept_shape, linear, normalized_axes, reduced_shape, reduction
+from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.operators import run_unary
 from autograd_bn.core.primitive import Primitive, raw, registry
@@ -74,7 +75,8 @@ def _reduced(primitive: Primitive, x: Any, axis: Axis, keepdims: bool, what: str
     return run_unary(primitive, x, static, 3)
 
 
-def sum(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+@keywords
+def sum(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:  # noqa: A001 - the array API's name
     """The sum over one axis, some axes, or all.
 
     Parameters
@@ -96,10 +98,13 @@ def sum(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, kee
     >>> ab.sum(ab.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
+    if elsewhere:
+        raise unexpected(sum, elsewhere)
     return _reduced(sum_p, x if dtype is None else asarray(x).astype(dtype), axis, keepdims, "")
 
 
-def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+@keywords
+def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:
     """The arithmetic mean over one axis, some axes, or all.
 
     Parameters
@@ -119,10 +124,13 @@ def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> ab.mean(ab.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([2., 3.])
     """
+    if elsewhere:
+        raise unexpected(mean, elsewhere)
     return _reduced(_mean_p, x, axis, keepdims, "average")
 
 
-def max(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+@keywords
+def max(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:  # noqa: A001 - the array API's name
     """The largest element along axes; elements that tie share the gradient equally.
 
     Raises OperationError where there is nothing to compare, ShapeError if an axis does not exist.
@@ -133,10 +141,13 @@ def max(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # n
     >>> ab.max(ab.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     tensor([5., 4.])
     """
+    if elsewhere:
+        raise unexpected(max, elsewhere)
     return _reduced(_max, x, axis, keepdims, "compare")
 
 
-def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+@keywords
+def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:  # noqa: A001 - the array API's name
     """The smallest element along axes; elements that tie share the gradient equally.
 
     Raises OperationError where there is nothing to compare, ShapeError if an axis does not exist.
@@ -147,6 +158,8 @@ def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # n
     >>> ab.min(ab.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     tensor([1., 3.])
     """
+    if elsewhere:
+        raise unexpected(min, elsewhere)
     return _reduced(_min, x, axis, keepdims, "compare")
 
 
@@ -164,7 +177,8 @@ def _logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 _logsumexp_p = reduction("logsumexp", _logsumexp, lambda x, out: softened(x, out), label="log Σ eˣ", example=_examples)
 
 
-def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+@keywords
+def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:
     """Log Σ eˣ over axes, which neither overflows nor loses small results. Where all are −inf, no gradient flows.
 
     Examples
@@ -173,6 +187,8 @@ def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor
     >>> ab.logsumexp(ab.tensor([1000.0, 1000.0]))
     tensor(1000.69314718)
     """
+    if elsewhere:
+        raise unexpected(logsumexp, elsewhere)
     return _reduced(_logsumexp_p, x, axis, keepdims, "")
 
 
@@ -212,7 +228,8 @@ _count = _counting("count_nonzero", np.count_nonzero, "#≠0")
 _argmax, _argmin = _placing("argmax", np.argmax), _placing("argmin", np.argmin)
 
 
-def any(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+@keywords
+def any(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:  # noqa: A001 - the array API's name
     """Whether some element along axes is true; what is not 0 counts as true.
 
     Examples
@@ -221,10 +238,13 @@ def any(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # n
     >>> ab.any(ab.tensor([[False, True], [False, False]]), axis=1)
     tensor([ True, False])
     """
+    if elsewhere:
+        raise unexpected(any, elsewhere)
     return _reduced(_any, x, axis, keepdims, "")
 
 
-def all(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001 - the array API's name
+@keywords
+def all(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:  # noqa: A001 - the array API's name
     """Whether every element along axes is true; what is not 0 counts as true.
 
     Examples
@@ -233,10 +253,13 @@ def all(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:  # n
     >>> ab.all(ab.tensor([[True, True], [True, False]]), axis=1)
     tensor([ True, False])
     """
+    if elsewhere:
+        raise unexpected(all, elsewhere)
     return _reduced(_all, x, axis, keepdims, "")
 
 
-def count_nonzero(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+@keywords
+def count_nonzero(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:
     """How many elements along axes are not 0.
 
     Examples
@@ -245,6 +268,8 @@ def count_nonzero(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Te
     >>> ab.count_nonzero(ab.tensor([[1.0, 0.0], [2.0, 3.0]]), axis=1)
     tensor([1, 2])
     """
+    if elsewhere:
+        raise unexpected(count_nonzero, elsewhere)
     return _reduced(_count, x, axis, keepdims, "")
 
 
@@ -261,7 +286,8 @@ def _placed(primitive: Primitive, x: Any, axis: int | None, keepdims: bool) -> T
     return out.reshape(kept_shape(shape, normalized_axes(axis, len(shape)))) if keepdims else out
 
 
-def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+@keywords
+def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:
     """The place of the largest element along an axis, or among all; the first of those that tie, and of NaNs.
 
     Raises OperationError where there is nothing to compare, ShapeError if the axis does not exist.
@@ -272,10 +298,13 @@ def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Ten
     >>> ab.argmax(ab.tensor([[1.0, 5.0], [3.0, 3.0]]), axis=1)
     tensor([1, 0])
     """
+    if elsewhere:
+        raise unexpected(argmax, elsewhere)
     return _placed(_argmax, x, axis, keepdims)
 
 
-def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+@keywords
+def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:
     """The place of the smallest element along an axis, or among all; the first of those that tie, and of NaNs.
 
     Raises OperationError where there is nothing to compare, ShapeError if the axis does not exist.
@@ -286,4 +315,6 @@ def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Ten
     >>> ab.argmin(ab.tensor([[1.0, 5.0], [3.0, 3.0]]), axis=1)
     tensor([0, 0])
     """
+    if elsewhere:
+        raise unexpected(argmin, elsewhere)
     return _placed(_argmin, x, axis, keepdims)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.constructors import composite, linear, normalized_axes
 from autograd_bn.core.dispatch import apply
+from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray
@@ -46,7 +47,8 @@ def _column(shape: tuple[int, ...], along: int) -> tuple[int, ...]:
     return (*shape[:along], 1, *shape[along + 1 :])
 
 
-def cumulative_sum(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike | None = None, include_initial: bool = False) -> Tensor:
+@keywords
+def cumulative_sum(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike | None = None, include_initial: bool = False, **elsewhere: Never) -> Tensor:
     """The sums of the elements up to each place along an axis, or of all elements in a row.
 
     ``include_initial`` puts a 0 before them.
@@ -57,6 +59,8 @@ def cumulative_sum(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike |
     >>> ab.cumulative_sum(ab.tensor([1.0, 2.0, 3.0]))
     tensor([1., 3., 6.])
     """
+    if elsewhere:
+        raise unexpected(cumulative_sum, elsewhere)
     x, along = _prepared(x, axis, dtype)
     out = apply(_cumsum, (x,), {"axis": along, "reverse": False})
     return concat([zeros(_column(x.shape, along), dtype=x.dtype), out], axis=along) if include_initial else out

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.constructors import linear, normalized_axes
 from autograd_bn.core.dispatch import apply
+from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import DtypeError, ShapeError
 from autograd_bn.core.operators import run_unary
 from autograd_bn.core.primitive import raw
@@ -45,7 +46,8 @@ def reshape(x: Any, /, shape: int | Sequence[int], *rest: int) -> Tensor:
     return run_unary(reshape_p, x, {"shape": wanted})
 
 
-def flatten(x: Any, /, start_axis: int = 0) -> Tensor:
+@keywords
+def flatten(x: Any, /, start_axis: int = 0, **elsewhere: Never) -> Tensor:
     """Join all axes from ``start_axis`` on into one.
 
     Examples
@@ -54,6 +56,8 @@ def flatten(x: Any, /, start_axis: int = 0) -> Tensor:
     >>> ab.flatten(ab.zeros((2, 3, 4)), 1).shape
     (2, 12)
     """
+    if elsewhere:
+        raise unexpected(flatten, elsewhere)
     x = asarray(x)
     return reshape(x, (*x.shape[:start_axis], math.prod(x.shape[start_axis:])))
 
@@ -155,7 +159,8 @@ def expand_dims(x: Any, /, *, axis: int = 0) -> Tensor:
     return apply(reshape_p, (x,), {"shape": (*x.shape[:place], 1, *x.shape[place:])})
 
 
-def squeeze(x: Any, /, axis: int | Sequence[int] | None = None) -> Tensor:
+@keywords
+def squeeze(x: Any, /, axis: int | Sequence[int] | None = None, **elsewhere: Never) -> Tensor:
     """Drop axes of length 1: those named, or all. Raises ShapeError if a named one is longer.
 
     Examples
@@ -164,6 +169,8 @@ def squeeze(x: Any, /, axis: int | Sequence[int] | None = None) -> Tensor:
     >>> ab.squeeze(ab.zeros((1, 3, 1)), 0).shape
     (3, 1)
     """
+    if elsewhere:
+        raise unexpected(squeeze, elsewhere)
     x = asarray(x)
     axes = tuple(i for i, n in enumerate(x.shape) if n == 1) if axis is None else normalized_axes(axis, x.ndim)
     for a in axes:
@@ -194,7 +201,8 @@ _concat = linear(
 )
 
 
-def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
+@keywords
+def concat(arrays: Sequence[Any], /, *, axis: int | None = 0, **elsewhere: Never) -> Tensor:
     """Join tensors along an axis that they have; None flattens them first.
 
     Raises ShapeError if another axis differs, or if there is nothing to join.
@@ -205,6 +213,8 @@ def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
     >>> ab.concat([ab.zeros(1), ab.ones(2)])
     tensor([0., 1., 1.])
     """
+    if elsewhere:
+        raise unexpected(concat, elsewhere)
     parts = [asarray(x) for x in arrays]
     if not parts:
         raise ShapeError("concat of no tensors")
@@ -218,7 +228,8 @@ def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Tensor:
     return apply(_concat, parts, {"axis": place, "sizes": tuple(x.shape[place] for x in parts)})
 
 
-def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Tensor:
+@keywords
+def stack(arrays: Sequence[Any], /, *, axis: int = 0, **elsewhere: Never) -> Tensor:
     """Join tensors of one shape along a new axis. Raises ShapeError if the shapes differ.
 
     Examples
@@ -228,6 +239,8 @@ def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Tensor:
     tensor([[0., 0.],
             [1., 1.]])
     """
+    if elsewhere:
+        raise unexpected(stack, elsewhere)
     parts = [asarray(x) for x in arrays]
     for i, x in enumerate(parts):
         if x.shape != parts[0].shape:

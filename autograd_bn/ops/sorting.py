@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from autograd_bn.core.constructors import composite, discrete, gathering, normalized_axes
 from autograd_bn.core.dispatch import apply
+from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.node import Batch
 from autograd_bn.core.primitive import broadcast_shapes, raw
@@ -75,7 +76,8 @@ _add = gathering(
 )
 
 
-def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
+@keywords
+def take_along_axis(x: Any, indices: Any, /, axis: int = -1, **elsewhere: Never) -> Tensor:
     """The elements at the places that ``indices`` names along an axis; the other axes are broadcast.
 
     Raises ShapeError if the numbers of axes differ, OperationError for a place that does not exist, DtypeError for
@@ -89,6 +91,8 @@ def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
     tensor([[1., 5.],
             [3., 7.]])
     """
+    if elsewhere:
+        raise unexpected(take_along_axis, elsewhere)
     x, places = asarray(x), asarray(indices)
     if x.ndim != places.ndim:
         raise ShapeError(f"take_along_axis: x has {x.ndim} axes (shape {x.shape}), the indices {places.ndim} (shape {places.shape}); they must have as many")
@@ -98,7 +102,8 @@ def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Tensor:
     return apply(_take, spread, {"axis": along})
 
 
-def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
+@keywords
+def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = True, **elsewhere: Never) -> Tensor:
     """The places of the elements along an axis in ascending or descending order; those that tie stay in order, NaNs come last.
 
     In descending order NaNs come first. ``stable`` is accepted for the standard's sake: sorting always is.
@@ -109,6 +114,8 @@ def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool
     >>> ab.argsort(ab.tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
+    if elsewhere:
+        raise unexpected(argsort, elsewhere)
     x = asarray(x)
     (along,) = normalized_axes(axis, x.ndim)
     return apply(_argsort_p, (x,), {"axis": along, "descending": descending})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import inspect
 import pickle
 import re
 import warnings
@@ -118,3 +119,61 @@ def test_tensors_are_copied_and_pickled_as_ever() -> None:
     for made in (copy.copy(x), copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
         assert made.tolist() == [1.0, 2.0]
     assert not hasattr(x, "__cuda_array_interface__")
+
+
+X = np.ones((1, 2))
+WORDS: list[tuple[Any, dict[str, Any], str]] = [
+    *[
+        (lambda x, name=name, **given: getattr(x, name)(**given), {"dim": 1}, "axis=1")
+        for name in ("sum", "mean", "max", "min", "prod", "var", "std", "any", "all")
+    ],
+    *[(lambda x, name=name, **given: getattr(x, name)(**given), {"dim": 1}, "axis=1") for name in ("argmax", "argmin", "argsort", "cumsum", "cumprod")],
+    (lambda x, **given: x.squeeze(**given), {"dim": 0}, "axis=0"),
+    (lambda x, **given: x.flatten(**given), {"start_dim": 1}, "start_axis=1"),
+    (lambda x, **given: x.mean(axis=0, **given), {"keepdim": True}, "keepdims=True"),
+    (lambda x, **given: x.std(**given), {"unbiased": False}, "correction=0"),
+    (lambda x, **given: ab.var(x, **given), {"ddof": 1}, "correction=1"),
+    *[
+        (lambda x, f=f, **given: f(x, **given), {"dim": -1}, "axis=-1")
+        for f in (ab.sum, ab.mean, ab.max, ab.min, ab.any, ab.all, ab.argmax, ab.argmin, ab.logsumexp)
+    ],
+    *[
+        (lambda x, f=f, **given: f(x, **given), {"dim": -1}, "axis=-1")
+        for f in (ab.softmax, ab.log_softmax, ab.sort, ab.argsort, ab.median, ab.cumsum, ab.unstack)
+    ],
+    *[(lambda x, f=f, **given: f([x, x], **given), {"dim": 0}, "axis=0") for f in (ab.concat, ab.stack)],
+    (lambda x, **given: ab.take(x, [0], **given), {"dim": 0}, "axis=0"),
+    (lambda x, **given: ab.take_along_axis(x, [[0]], **given), {"dim": 0}, "axis=0"),
+    (lambda x, **given: ab.split(x, 2, **given), {"dim": 1}, "axis=1"),
+    (lambda x, **given: ab.flip(x, **given), {"dims": (0,)}, "axis=(0,)"),
+]
+
+
+@pytest.mark.parametrize(("call", "given", "instead"), WORDS)
+def test_a_keyword_of_another_library_is_told_what_it_is_called_here(call: Any, given: dict[str, Any], instead: str) -> None:
+    (word,) = given
+    x = ab.tensor(X, requires_grad=True)
+    with pytest.raises(TypeError, match=rf"\(\) got an unexpected keyword argument '{word}'; instead: {re.escape(instead)}$"):
+        call(x, **given)
+    call(x, **eval(f"dict({instead})"))
+
+
+def test_keywords_that_nobody_has_are_refused_in_pythons_words() -> None:
+    x = ab.tensor(X)
+    for call in (x.sum, x.var, lambda **given: ab.sum(x, **given), lambda **given: ab.softmax(x, **given), lambda **given: ab.concat([x], **given)):
+        with pytest.raises(TypeError, match=r"\w\(\) got an unexpected keyword argument 'size'$"):
+            call(size=1)
+
+
+def test_errors_inside_of_a_composite_are_its_own() -> None:
+    @ab.composite
+    def faulty(x: Any, axis: int = 0) -> Any:
+        raise TypeError("its own")
+
+    with pytest.raises(TypeError, match="its own"):
+        faulty(1.0, axis=1)
+
+
+def test_signatures_show_what_there_is() -> None:
+    for function in (ab.sum, ab.concat, ab.Tensor.sum, ab.Tensor.var):
+        assert "elsewhere" not in inspect.signature(function).parameters
