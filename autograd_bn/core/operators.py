@@ -184,7 +184,10 @@ def reflected_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
             a = _known_double(other) if dtype is _DOUBLE else _known_single(other) if dtype is _SINGLE else other
             if a is None:
                 a = _boxed(other, dtype)
-        out = forward(a, b)
+        try:
+            out = forward(a, b)
+        except Exception as error:
+            raise explained(primitive, (a, b), NO_STATIC, error) from error
         node = Node()
         node.age = born()
         node.primitive = primitive

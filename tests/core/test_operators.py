@@ -163,3 +163,10 @@ def test_matmul_operator_takes_arrays_on_either_side(flipped: bool, rng: np.rand
     g = rng.standard_normal((2, 2))
     out.backward(g)
     assert_close(x.grad, gradient(np.matmul, [a, b], int(flipped), g))
+
+
+@pytest.mark.parametrize("call", [lambda x: 1.0 / x, lambda x: x / 0.0, lambda x: x / x, lambda x: ab.log(x), lambda x: ab.hypot(x, 1.0) / x], ids=range(5))
+def test_what_numpy_is_told_to_raise_names_the_operation_and_the_line(call: Any) -> None:
+    x = ab.tensor([0.0, 1.0], requires_grad=True)
+    with np.errstate(divide="raise", invalid="raise"), pytest.raises(ab.OperationError, match=r"(?s)^(div|log)\(.*encountered in.*at .*test_operators\.py"):
+        call(x)
