@@ -9,6 +9,7 @@ from typing import Any
 
 from autograd_bn.core.errors import OperationError
 from autograd_bn.nn.convolution import Convolution
+from autograd_bn.nn.instance_norm import InstanceNorm1d
 from autograd_bn.nn.layers import Linear
 from autograd_bn.nn.module import Module
 from autograd_bn.nn.normalization import BatchNorm
@@ -17,7 +18,8 @@ from autograd_bn.nn.normalization import BatchNorm
 class Sequential(Module):
     """A chain: each part takes what the one before returned.
 
-    Warns of an affine layer or convolution with a bias right before batch norm: the mean that is subtracted takes the bias with it.
+    Warns of an affine layer or convolution with a bias right before batch norm or instance norm, also where one of them ends or begins a chain inside:
+    the mean that is subtracted takes the bias with it. In a ``forward`` of your own nothing is warned of.
 
     Examples
     --------
@@ -36,17 +38,25 @@ class Sequential(Module):
         self._warn_of_biases()
 
     def _warn_of_biases(self) -> None:
-        parts = list(self)
         redundant = [
-            str(i)
-            for i, (part, after) in enumerate(itertools.pairwise(parts))
-            if isinstance(part, (Linear, Convolution)) and part.bias is not None and isinstance(after, BatchNorm)
+            name
+            for (name, part), (following, after) in itertools.pairwise(self._chain())
+            if isinstance(part, (Linear, Convolution)) and part.bias is not None and isinstance(after, (BatchNorm, InstanceNorm1d))
+            if name.partition(".")[0] != following.partition(".")[0]  # a chain inside has said what is its own
         ]
         if redundant:
             warnings.warn(
-                f"the bias of layer {', '.join(redundant)} is redundant: the batch norm after it subtracts it again, so its gradient is 0; use bias=False",
+                f"the bias of layer {', '.join(redundant)} is redundant: the normalization after it subtracts it again, so its gradient is 0; use bias=False",
                 stacklevel=3,
             )
+
+    def _chain(self) -> Iterator[tuple[str, Module]]:
+        """The parts by name, those of chains inside in their place."""
+        for name, part in self.named_children():
+            if type(part) is Sequential:
+                yield from ((f"{name}.{inner}", module) for inner, module in part._chain())
+            else:
+                yield name, part
 
     def forward(self, x: Any) -> Any:
         """Through all parts in order."""

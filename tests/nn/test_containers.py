@@ -34,8 +34,15 @@ def test_a_bias_before_batch_norm_is_warned_of_and_has_no_gradient() -> None:
         nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
     with pytest.warns(UserWarning, match="bias of layer 0 is redundant"):
         nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2), nn.Conv1d(2, 3, 3), nn.ReLU())
+    with pytest.warns(UserWarning, match="bias of layer 0 is redundant: the normalization"):
+        nn.Sequential(nn.Conv1d(1, 2, 3), nn.InstanceNorm1d(2))
+    with pytest.warns(UserWarning, match="is redundant") as told:
+        nn.Sequential(nn.Sequential(nn.ReLU(), nn.Sequential(nn.Linear(2, 3))), nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2), nn.BatchNorm1d(2)))
+    assert [str(w.message).partition(" is")[0] for w in told] == ["the bias of layer 1", "the bias of layer 0.1.0"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.BatchNorm1d(3))
+        nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
         nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3))
         nn.Sequential(nn.Linear(2, 3, bias=False), nn.BatchNorm1d(3), nn.Linear(3, 2), nn.Sigmoid(), nn.BatchNorm1d(2))
 
