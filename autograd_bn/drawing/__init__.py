@@ -67,7 +67,7 @@ def draw(
         function of a GraphNode that gives a number, or None for a node that has none.
     depth
         How many levels of scopes are drawn open; each scope further inside is one box. By default all, but of a graph of more than
-        three hundred boxes as many as fit; a warning says so.
+        three hundred boxes (once it is folded) as many as fit; a warning says so.
     fold
         Whether to draw repetitions of the same scopes as one, with a count; for numbers then stands their range.
     theme
@@ -123,7 +123,7 @@ def draw(
         from autograd_bn.drawing.folding import folded
         from autograd_bn.drawing.labels import Shown
         from autograd_bn.drawing.themes import theme_named
-        from autograd_bn.drawing.view import closed, fitting_depth, whole, without_constants
+        from autograd_bn.drawing.view import MOST, closed, fitting_depth, whole, without_constants
 
         for name, value, word in (("values", values, "statistics"), ("gradients", gradients, "only")):
             if value not in (None, True, False, word):
@@ -133,7 +133,10 @@ def draw(
         view = whole(graph)
         if not constants:
             view = without_constants(view)
-        if depth is None and (depth := fitting_depth(view)) is not None:
+        small = folded(view) if fold and depth is None else view
+        if len(small.boxes) <= MOST < len(view.boxes):
+            view = small
+        elif depth is None and (depth := fitting_depth(view)) is not None:
             warnings.warn(
                 f"a graph of {len(view.boxes)} boxes is large: {f'scopes are drawn open to depth {depth}' if depth else 'all scopes are drawn closed'}; "
                 "a greater depth=… opens more, and ab.explore opens them one by one",

@@ -23,12 +23,17 @@ State: TypeAlias = tuple[Tensor, ...]
 Nonlinearity: TypeAlias = Literal["tanh", "relu"]
 
 
+@composite
 def steps(x: Tensor) -> list[Tensor]:
     """The parts along the first axis. Cut in halves, so that the backward pass puts L parts together at the cost of log L copies, not of L."""
+    return _halves(x)
+
+
+def _halves(x: Tensor) -> list[Tensor]:
     if x.shape[0] == 1:
         return [x.reshape(x.shape[1:])]
     half = x.shape[0] // 2
-    return [*steps(x[:half]), *steps(x[half:])]
+    return [*_halves(x[:half]), *_halves(x[half:])]
 
 
 @composite

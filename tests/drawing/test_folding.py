@@ -144,3 +144,94 @@ def test_the_numbers_of_repetitions_are_a_range(engine: Any) -> None:
 
 def test_folding_a_long_network_does_not_recurse() -> None:
     assert copies(folded(chain(lambda y, i: ab.sqrt(y * y + 1.0), 3000))) == {"step": 3000}
+
+
+def lstm_loop(x: Any) -> Any:
+    cell, state = ab.nn.LSTMCell(3, 4, rng=0), None
+    for t in range(x.shape[0]):
+        state = cell(x[t], state)
+    return state[0]
+
+
+def gru_loop(x: Any) -> Any:
+    cell, h, outputs = ab.nn.GRUCell(3, 4, rng=0), ab.zeros((2, 4), dtype="float32"), []
+    for part in ab.unstack(ab.tanh(x) * 2.0):
+        h = cell(part, h)
+        outputs.append(h)
+    return ab.stack(outputs)
+
+
+def numbered_loop(x: Any) -> Any:
+    h = ab.zeros((2, 3), dtype="float32")
+    for t in range(x.shape[0]):
+        with ab.scope(f"step {t}"):
+            h = ab.tanh(x[t] + h)
+    return h
+
+
+RECURRENT: dict[str, Callable[[Any], Any]] = {
+    "RNN": lambda x: ab.nn.RNN(3, 4, rng=0)(x)[1],
+    "LSTM": lambda x: ab.nn.LSTM(3, 4, rng=0)(x)[0],
+    "GRU": lambda x: ab.nn.GRU(3, 4, rng=0)(x)[0],
+    "two layers": lambda x: ab.nn.GRU(3, 4, 2, rng=0)(x)[0],
+    "BNLSTM": lambda x: ab.nn.BNLSTM(3, 4, x.shape[0], rng=0)(x)[0],
+    "a loop over LSTMCell": lstm_loop,
+    "a loop over GRUCell": gru_loop,
+    "numbered scopes": numbered_loop,
+}
+
+
+@pytest.mark.parametrize("reduced", [lambda view: view, without_constants, lambda view: closed(view, 1), lambda view: closed(view, 2)], ids=range(4))
+@pytest.mark.parametrize("name", RECURRENT)
+def test_the_steps_of_a_loop_are_one(name: str, reduced: Callable[[View], View]) -> None:
+    counts = []
+    for length in (5, 9):
+        x = ab.tensor(np.ones((length, 2, 3), np.float32), requires_grad=True, name="x")
+        view = folded(reduced(whole(graph(RECURRENT[name](x)))))
+        nodes = view.graph.nodes
+        found = copies(view)
+        repeated = {count for count in found.values() if count > 1}
+        assert repeated == {length}
+        counts.append((len(view.boxes), len(view.arrows)))
+        for box in view.boxes:
+            for copy in box.copies:
+                assert [(nodes[i].primitive, nodes[i].shape) for i in copy] == [(nodes[i].primitive, nodes[i].shape) for i in box.nodes]
+        drawn = [i for box in view.boxes for part in (box.nodes, *box.copies) for i in part]
+        assert len(drawn) == len(set(drawn))
+        left_out = {i for box in reduced(whole(view.graph)).boxes for i in box.nodes} - set(drawn)
+        assert all(nodes[i].kind == "constant" for i in left_out)
+    assert counts[0] == counts[1]  # a longer sequence draws no more
+
+
+def test_the_arrows_of_a_folded_loop_are_those_of_one_step() -> None:
+    x = ab.tensor(np.ones((6, 2, 3), np.float32), requires_grad=True, name="x")
+    view = folded(whole(graph(ab.nn.RNN(3, 4, rng=0)(x)[0])))
+    nodes, box = view.graph.nodes, {box.key: box for box in view.boxes}
+    (steps,) = (b for b in view.boxes if b.title == "steps")
+    (given,) = (arrow for arrow in view.arrows if arrow.source == steps.key)
+    assert len(given.copies) == 5 and len(box[given.target].copies) == 5
+    (joined,) = (arrow for arrow in view.arrows if nodes[arrow.target].primitive is not None and nodes[arrow.target].primitive.name == "concat")
+    assert [edges[0].operand for edges in (joined.edges, *joined.copies)] == list(range(6))
+    start = next(b for b in view.boxes if nodes[b.key].kind == "constant")
+    assert start.cluster is not None and view.clusters[start.cluster].name == "RNN" and not start.copies
+
+
+def test_each_direction_of_a_layer_is_one_run() -> None:
+    x = ab.tensor(np.ones((6, 2, 3), np.float32), requires_grad=True, name="x")
+    view = folded(whole(graph(ab.nn.LSTM(3, 4, bidirectional=True, rng=0)(x)[0])))
+    assert [cluster.copies for cluster in view.clusters if cluster.copies > 1] == [6, 6]
+
+
+def test_steps_that_take_from_different_places_are_not_folded() -> None:
+    x, y = (ab.tensor(np.ones((2, 3), np.float32), requires_grad=True, name=name) for name in "xy")
+    cell, h = ab.nn.RNNCell(3, 3, rng=0), x
+    for part in (x, y, x + y, y * 2.0):
+        h = cell(part, h)
+    assert copies(folded(whole(graph(h)))) == {}
+
+
+def test_what_is_small_once_it_is_folded_is_drawn_open(recwarn: pytest.WarningsRecorder) -> None:
+    lstm = ab.nn.LSTM(4, 8, rng=0)
+    short, long = (ab.draw(lstm, np.ones((length, 2, 4), np.float32), fold=True).source for length in (5, 50))
+    assert "lstm_step" in long and long.count("->") == short.count("->")
+    assert not recwarn
