@@ -108,3 +108,14 @@ def test_numpys_promotion_with_weak_numbers() -> None:
     assert (narrow * 2.0).dtype == (2 * narrow).dtype == np.float32
     assert (narrow * np.float64(2)).dtype == (narrow * np.ones(1)).dtype == np.float64
     assert (whole * 2).dtype == np.int64 and (whole * 2.0).dtype == (whole / 2).dtype == whole.mean().dtype == np.float64
+
+
+X = ab.tensor(1.0, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    "call", [lambda: ab.sqrt([X, X]), lambda: ab.asarray([X, X]), lambda: X * [X, X], lambda: ab.grad(lambda x: ab.sum(ab.sqrt(x)))([1.0, 2.0])]
+)
+def test_a_list_of_tensors_is_told_to_be_stacked(call: Any) -> None:
+    with pytest.raises(ab.ConversionError, match=r"ab\.stack makes one tensor of a list.*give an array"):
+        call()
