@@ -125,6 +125,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "pow": "x**y",
         "relu": "ab.relu(x)",
         "sigmoid": "ab.sigmoid(x)",
+        "requires_grad_": "ab.tensor(data, requires_grad=True)",
         "softmax": "ab.softmax(x, axis=axis)",
         "t": "x.T",
         "to": _NUMPY + "; a dtype is changed by x.astype",
@@ -152,6 +153,8 @@ INSTEAD: dict[str, dict[str, str]] = {
         "random_split": "ab.data.split",
     },
 }
+FUNCTIONS: set[str] = set()
+"""The names of the main namespace, which puts them here."""
 IN_PLACE = "x[...] = value or x += value, and for a leaf that requires a gradient ab.assign(x, value)"
 
 KEYWORDS: dict[str, tuple[str, ...]] = {
@@ -191,6 +194,13 @@ def missing(owner: str, subject: str, name: str, of: object) -> AttributeError:
     instead = INSTEAD[owner].get(name)
     if instead is None and owner == "Tensor" and name.endswith("_") and not name.startswith("_"):
         instead = IN_PLACE
+    if instead is None and owner == "Tensor":
+        if name in ("shape", "dtype"):
+            instead = "ab.tensor(data), which makes a tensor of anything; Tensor(…) is for arrays alone"
+        elif name in FUNCTIONS:
+            instead = f"ab.{name}"
+        elif not name.startswith("_") and hasattr(np.ndarray, name):
+            instead = f"x.detach().numpy().{name}"
     if instead is None and owner == "autograd_bn" and not name.startswith("_") and hasattr(np, name):
         function = callable(getattr(np, name)) and not isinstance(getattr(np, name), type)
         instead = f"np.{name}" + (" of x.detach(), through which no gradient flows" if function else "")

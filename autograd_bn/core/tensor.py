@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Array = np.ndarray[Any, Any]
-LISTS = "ab.stack makes one tensor of a list, and a list of numbers that is differentiated by is one of tensors: give an array"
 
 
 class Tensor(Methods, Traced):
@@ -241,7 +240,7 @@ class Tensor(Methods, Traced):
         return plain(self).tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        self._constant("np.asarray(tensor)", f"call .detach() first, or use the function of autograd_bn; {LISTS}")
+        self._constant("np.asarray(tensor)", "call .detach() first, or use the function of autograd_bn; for a list of tensors ab.stack")
         if dtype is not None or copy:
             return np.array(self.value, dtype=dtype)
         view = np.asarray(self.value).view()

@@ -102,6 +102,7 @@ METHODS = {
     "conj": complex_numbers.conj,
     "clip": rounding.clip,
     "round": rounding.round,
+    "__round__": rounding.round,
     "__pos__": arithmetic.positive,
     "__invert__": comparison.bitwise_invert,
     "__neg__": arithmetic.negative,

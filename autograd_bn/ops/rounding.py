@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from autograd_bn.core.dispatch import apply
 from autograd_bn.core.primitive import Domain, raw
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.arithmetic import maximum, minimum
+from autograd_bn.ops.shape import astype
 
 floor = unary(
     "floor",
@@ -57,20 +59,28 @@ trunc = unary(
     code="trunc(x)",
 )
 
-round = unary(  # noqa: A001 - the array API's name
-    "round",
-    np.round,
-    None,
-    """The nearest integer to each element, the even one of two that are as near. No gradient flows through it.
+_nearest = unary("round", np.round, None, "The nearest integer to each element.", code="rint(x)")
+
+
+def round(x: Any, /, decimals: int | None = 0) -> Tensor:  # noqa: A001 - the array API's name
+    """The nearest number of so many decimals to each element, the even one of two that are as near. No gradient flows through it.
 
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.round(ab.tensor([-1.5, 1.5]))
-    tensor([-2.,  2.])
-    """,
-    code="rint(x)",
-)
+    >>> ab.round(ab.tensor([-1.5, 1.5])), ab.round(ab.tensor(3.14159), 2)
+    (tensor([-2.,  2.]), tensor(3.14))
+    """
+    if not decimals:
+        return _nearest(x)
+    x, scale = asarray(x), 10.0 ** builtins.abs(decimals)
+    if x.dtype.kind not in "fc":
+        return x if decimals > 0 else astype(_nearest(x / scale) * scale, x.dtype)
+    rounded: Tensor = _nearest(x * scale) / scale if decimals > 0 else _nearest(x / scale) * scale
+    return rounded
+
+
+round.primitive = _nearest.primitive  # type: ignore[attr-defined]
 
 floor_divide = binary(
     "floor_divide",

@@ -114,6 +114,15 @@ def test_other_names_are_left_to_pythons_own_suggestions() -> None:
         assert error.value.name == "reshap" and error.value.obj is owner
 
 
+def test_what_is_a_function_here_or_a_method_of_arrays_alone_is_told() -> None:
+    x = ab.tensor([1.0])
+    for name, instead in (("sort", "ab.sort"), ("kron", "ab.kron"), ("tobytes", "x.detach().numpy().tobytes")):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'; instead: {re.escape(instead)}$"):
+            getattr(x, name)
+    with pytest.raises(AttributeError, match=r"instead: ab\.tensor\(data\)"):
+        repr(ab.Tensor([1.0]))
+
+
 def test_tensors_are_copied_and_pickled_as_ever() -> None:
     x = ab.tensor([1.0, 2.0])
     for made in (copy.copy(x), copy.deepcopy(x), pickle.loads(pickle.dumps(x))):

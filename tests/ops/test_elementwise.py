@@ -62,6 +62,17 @@ def test_steps_have_values_and_no_derivative(name: str) -> None:
         out.sum().backward()
 
 
+@pytest.mark.parametrize("decimals", [0, 1, 2, -1, -2, None])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
+def test_rounding_to_decimals_is_numpys(decimals: int | None, dtype: str) -> None:
+    x = (np.random.default_rng(0).standard_normal(200) * 300).astype(dtype)
+    x[:4] = [25, -25, 15, 350]
+    expected = np.round(x, decimals or 0)
+    leaf = ab.tensor(x, requires_grad=dtype != "int64")
+    for found in (ab.round(leaf, decimals), leaf.round(decimals), round(leaf, decimals), np.round(leaf, decimals or 0)):
+        assert np.array_equal(value(found), expected) and value(found).dtype == expected.dtype and not found.requires_grad
+
+
 def test_python_operators_follow_pythons_conventions() -> None:
     x = ab.tensor([-7.0, 7.0, 7.5], requires_grad=True)
     assert (x % -2.0).tolist() == [-7 % -2, 7 % -2, 7.5 % -2]
