@@ -142,42 +142,45 @@ class Kernel:
         pairs = ((i, j) for i in self.members for j in self.graph.nodes[i].inputs if j not in inside and uniform(self.graph.nodes[j]) is None)
         return list({(j, self.operand_access(i, j)): None for i, j in pairs})
 
+    def place(self, i: int) -> int:
+        """Where a value begins, counted from the first element in use of its memory."""
+        layout = self.kinds.layout[i]
+        return layout.offset - self.starts.get(layout.base, 0)
+
     def signature(self) -> tuple[object, ...]:
         """All that its code depends on: kernels with the same one differ only in where their memory is."""
-        graph, layout = self.graph, self.kinds.layout
+        nodes, layout = self.graph.nodes, self.kinds.layout
         place = {i: k for k, i in enumerate(self.members)}
         loads = {load: k for k, load in enumerate(self.loads())}
-        bases = {base: k for k, base in enumerate(self.starts)}
-        read = [(bases[layout[i].base], layout[i].offset - self.starts[layout[i].base], self.strides(i, access), graph.nodes[i].dtype) for i, access in loads]
+        number = {base: k for k, base in enumerate(self.starts)}
+        read = [(number[layout[i].base], self.place(i), self.strides(i, access), nodes[i].dtype) for i, access in loads]
         made = []
         for i in self.members:
-            node = graph.nodes[i]
             operands: list[object] = []
-            for j in node.inputs:
+            for j in nodes[i].inputs:
                 access = self.operand_access(i, j)
-                known = place[j] if j in place else ("load", loads[j, access]) if (j, access) in loads else ("number", str(uniform(graph.nodes[j])))
-                operands.append((known, graph.nodes[j].dtype, graph.nodes[j].shape))
-            numbers = tuple((type(number), repr(number)) for number in node.constants)
-            home = (bases[layout[i].base], layout[i].offset - self.starts[layout[i].base], layout[i].strides) if i in self.stored else None
+                known = place[j] if j in place else ("load", loads[j, access]) if (j, access) in loads else ("number", str(uniform(nodes[j])))
+                operands.append((known, nodes[j].dtype, nodes[j].shape))
+            numbers = tuple((type(number), repr(number)) for number in nodes[i].constants)
+            home = (number[layout[i].base], self.place(i), layout[i].strides) if i in self.stored else None
             marks = (self.access[i], self.phase[i], home, i in self.final, i in self.kept, tuple(sorted(self.need[i])))
-            made.append((node.primitive, tuple(operands), numbers, repr(dict(node.static)), node.dtype, node.shape, marks))
+            made.append((nodes[i].primitive, tuple(operands), numbers, repr(dict(nodes[i].static)), nodes[i].dtype, nodes[i].shape, marks))
         return (self.space, self.inner, self.by_row, tuple(read), tuple(made))
 
     def role(self, base: int) -> tuple[str, int]:
         """What a memory is to a kernel, in terms that hold for others of its signature."""
         if base < 0:
             return "scratch", self.members.index(-1 - base)
-        for k, i in enumerate(self.members):
-            if self.kinds.layout[i].base == base:
-                return "member", k
-        return "load", [self.kinds.layout[i].base for i, _ in self.loads()].index(base)
+        if base in self.starts:
+            return "memory", list(self.starts).index(base)
+        return "own", self.members.index(base)
 
     def memory(self, role: tuple[str, int]) -> int:
         """The memory that has a role here."""
         kind, k = role
-        if kind == "load":
-            return self.kinds.layout[self.loads()[k][0]].base
-        return self.kinds.layout[self.members[k]].base if kind == "member" else -1 - self.members[k]
+        if kind == "memory":
+            return list(self.starts)[k]
+        return self.members[k] if kind == "own" else -1 - self.members[k]
 
 
 def kernels(graph: Graph, kinds: Kinds) -> list[tuple[int, ...] | int]:

@@ -47,10 +47,11 @@ class Layout(NamedTuple):
     strides: Shape
     offset: int = 0
 
-    def part(self, box: Box) -> Layout:
-        """Where a part of it is."""
+    def part(self, box: Box, shape: Shape) -> Layout:
+        """Where a part of it is, whose shape may have other axes of length 1 than the box."""
         start = self.offset + sum(along.start * step for along, step in zip(box, self.strides, strict=True))
-        return Layout(self.base, tuple(along.step * step for along, step in zip(box, self.strides, strict=True)), start)
+        long = iter([along.step * step for along, step in zip(box, self.strides, strict=True) if along.length != 1])
+        return Layout(self.base, tuple(next(long) if n != 1 else 1 for n in shape), start)
 
 
 def contiguous(shape: Shape) -> Shape:
@@ -122,7 +123,7 @@ class Kinds:
             if node.primitive is join:
                 own = found.get(node.index, Layout(node.index, contiguous(node.shape or ())))
                 for i, box in zip(node.inputs, node.static["boxes"], strict=True):
-                    found[i] = own.part(box)
+                    found[i] = own.part(box, self.graph.nodes[i].shape or ())
                     self.home[i] = (node.index, box)
         return found
 

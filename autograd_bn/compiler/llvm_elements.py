@@ -235,7 +235,7 @@ class ElementWriter:
     def address(self, builder: ir.IRBuilder, i: int, access: Access) -> ir.Value:
         """Where an element is."""
         strides = self.kernel.strides(i, access)
-        base, start = self.layout[i].base, self.first(i)
+        base, start = self.layout[i].base, self.kernel.place(i)
         if self.partial and i in self.cut:
             base = -1 - i
         if i in self.by_row:
@@ -251,10 +251,6 @@ class ElementWriter:
                 term = counter if step == 1 else builder.mul(counter, INDEX(step), flags=("nsw",))
                 place = term if isinstance(place, ir.Constant) and place.constant == 0 else builder.add(place, term, flags=("nsw",))
         return builder.gep(self.pointers[base], [place], inbounds=True, source_etype=stored(self.dtype(i)))
-
-    def first(self, i: int) -> int:
-        """Where the first element of a value is, counted from where the pointer points."""
-        return self.layout[i].offset - self.kernel.starts.get(self.layout[i].base, 0)
 
     def scratch_strides(self) -> tuple[int, ...]:
         """Of a row that is kept."""

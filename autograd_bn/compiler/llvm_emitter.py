@@ -337,7 +337,8 @@ def written(emitter: _Emitter, code: Code) -> Lines:
         if emitter.kind(i) is not Kind.VIEW:
             whole, box = emitter.kinds.home[i]
             look(whole)
-            body.append(f"{names[i]} = {names[whole]}[{writer.written(tuple(along.slice for along in box))}]")
+            index = tuple(along.slice for along in box)
+            body.append(f"{names[i]} = {names[whole]}[{writer.written(index)}].reshape({writer.written(graph.nodes[i].shape)})")
         elif emitter.base(i) in shape:
             body.append(f"{names[i]} = {names[emitter.base(i)]}")
         else:

@@ -130,7 +130,7 @@ class KernelWriter(ElementWriter):
         if not one_loop or not strides[self.outer - 1] or not 4 * LINE <= row <= LONGEST or count * row < FAR:
             return
         builder = self.builders[-1]
-        place: ir.Value = INDEX(self.first(i) + ahead * strides[self.outer - 1])
+        place: ir.Value = INDEX(self.kernel.place(i) + ahead * strides[self.outer - 1])
         for k in range(self.outer):
             place = builder.add(place, builder.mul(self.index[k], INDEX(strides[k])))
         start = builder.gep(self.pointers[self.layout[i].base], [place], source_etype=stored(self.dtype(i)))

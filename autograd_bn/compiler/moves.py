@@ -148,7 +148,7 @@ def _difference(one: Box, other: Box) -> list[Box] | None:
 def _joined(*parts: Any, shape: tuple[int, ...], boxes: tuple[Box, ...]) -> Any:
     out = np.zeros(shape, parts[0].dtype)
     for part, box in zip(parts, boxes, strict=True):
-        out[tuple(along.slice for along in box)] = part
+        out[tuple(along.slice for along in box)] = part.reshape(counts(box))
     return out
 
 
@@ -177,4 +177,4 @@ join = Primitive(
     flops=lambda operands, static, out: 0,
     register=False,
 )
-"""Parts at their ``boxes`` of a value of a ``shape``, which do not overlap; zeros everywhere else."""
+"""Parts at their ``boxes`` of a value of a ``shape``, which do not overlap; zeros everywhere else. A part may have other axes of length 1 than its box."""

@@ -52,8 +52,9 @@ class _Text:
         """An element in memory."""
         index = [LETTERS[d] if d is not None else "0" for d in access]
         while i in self.kernel.kinds.home and i in self.kernel.stored:
+            long = iter([letter for letter in index if letter != "0"])
             i, box = self.kernel.kinds.home[i]
-            index = [_placed(letter, along) for letter, along in zip(index, box, strict=True)]
+            index = [_placed("0" if along.length == 1 else next(long), along) for along in box]
         return f"{self.names[i]}[{', '.join(index) or '()'}]"
 
     def operand(self, i: int, j: int) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn.compiler import llvm_emitter
 from autograd_bn.compiler.moves import apart, boxed, counts, gaps
 from autograd_bn.compiler.passes import NATIVE_PASSES, PASSES
 from autograd_bn.core.graph import Graph
@@ -193,3 +194,23 @@ def test_parts_are_apart_only_if_they_share_no_place() -> None:
         mine, yours = ({int(i) for i in np.atleast_1d(np.arange(7)[index])} for index in (one, other))
         assert math.prod(counts(a)) == len(mine)
         assert not (apart(a, b) and mine & yours)
+
+
+def test_the_steps_of_a_recurrence_share_their_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    for writer in (llvm_emitter.KernelWriter, llvm_emitter.ProductWriter):
+        made = writer.__init__
+        monkeypatch.setattr(writer, "__init__", lambda self, *given, made=made: (written.append(given[-1]), made(self, *given))[1])
+    counts = []
+    for steps in (5, 20):
+        recurrent = ab.nn.LSTM(5, 4, rng=0)
+
+        def step(x: Any, recurrent: Any = recurrent) -> Any:
+            loss = (recurrent(x)[0] ** 2).sum()
+            loss.backward()
+            return loss
+
+        ab.jit(step)(array(steps, 3, 5, dtype="float32"))
+        counts.append(len(written))
+        written.clear()
+    assert 0 < counts[0] == counts[1]

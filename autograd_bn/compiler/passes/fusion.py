@@ -249,7 +249,7 @@ class _Fusion:
         """What a kernel computes, in order: what it stores, what it reduces, and what that needs."""
         if unit.space is None:
             return sorted(unit.members)
-        roots = [i for i in unit.members if self.kind[i] is Kind.REDUCTION or i in self.needed]
+        roots = [i for i in sorted(unit.members) if self.kind[i] is Kind.REDUCTION or i in self.needed]
         found = set(roots)
         stack = list(roots)
         while stack:

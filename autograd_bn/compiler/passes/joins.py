@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.compiler.kinds import squeezed
 from autograd_bn.compiler.moves import Along, Box, apart, boxed, counts, join, whole
 from autograd_bn.compiler.passes.rewrite import Rewrite
 from autograd_bn.compiler.scalar_code import DTYPES
@@ -62,21 +63,22 @@ class _Joins(Rewrite):
         shape = node.shape or ()
         if any(0 in (self.nodes[i].shape or ()) or self.nodes[i].dtype != node.dtype for i, _ in parts):
             return False
-        parts = [(i, box) for i, box in parts if not self.is_zero(self.nodes[i])]
+        parts = [(self.unshaped(i), box) for i, box in parts if not self.is_zero(self.nodes[i])]
         if not parts:
             self.zeros(node)
         elif len(parts) == 1 and parts[0][1] == whole(shape):
             self.same(node, self.shaped(node, parts[0][0], shape))
         else:
-            inputs = tuple(self.shaped(node, i, counts(box)) for i, box in parts)
+            inputs = tuple(i for i, _ in parts)
             self.put(node, join, inputs, (None,) * len(inputs), {"shape": shape, "boxes": tuple(box for _, box in parts)})
         return True
 
-    def shaped(self, node: GraphNode, i: int, shape: tuple[int, ...]) -> int:
-        """A value in another shape."""
-        if self.nodes[i].shape == shape:
-            return i
-        return self.add(node, registry["reshape"], (i,), (None,), shape, {"shape": shape})
+    def unshaped(self, i: int) -> int:
+        """A value before it got or lost axes of length 1."""
+        source = self.nodes[i]
+        while source.primitive is registry["reshape"] and squeezed(source.shape) == squeezed(self.nodes[source.inputs[0]].shape):
+            source = self.nodes[source.inputs[0]]
+        return source.index
 
     def zeros(self, node: GraphNode) -> None:
         """Put zeros."""
@@ -117,7 +119,7 @@ class _Joins(Rewrite):
         if len(near) > 1 or None in found:
             return False
         inner: Any = tuple(along.slice for along in found if along is not None)
-        i = near[0][0]
+        i = self.shaped(node, near[0][0], counts(near[0][1]))
         if tuple(along for along in found if along is not None) != whole(self.nodes[i].shape or ()):
             i = self.add(node, registry["getitem"], (i,), (None,), counts(wanted), {"index": inner})
         self.same(node, self.shaped(node, i, node.shape))

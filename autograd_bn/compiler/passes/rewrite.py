@@ -9,7 +9,7 @@ import numpy as np
 
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.node import NO_STATIC
-from autograd_bn.core.primitive import Primitive
+from autograd_bn.core.primitive import Primitive, registry
 
 
 class Rewrite:
@@ -27,7 +27,9 @@ class Rewrite:
     def put(self, like: GraphNode, primitive: Primitive | None, inputs: tuple[int, ...], numbers: tuple[Any, ...], static: Any = NO_STATIC) -> int:
         """Add an operation on values of the new graph in the place of an old node; gives its place."""
         index = len(self.nodes)
-        self.nodes.append(dataclasses.replace(like, index=index, primitive=primitive, inputs=inputs, constants=numbers, static=static))
+        same = like.index == index and like.primitive is primitive and like.inputs == inputs and like.constants is numbers and like.static is static
+        new = like if same else dataclasses.replace(like, index=index, primitive=primitive, inputs=inputs, constants=numbers, static=static)
+        self.nodes.append(new)
         self.place[like.index] = index
         return index
 
@@ -37,6 +39,27 @@ class Rewrite:
         made = dataclasses.replace(like, index=index, primitive=primitive, inputs=inputs, constants=numbers, static=static, shape=shape, name=None)
         self.nodes.append(made)
         return index
+
+    def shaped(self, like: GraphNode, place: int, shape: tuple[int, ...]) -> int:
+        """A value of the new graph in another shape, on behalf of an old node; gives its place."""
+        source = self.nodes[place]
+        if source.shape == shape:
+            return place
+        self.nodes.append(
+            dataclasses.replace(
+                like,
+                index=len(self.nodes),
+                kind="operation",
+                primitive=registry["reshape"],
+                inputs=(place,),
+                constants=(None,),
+                static={"shape": shape},
+                shape=shape,
+                dtype=source.dtype,
+                name=None,
+            )
+        )
+        return len(self.nodes) - 1
 
     def constant(self, like: GraphNode, value: Any) -> int:
         """Put an array in the place of an old node."""

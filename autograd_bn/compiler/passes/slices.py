@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from autograd_bn.compiler.kinds import squeezed
 from autograd_bn.compiler.moves import Along, Box, boxed, counts, whole
 from autograd_bn.compiler.passes.rewrite import Rewrite
 from autograd_bn.compiler.scalar_code import knows
@@ -25,6 +26,10 @@ def _is_slice(node: GraphNode) -> bool:
     return node.primitive is registry["getitem"] and is_basic(node.static["index"]) and 0 not in (node.shape or ())
 
 
+def _squeezes(node: GraphNode, graph: Graph) -> bool:
+    return node.primitive is registry["reshape"] and squeezed(node.shape) == squeezed(graph.nodes[node.inputs[0]].shape)
+
+
 class _Slices(Rewrite):
     def written(self) -> Graph:
         """The new graph."""
@@ -34,14 +39,11 @@ class _Slices(Rewrite):
             if not _is_slice(node):
                 self.keep(node)
                 continue
-            source, box = self.source(node)
+            source, box = self.source(node, whole(node.shape or ()))
             if source.index not in self.cut:
                 self.keep(node)
                 continue
-            place = self.part(node, source, box)
-            if self.nodes[place].shape != node.shape:
-                place = self.add(node, registry["reshape"], (place,), (None,), node.shape or (), {"shape": node.shape})
-            self.same(node, place)
+            self.same(node, self.shaped(node, self.part(node, source, box), node.shape or ()))
         return self.graph()
 
     def only_in_parts(self) -> set[int]:
@@ -59,7 +61,7 @@ class _Slices(Rewrite):
             sizes = []
             for j in users[node.index]:
                 user = nodes[j]
-                if _is_slice(user):
+                if _is_slice(user) or _squeezes(user, self.old):
                     sizes.append(read.get(j, math.prod(user.shape or ())))
                 elif j in cut and user.shape == node.shape:
                     sizes.append(read[j])
@@ -72,23 +74,24 @@ class _Slices(Rewrite):
                         cut.add(node.index)
         return cut
 
-    def source(self, node: GraphNode) -> tuple[GraphNode, Box]:
-        """What a slice is of, slices of slices being one, and which part."""
-        box = boxed(node.static["index"], self.old.nodes[node.inputs[0]].shape or ())
-        source = self.old.nodes[node.inputs[0]]
-        while _is_slice(source):
-            outer = self.old.nodes[source.inputs[0]]
-            lines = boxed(source.static["index"], outer.shape or ())
-            kept = _kept(source, len(lines))
-            if kept is None:
-                break
-            inner = iter(box)
-            box = tuple(next(inner).of(along) if keep else along for along, keep in zip(lines, kept, strict=True))
-            source = outer
-        return source, box
+    def source(self, node: GraphNode, box: Box) -> tuple[GraphNode, Box]:
+        """What part of which value a part of a node is: slices of slices are one, and axes of length 1 do not matter."""
+        while True:
+            if _is_slice(node):
+                outer = self.old.nodes[node.inputs[0]]
+                lines = boxed(node.static["index"], outer.shape or ())
+            elif _squeezes(node, self.old):
+                outer = self.old.nodes[node.inputs[0]]
+                lines = whole(outer.shape or ())
+            else:
+                return node, box
+            long = iter([along for along, n in zip(box, node.shape or (), strict=True) if n != 1])
+            box = tuple(next(long).of(along) if along.length != 1 else along for along in lines)
+            node = outer
 
     def part(self, node: GraphNode, source: GraphNode, box: Box) -> int:
         """A part of a value, of as many axes as it has, on behalf of a slice."""
+        source, box = self.source(source, box)
         key = (source.index, box)
         if key in self.known:
             return self.known[key]
@@ -99,7 +102,8 @@ class _Slices(Rewrite):
                 operand = self.old.nodes[i]
                 lengths = operand.shape or ()
                 near = box[len(shape) - len(lengths) :]
-                inputs.append(self.part(node, operand, tuple(Along(0, 1, 1) if n == 1 else along for n, along in zip(lengths, near, strict=True))))
+                mine = tuple(Along(0, 1, 1) if n == 1 else along for n, along in zip(lengths, near, strict=True))
+                inputs.append(self.shaped(node, self.part(node, operand, mine), counts(mine)))
             assert source.primitive is not None
             found = self.add(source, source.primitive, tuple(inputs), source.constants, counts(box), source.static)
         elif box == whole(shape):
@@ -110,14 +114,3 @@ class _Slices(Rewrite):
             self.nodes[found] = dataclasses.replace(self.nodes[found], dtype=source.dtype)
         self.known[key] = found
         return found
-
-
-def _kept(node: GraphNode, rank: int) -> list[bool] | None:
-    """Which axes of its operand a slice keeps; None if it has new ones."""
-    key = node.static["index"] if type(node.static["index"]) is tuple else (node.static["index"],)
-    if any(part is None for part in key):
-        return None
-    at = next((k for k, part in enumerate(key) if part is Ellipsis), len(key))
-    before, after = key[:at], key[at + 1 :]
-    kept = [isinstance(part, slice) for part in before] + [True] * (rank - len(before) - len(after)) + [isinstance(part, slice) for part in after]
-    return kept
