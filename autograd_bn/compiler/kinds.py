@@ -36,6 +36,7 @@ class Kind(enum.Enum):
     REDUCTION = "reduction"
     VIEW = "view"
     PRODUCT = "matrix product"
+    OVERLAP = "windows added up"
     JOINED = "parts side by side"
     FOREIGN = "NumPy"
 
@@ -62,6 +63,13 @@ def contiguous(shape: Shape) -> Shape:
         strides.append(step)
         step *= n
     return tuple(reversed(strides))
+
+
+def window_strides(strides: Shape, axis: int, rank: int, stride: Shape, dilation: Shape) -> Shape:
+    """The strides of the windows of an array: from place to place in one, and from one to the next."""
+    across = strides[axis : axis + rank]
+    places, starts = (tuple(n * step for n, step in zip(steps, across, strict=True)) for steps in (dilation, stride))
+    return (*strides[:axis], *places, *starts, *strides[axis + rank :])
 
 
 KERNEL: CodeType = contiguous.__code__
@@ -165,7 +173,9 @@ class Kinds:
             if squeezed(first.shape) == squeezed(node.shape) and (kind is Kind.POINT or (kind is Kind.REDUCTION and node.index in self.looped)):
                 return Kind.POINT
             return Kind.VIEW
-        if primitive is registry["permute_dims"] or (primitive is registry["getitem"] and is_basic(node.static["index"])):
+        if primitive is registry["overlap_add"]:
+            return Kind.OVERLAP if node.dtype != np.bool_ and first.dtype == node.dtype else Kind.FOREIGN
+        if primitive in (registry["permute_dims"], registry["windows"]) or (primitive is registry["getitem"] and is_basic(node.static["index"])):
             return Kind.VIEW
         return Kind.FOREIGN
 
@@ -176,6 +186,9 @@ class Kinds:
         if node.primitive is registry["permute_dims"]:
             return Layout(old.base, tuple(old.strides[a] for a in node.static["axes"]), old.offset)
         shape = self.graph.nodes[first].shape or ()
+        if node.primitive is registry["windows"]:
+            static = node.static
+            return old._replace(strides=window_strides(old.strides, static["axis"], len(static["kernel"]), static["stride"], static["dilation"]))
         if node.primitive is registry["getitem"]:
             return _sliced(old, shape, node.static["index"])
         if old.strides != contiguous(shape):

@@ -18,6 +18,7 @@ from autograd_bn.compiler.in_place import overwriting
 from autograd_bn.compiler.kernel import Kernel, kernels
 from autograd_bn.compiler.kinds import Kind, Kinds, contiguous
 from autograd_bn.compiler.llvm_kernel import ROWS, KernelWriter
+from autograd_bn.compiler.llvm_overlaps import OverlapWriter
 from autograd_bn.compiler.llvm_products import ProductWriter
 from autograd_bn.compiler.machine import Code, compiled, python_symbol
 from autograd_bn.compiler.native_objects import native_objects
@@ -110,7 +111,7 @@ class _Emitter:
                 self.kind(i) in (Kind.VIEW, Kind.JOINED) and layout.strides == contiguous(shape or ()) and math.prod(shape or ()) == size and layout.offset == 0
             )
             seen.setdefault(layout.base, set()).add(shape if whole else None)
-        native = (Kind.REDUCTION, Kind.PRODUCT, Kind.POINT, Kind.JOINED)
+        native = (Kind.REDUCTION, Kind.PRODUCT, Kind.OVERLAP, Kind.POINT, Kind.JOINED)
         return {base: next(iter(shapes)) for base, shapes in seen.items() if self.kind(base) in native and len(shapes) == 1 and None not in shapes}
 
     def read(self, unit: tuple[int, ...] | int) -> Iterator[int]:
@@ -140,9 +141,10 @@ class _Emitter:
     def call(self, k: int, unit: tuple[int, ...] | int) -> _Call:
         """The function of a unit; the layers of a network are alike, and share theirs."""
         if isinstance(unit, int):
-            alike = ProductWriter.signature(self.kinds, unit)
+            writes = ProductWriter if self.kind(unit) is Kind.PRODUCT else OverlapWriter
+            alike = writes.signature(self.kinds, unit)
             if alike not in self.alike:
-                self.alike[alike] = _Made(ProductWriter(self.module, self.kinds, unit, f"product{k}").function, [], 0, [])
+                self.alike[alike] = _Made(writes(self.module, self.kinds, unit, f"{self.kind(unit).name.lower()}{k}").function, [], 0, [])
             values = (*self.graph.nodes[unit].inputs, unit)
             return _Call(self.alike[alike].function, tuple(map(self.base, values)), tuple(self.kinds.layout[i].offset * self.itemsize(i) for i in values))
         stored = {i for i in unit if self.base(i) in self.stored}

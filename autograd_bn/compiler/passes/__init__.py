@@ -14,6 +14,7 @@ from autograd_bn.compiler.passes.factors import factored
 from autograd_bn.compiler.passes.fusion import fused
 from autograd_bn.compiler.passes.joins import joined
 from autograd_bn.compiler.passes.permutes import with_late_permutes
+from autograd_bn.compiler.passes.products import with_products
 from autograd_bn.compiler.passes.slices import with_early_slices
 from autograd_bn.core.graph import Graph
 
@@ -29,6 +30,8 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
 """In the order in which they run. All are exact to the last bit."""
 
 NATIVE_PASSES: dict[str, Callable[[Graph], Graph]] = {
+    "products": with_products,
+    "permutes, again": with_late_permutes,
     "joins": joined,
     "slices": with_early_slices,
     "factors": factored,

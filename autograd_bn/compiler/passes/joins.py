@@ -6,17 +6,19 @@ blocks are added. Here that becomes one block of memory, whose parts are compute
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from autograd_bn.compiler.kinds import squeezed
-from autograd_bn.compiler.moves import Along, Box, apart, boxed, counts, join, whole
+from autograd_bn.compiler.moves import MANY, Along, Box, apart, boxed, counts, join, whole
 from autograd_bn.compiler.passes.rewrite import Rewrite
 from autograd_bn.compiler.scalar_code import DTYPES
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
 from autograd_bn.ops.indexing import is_basic
+from autograd_bn.ops.windows import reach
 
 LARGEST = 4096
 """Up to how many parts are looked at."""
@@ -52,6 +54,8 @@ class _Joins(Rewrite):
             return self.put_join(node, [(operands[0].index, box)])
         if name == "scatter_add" and is_basic(static["index"]):
             return self.put_join(node, [(operands[0].index, boxed(static["index"], shape))])
+        if name == "overlap_add":
+            return self.laid_out(node, operands[0])
         if name == "getitem" and is_basic(static["index"]):
             return self.part_of(node, operands[0])
         if name == "add" and len(operands) == 2 and all(x.shape == shape and x.dtype == node.dtype for x in operands):
@@ -72,6 +76,22 @@ class _Joins(Rewrite):
             inputs = tuple(i for i, _ in parts)
             self.put(node, join, inputs, (None,) * len(inputs), {"shape": shape, "boxes": tuple(box for _, box in parts)})
         return True
+
+    def laid_out(self, node: GraphNode, windows: GraphNode) -> bool:
+        """Windows that do not overlap are parts side by side, one for each place in a window."""
+        shape, static = windows.shape or (), node.static
+        axis, rank = static["axis"], len(static["lengths"])
+        kernel, counts = shape[axis : axis + rank], shape[axis + rank : axis + 2 * rank]
+        if 0 in shape or math.prod(kernel) > MANY or any(s < r for s, r in zip(static["stride"], reach(kernel, static["dilation"]), strict=True)):
+            return False
+        before, after = whole(shape[:axis]), whole(shape[axis + 2 * rank :])
+        parts = []
+        for place in np.ndindex(*kernel):
+            index = (*(slice(None),) * axis, *map(int, place))
+            part = self.add(node, registry["getitem"], (windows.index,), (None,), (*shape[:axis], *counts, *shape[axis + 2 * rank :]), {"index": index})
+            middle = tuple(Along(int(k) * d, s, n) for k, d, s, n in zip(place, static["dilation"], static["stride"], counts, strict=True))
+            parts.append((part, (*before, *middle, *after)))
+        return self.put_join(node, parts)
 
     def unshaped(self, i: int) -> int:
         """A value before it got or lost axes of length 1."""

@@ -11,7 +11,7 @@ import math
 from autograd_bn.compiler.kinds import squeezed
 from autograd_bn.compiler.moves import Along, Box, boxed, counts, whole
 from autograd_bn.compiler.passes.rewrite import Rewrite
-from autograd_bn.compiler.scalar_code import knows
+from autograd_bn.compiler.scalar_code import AGAIN, cost, knows
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
 from autograd_bn.ops.indexing import is_basic
@@ -35,6 +35,7 @@ class _Slices(Rewrite):
         """The new graph."""
         self.known: dict[tuple[int, Box], int] = {}
         self.cut = self.only_in_parts()
+        self.cheap = self.cheap_again()
         for node in self.old.nodes:
             if not _is_slice(node):
                 self.keep(node)
@@ -74,6 +75,17 @@ class _Slices(Rewrite):
                         cut.add(node.index)
         return cut
 
+    def cheap_again(self) -> set[int]:
+        """Elementwise values that cost less to compute than to store and load."""
+        steps: dict[int, int] = {}
+        for node in self.old.nodes:
+            if node.primitive is not None and (node.primitive.pointwise or node.primitive is registry["astype"]) and knows(node, self.old):
+                price = cost(node.primitive.code or "x")
+                total = (price.steps if price is not None else AGAIN) + sum(steps.get(i, 0) for i in node.inputs)
+                if total <= AGAIN:
+                    steps[node.index] = total
+        return set(steps)
+
     def source(self, node: GraphNode, box: Box) -> tuple[GraphNode, Box]:
         """What part of which value a part of a node is: slices of slices are one, and axes of length 1 do not matter."""
         while True:
@@ -96,7 +108,7 @@ class _Slices(Rewrite):
         if key in self.known:
             return self.known[key]
         shape = source.shape or ()
-        if source.index in self.cut:
+        if source.index in self.cut or source.index in self.cheap:
             inputs = []
             for i in source.inputs:
                 operand = self.old.nodes[i]
