@@ -45,7 +45,7 @@ def explained(graph: Graph, kinds: Kinds, units: Sequence[tuple[int, ...] | int]
             yield f"{first.scope.name}, {len(unit)} operation{'' if len(unit) == 1 else 's'}: {size}"
         elif kinds.kind[unit] is Kind.PRODUCT:
             yield f"{first.primitive.name} by BLAS: {size}"
-        elif kinds.kind[unit] is Kind.OVERLAP:
+        elif kinds.kind[unit] in (Kind.OVERLAP, Kind.INDEXED):
             yield f"{first.primitive.name} in a loop of its own: {size}"
         else:
             yield f"{first.primitive.name} by NumPy, {_why(first, kinds)}: {size}"

@@ -37,6 +37,7 @@ class Kind(enum.Enum):
     VIEW = "view"
     PRODUCT = "matrix product"
     OVERLAP = "windows added up"
+    INDEXED = "places along an axis"
     JOINED = "parts side by side"
     FOREIGN = "NumPy"
 
@@ -175,6 +176,8 @@ class Kinds:
             return Kind.VIEW
         if primitive is registry["overlap_add"]:
             return Kind.OVERLAP if node.dtype != np.bool_ and first.dtype == node.dtype else Kind.FOREIGN
+        if primitive in (registry["take_along_axis"], registry["add_along_axis"]):
+            return Kind.INDEXED if self._is_indexed(node) else Kind.FOREIGN
         if primitive in (registry["permute_dims"], registry["windows"]) or (primitive is registry["getitem"] and is_basic(node.static["index"])):
             return Kind.VIEW
         return Kind.FOREIGN
@@ -194,6 +197,13 @@ class Kinds:
         if old.strides != contiguous(shape):
             return None
         return Layout(old.base, contiguous(node.shape or ()), old.offset)
+
+    def _is_indexed(self, node: GraphNode) -> bool:
+        if len(node.inputs) != 2:
+            return False
+        x, places = (self.graph.nodes[i] for i in node.inputs)
+        fits = x.dtype == node.dtype and places.dtype in (np.int32, np.int64)
+        return fits and (node.primitive is registry["take_along_axis"] or (x.shape == places.shape and node.dtype != np.bool_))
 
     def _is_product(self, node: GraphNode) -> bool:
         x, y = (self.graph.nodes[i] for i in node.inputs) if len(node.inputs) == 2 else (node, node)

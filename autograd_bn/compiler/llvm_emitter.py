@@ -18,7 +18,7 @@ from autograd_bn.compiler.in_place import overwriting
 from autograd_bn.compiler.kernel import Kernel, kernels
 from autograd_bn.compiler.kinds import Kind, Kinds, contiguous
 from autograd_bn.compiler.llvm_kernel import ROWS, KernelWriter
-from autograd_bn.compiler.llvm_overlaps import OverlapWriter
+from autograd_bn.compiler.llvm_nests import NestWriter
 from autograd_bn.compiler.llvm_products import ProductWriter
 from autograd_bn.compiler.machine import Code, compiled, python_symbol
 from autograd_bn.compiler.native_objects import native_objects
@@ -111,7 +111,7 @@ class _Emitter:
                 self.kind(i) in (Kind.VIEW, Kind.JOINED) and layout.strides == contiguous(shape or ()) and math.prod(shape or ()) == size and layout.offset == 0
             )
             seen.setdefault(layout.base, set()).add(shape if whole else None)
-        native = (Kind.REDUCTION, Kind.PRODUCT, Kind.OVERLAP, Kind.POINT, Kind.JOINED)
+        native = (Kind.REDUCTION, Kind.PRODUCT, Kind.OVERLAP, Kind.INDEXED, Kind.POINT, Kind.JOINED)
         return {base: next(iter(shapes)) for base, shapes in seen.items() if self.kind(base) in native and len(shapes) == 1 and None not in shapes}
 
     def read(self, unit: tuple[int, ...] | int) -> Iterator[int]:
@@ -141,7 +141,7 @@ class _Emitter:
     def call(self, k: int, unit: tuple[int, ...] | int) -> _Call:
         """The function of a unit; the layers of a network are alike, and share theirs."""
         if isinstance(unit, int):
-            writes = ProductWriter if self.kind(unit) is Kind.PRODUCT else OverlapWriter
+            writes = ProductWriter if self.kind(unit) is Kind.PRODUCT else NestWriter
             alike = writes.signature(self.kinds, unit)
             if alike not in self.alike:
                 self.alike[alike] = _Made(writes(self.module, self.kinds, unit, f"{self.kind(unit).name.lower()}{k}").function, [], 0, [])
@@ -224,14 +224,18 @@ class _Emitter:
         pointers = {base: builder.load(_at(builder, item, objects.DATA), typ=POINTER) for base, item in items.items()}
         arena = pointers[ARENA]
         thread = builder.call(self.python("PyEval_SaveThread", POINTER, []), [])  # other threads may run meanwhile
+        fine: list[ir.Value] = []
         for k in members:
             call = self.calls[k]
             arguments = []
             for base, start in zip(call.bases, call.starts, strict=True):
                 whole, place = (arena, self.places[base]) if base in self.places else (pointers[base], 0)
                 arguments.append(_at(builder, whole, place + start))
-            builder.call(call.function, arguments)
+            failed = builder.call(call.function, arguments)
+            if failed.type == WORD:
+                fine.append(builder.icmp_unsigned("==", failed, ir.Constant(WORD, 0)))
         builder.call(self.python("PyEval_RestoreThread", ir.VoidType(), [POINTER]), [thread])
+        self.require(builder, fine)
         self.give(builder, 0)
         return list(table)
 

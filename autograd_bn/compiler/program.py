@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.compiler.dispatch import shortened
+from autograd_bn.compiler.interpreter import interpreted
 from autograd_bn.compiler.passes import lowered
-from autograd_bn.compiler.plan import Emitted
+from autograd_bn.compiler.plan import Emitted, Mismatch
 from autograd_bn.compiler.trace import Program, Source, settings
 from autograd_bn.core.errors import TraceError
 from autograd_bn.core.graph import Graph, GraphNode
@@ -102,7 +103,10 @@ class Bound:
         for source in program.inputs:
             x = _fetched(source, arguments)
             values.append(x.value if isinstance(x, Tensor) else np.asarray(x))
-        outputs = self._kernel(*values)
+        try:
+            outputs = self._kernel(*values)
+        except (Mismatch, IndexError):  # a place along an axis is none: say which, and on which line
+            outputs = interpreted(program.graph, values)
         for check in program.checks:
             if not all(outputs[i] for i in check.flags):
                 check.report(*[outputs[i] for i in check.outputs])

@@ -126,6 +126,6 @@ def loops(kernel: Kernel, names: Mapping[int, str]) -> list[str]:
 def product(node: Any, names: Mapping[int, str]) -> str:
     """A matrix product, or what else has a loop of its own, as a line."""
     operands = [names[i] for i in node.inputs]
-    if len(operands) == 1:
-        return f"{names[node.index]} = {node.primitive.name}({operands[0]}, {', '.join(f'{key}={value}' for key, value in node.static.items())})"
+    if node.static:
+        return f"{names[node.index]} = {node.primitive.name}({', '.join([*operands, *(f'{key}={value}' for key, value in node.static.items())])})"
     return f"{names[node.index]} = {operands[0]} @ {operands[1]}  # BLAS"

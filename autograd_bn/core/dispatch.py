@@ -11,7 +11,7 @@ import numpy as np
 from autograd_bn.core import primitive as primitives
 from autograd_bn.core.complex_values import cast
 from autograd_bn.core.errors import AutogradError, DtypeError, OperationError
-from autograd_bn.core.lines import caller_line, outside_engine
+from autograd_bn.core.lines import Line, caller_line, outside_engine
 from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node, born
 from autograd_bn.core.primitive import Primitive, abstract_of
 from autograd_bn.core.state import NESTED, State, current, user_line
@@ -249,13 +249,14 @@ def _unwrapped(x: Any) -> Any:
     return x
 
 
-def explained(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any], error: Exception) -> Exception:
-    """The error that a user gets for a forward that failed: operation, shapes, dtypes, line, cause."""
+def explained(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any], error: Exception, line: Line | None = None) -> Exception:
+    """The error that a user gets for a forward that failed: operation, shapes, dtypes, line (the one that called unless given), cause."""
     described = ", ".join(describe(x) for x in operands)
     options = "".join(f", {key}={value!r}" for key, value in static.items())
-    line = caller_line(2)
-    if line.inside:
-        line = user_line()
+    if line is None:
+        line = caller_line(2)
+        if line.inside:
+            line = user_line()
     cause: BaseException = error
     if not isinstance(error, AutogradError):
         try:
