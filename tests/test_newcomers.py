@@ -103,6 +103,7 @@ def digits() -> ab.data.Dataset:
         ({"optimizer": "adam"}, r"such as ab.optim.Adam\(model.parameters\(\)\), got 'adam'"),
         ({"callbacks": ab.train.EarlyStopping("val_loss")}, r"callbacks is a list, pass \[EarlyStopping\(…\)\]"),
         ({"metrics": ["accuracy"]}, "metrics is a mapping"),
+        ({"loss": "mse"}, r"such as ab.nn.functional.mse_loss, got 'mse'"),
         ({"epochs": 0}, r"fit: epochs must be positive, got 0$"),
         ({"every": 0}, r"fit: every must be positive, got 0$"),
     ],

@@ -135,6 +135,20 @@ INSTEAD: dict[str, dict[str, str]] = {
         "view": "x.reshape(shape)",
         "zero_grad": "x.grad = None",
     },
+    "Module": {
+        "add_module": "an attribute, as in module.name = part",
+        "append": "ab.nn.Sequential(*parts, part), or ab.nn.ModuleList",
+        "apply": "a loop over module.modules()",
+        "children": "module.named_children()",
+        "cpu": _NUMPY,
+        "cuda": _NUMPY,
+        "double": "dtype='float64' when each layer is made",
+        "float": "dtype='float32' when each layer is made, which is what it is unless told",
+        "half": "dtype='float16' when each layer is made",
+        "register_parameter": "ab.tensor(data, requires_grad=True) as an attribute",
+        "requires_grad_": "an optimiser of the other parameters alone",
+        "to": _NUMPY + "; a dtype is given when each layer is made",
+    },
     "nn": {
         "BCELoss": "ab.nn.BCEWithLogitsLoss, of scores before the sigmoid",
         "Parameter": "ab.tensor(data, requires_grad=True), as an attribute of a module",
@@ -164,6 +178,8 @@ KEYWORDS: dict[str, tuple[str, ...]] = {
     "ddof": ("correction",),
     "unbiased": ("correction",),
     "start_dim": ("start_axis",),
+    "weight": ("gamma",),
+    "bias": ("beta",),
 }
 """Keywords of other libraries, and what they may be called here."""
 
@@ -173,7 +189,9 @@ def unexpected(function: Callable[..., Any], given: Mapping[str, Any]) -> TypeEr
     message, known = f"{function.__qualname__}() got an unexpected keyword argument", inspect.signature(function).parameters
     word = next(word for word in given if word not in known)
     here = next((name for name in KEYWORDS.get(word, ()) if name in known), None)
-    return TypeError(f"{message} {word!r}" + ("" if here is None else f"; instead: {here}={int(given[word]) if word == 'unbiased' else given[word]!r}"))
+    value = int(given[word]) if word == "unbiased" else given[word]
+    told = f"{here}={value!r}" if isinstance(value, (int, float, tuple, list)) else here
+    return TypeError(f"{message} {word!r}" + ("" if here is None else f"; instead: {told}"))
 
 
 def strange(function: Callable[..., Any], given: Mapping[str, Any]) -> bool:

@@ -51,7 +51,7 @@ def explore(
     Raises
     ------
     DrawingError
-        If no file is named or it cannot be written, or inputs do not fit.
+        If no file is named, it is no .html, or cannot be written, or inputs do not fit.
     GradientError
         If nothing was recorded for the target.
 
@@ -70,6 +70,8 @@ def explore(
     if file is None:
         raise DrawingError("explore() writes a page: say where, as in explore(y, file='page.html')")
     path = Path(file)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise DrawingError(f"explore() writes a page, and cannot to {str(path)!r}: the suffix has to be .html; ab.draw makes pictures")
     write_file(path, graph_page(shown, title if title is not None else name_of(target)).encode())
     return path
 

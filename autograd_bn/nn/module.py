@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.display import mimebundle
 from autograd_bn.core.effects import assign
+from autograd_bn.core.elsewhere import missing
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.state import current, leave, open_scope
 from autograd_bn.core.tensor import Tensor, plain, tensor
@@ -53,6 +54,11 @@ class Module:
         module = object.__new__(cls)
         module.__dict__.update(training=True, _parameters={}, _buffers={}, _label=cls.__name__)
         return module
+
+    if not TYPE_CHECKING:  # to a type checker it would be every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing("Module", f"{type(self).__name__!r} object", name, self)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

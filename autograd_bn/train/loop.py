@@ -259,6 +259,8 @@ def fit(
         raise OperationError(f"fit: train is what gives mini-batches, a Loader, got {type(train).__name__}; pass ab.data.Loader(data, 64)")
     if not isinstance(optimizer, Optimizer):
         raise OperationError(f"fit: optimizer is an optimiser, such as ab.optim.Adam(model.parameters()), got {optimizer!r}")
+    if not callable(loss):
+        raise OperationError(f"fit: loss is a function of outputs and targets, such as ab.nn.functional.mse_loss, got {loss!r}")
     if isinstance(callbacks, Callback):
         raise OperationError(f"fit: callbacks is a list, pass [{type(callbacks).__name__}(…)]")
     if metrics is not None and not isinstance(metrics, Mapping):

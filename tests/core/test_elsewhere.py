@@ -17,7 +17,15 @@ import pytest
 import autograd_bn as ab
 from autograd_bn.core.elsewhere import INSTEAD
 
-OWNERS = {"autograd_bn": ab, "Tensor": ab.tensor([1.0]), "nn": ab.nn, "nn.functional": ab.nn.functional, "optim": ab.optim, "data": ab.data}
+OWNERS = {
+    "autograd_bn": ab,
+    "Tensor": ab.tensor([1.0]),
+    "Module": ab.nn.ReLU(),
+    "nn": ab.nn,
+    "nn.functional": ab.nn.functional,
+    "optim": ab.optim,
+    "data": ab.data,
+}
 ENTRIES = [(owner, name, instead) for owner, names in INSTEAD.items() for name, instead in names.items()]
 
 
@@ -102,6 +110,16 @@ def test_each_part_of_the_table_has_names() -> None:
     assert set(INSTEAD) == set(OWNERS) and all(INSTEAD.values())
 
 
+def test_modules_of_ones_own_are_told_too_and_travel_as_ever() -> None:
+    class Block(ab.nn.Module):
+        pass
+
+    with pytest.raises(AttributeError, match=r"^'Block' object has no attribute 'cuda'; instead: leave it out"):
+        Block().cuda()
+    assert not hasattr(Block(), "size") and ab.nn.Sequential(ab.nn.ReLU(), ab.nn.Tanh())[1].training
+    assert pickle.loads(pickle.dumps(copy.deepcopy(ab.nn.Linear(2, 1, rng=0)))).weight.shape == (1, 2)
+
+
 def test_methods_that_write_in_place_are_told_how_tensors_are_written() -> None:
     with pytest.raises(AttributeError, match=r"'mul_'; instead: .*ab\.assign"):
         ab.tensor([1.0]).mul_(2.0)  # type: ignore[attr-defined]
@@ -165,6 +183,11 @@ def test_a_keyword_of_another_library_is_told_what_it_is_called_here(call: Any, 
     with pytest.raises(TypeError, match=rf"\(\) got an unexpected keyword argument '{word}'; instead: {re.escape(instead)}$"):
         call(x, **given)
     call(x, **eval(f"dict({instead})"))
+
+
+def test_a_keyword_whose_value_is_an_array_is_told_without_it() -> None:
+    with pytest.raises(TypeError, match=r"batch_norm\(\) got an unexpected keyword argument 'weight'; instead: gamma$"):
+        ab.batch_norm(np.ones((3, 2)), weight=np.ones(2), bias=np.zeros(2))
 
 
 def test_keywords_that_nobody_has_are_refused_in_pythons_words() -> None:

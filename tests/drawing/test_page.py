@@ -22,6 +22,8 @@ def test_a_function_or_module_is_run_and_differentiated(tmp_path: Path) -> None:
     assert '"recorded":{"values":true,"gradients":false}' in page
     with pytest.raises(DrawingError, match="needs example inputs"):
         ab.explore(lambda v: v, file=tmp_path / "c.html")
+    with pytest.raises(DrawingError, match=r"'.*c\.svg': the suffix has to be \.html; ab\.draw"):
+        ab.explore(x * 2.0, file=tmp_path / "c.svg")
     with pytest.raises(DrawingError, match="cannot write"):
         ab.explore(x * 2.0, file=tmp_path / "nowhere" / "c.html")
 
