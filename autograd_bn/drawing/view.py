@@ -83,7 +83,7 @@ class View:
 
     def results(self) -> dict[int, tuple[int, ...]]:
         """Of each box, by its key, the nodes whose values leave it: to another box, or to the caller."""
-        leaving = {arrow.value for arrow in self.arrows}.union(self.graph.outputs)
+        leaving = {edges[0].source for arrow in self.arrows for edges in (arrow.edges, *arrow.copies)}.union(self.graph.outputs)
         return {
             box.key: tuple(first for first, *others in zip(box.nodes, *box.copies, strict=True) if not leaving.isdisjoint((first, *others)))
             for box in self.boxes

@@ -210,6 +210,7 @@ def test_the_arrows_of_a_folded_loop_are_those_of_one_step() -> None:
     (steps,) = (b for b in view.boxes if b.title == "steps")
     (given,) = (arrow for arrow in view.arrows if arrow.source == steps.key)
     assert len(given.copies) == 5 and len(box[given.target].copies) == 5
+    assert len(view.results()[steps.key]) == 6
     (joined,) = (arrow for arrow in view.arrows if nodes[arrow.target].primitive is not None and nodes[arrow.target].primitive.name == "concat")
     assert [edges[0].operand for edges in (joined.edges, *joined.copies)] == list(range(6))
     start = next(b for b in view.boxes if nodes[b.key].kind == "constant")
