@@ -91,6 +91,16 @@ def test_an_error_deep_inside_the_package_names_the_users_line() -> None:
         ab.train.accuracy(ab.nn.Linear(3, 10), ab.data.digits())
 
 
+def test_a_function_that_forgot_to_return_and_loose_primals_are_told() -> None:
+    with pytest.raises(ab.DtypeError, match="holds numbers, got NoneType; a function without return gives None$"):
+        ab.grad(lambda x: None)(1.0)
+    with pytest.raises(ab.DtypeError, match="holds numbers, got data of dtype object$"):
+        ab.tensor(np.array([None, None]))
+    for given in (1.0, np.ones(3)):
+        with pytest.raises(OperationError, match=r"primals is a tuple of one entry an argument, as in jvp\(f, \(x,\), \(t,\)\), got "):
+            ab.jvp(ab.sin, given, given)  # type: ignore[arg-type]
+
+
 def digits() -> ab.data.Dataset:
     images, labels = ab.data.digits()
     return ab.data.Dataset(images.reshape(-1, 64)[:200], labels[:200])

@@ -466,7 +466,8 @@ def _untracked(data: Any) -> Any:
 
 def _check_numbers(value: Array) -> None:
     if value.dtype.kind not in "biufc":
-        raise DtypeError(f"a tensor holds numbers, got data of dtype {value.dtype}")
+        found = f"data of dtype {value.dtype}" if value.ndim or value.dtype.kind != "O" else type(value.item()).__name__
+        raise DtypeError(f"a tensor holds numbers, got {found}{'; a function without return gives None' if found == 'NoneType' else ''}")
 
 
 def check_differentiable(dtype: np.dtype[Any], what: str) -> None:

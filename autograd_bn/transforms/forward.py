@@ -39,6 +39,9 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     >>> ab.jvp(ab.sin, (0.0,), (2.0,))
     (tensor(0.), tensor(2.))
     """
+    for what, given in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(given, (tuple, list)):
+            raise OperationError(f"jvp: {what} is a tuple of one entry an argument, as in jvp(f, (x,), (t,)), got {type(given).__name__}")
     if len(primals) != len(tangents):
         raise OperationError(f"jvp: {len(primals)} primals and {len(tangents)} tangents")
     level = fresh_level()
