@@ -277,28 +277,9 @@ def _flatten(module: Module) -> tuple[Sequence[Tensor], Module]:
 
 def _unflatten(module: Module, parameters: Sequence[Any]) -> Module:
     """A copy with other parameters, which shares the buffers: their changes are effects and meant for the original."""
-    replaced: dict[int, Any] = {id(old): new for old, new in zip(module.parameters(), parameters, strict=True)}
-    return _copied(module, replaced, {})  # type: ignore[no-any-return]
+    from autograd_bn.nn.substitution import substituted
 
-
-def _copied(value: Any, replaced: Mapping[int, Any], made: dict[int, Any]) -> Any:
-    if isinstance(value, Module):
-        copy = made.get(id(value))
-        if copy is None:
-            copy = made[id(value)] = object.__new__(type(value))
-            for name, attribute in value.__dict__.items():
-                if name in ("_parameters", "_buffers"):
-                    copy.__dict__[name] = dict(attribute)
-                elif name in value._parameters:
-                    copy.__dict__[name] = replaced[id(attribute)] if attribute is not None else None
-                else:
-                    copy.__dict__[name] = _copied(attribute, replaced, made)
-        return copy
-    if type(value) in (list, tuple):
-        return type(value)(_copied(x, replaced, made) for x in value)
-    if type(value) is dict:
-        return {key: _copied(x, replaced, made) for key, x in value.items()}
-    return value
+    return substituted(module, zip(module.parameters(), parameters, strict=True))
 
 
 register_container(Module, _flatten, _unflatten)

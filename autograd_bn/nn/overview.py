@@ -14,7 +14,8 @@ from autograd_bn.core.node import Node
 from autograd_bn.core.state import Scope, current, enable_grad, no_effects
 from autograd_bn.core.tensor import Tensor, tensor
 from autograd_bn.core.tree import flatten
-from autograd_bn.nn.module import Module, _copied
+from autograd_bn.nn.module import Module
+from autograd_bn.nn.substitution import substituted
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def summary(model: Module, *inputs: Any, depth: int = 3) -> Summary:
     if not isinstance(model, Module):
         raise OperationError(f"summary takes a module and what it is called with, got {type(model).__name__}")
     # All parameters, buffers and inputs become leaves, so that every operation is recorded, also of layers that are not trained.
-    copy: Module = _copied(model, {id(p): _as_leaf(p) for p in model.parameters()}, {})
+    copy = substituted(model, [(p, _as_leaf(p)) for p in model.parameters()])
     copy.eval()
     calls = _Calls()
     for name, part in copy.named_modules():

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.tensor import Tensor, asarray
-from autograd_bn.nn.module import Module, _copied
+from autograd_bn.nn.module import Module
+from autograd_bn.nn.substitution import substituted
 
 _Module = TypeVar("_Module", bound=Module)
 
@@ -49,15 +50,12 @@ def _with(module: _Module, parameters: Mapping[str, Tensor | npt.ArrayLike]) -> 
     unknown = [name for name in parameters if name not in own]
     if unknown:
         raise OperationError(f"functional_call: {type(module).__name__} has no parameter {', '.join(map(repr, unknown))}; it has {', '.join(own) or 'none'}")
-    replaced: dict[int, Any] = {id(old): old for old in own.values()}
-    named: dict[int, str] = {}
+    replaced: dict[int, tuple[str, Tensor, Tensor]] = {}
     for name, value in parameters.items():
         old, new = own[name], asarray(value)
         if new.shape != old.shape:
             raise ShapeError(f"functional_call: parameter {name} has shape {old.shape}, the value {new.shape}; they must be equal")
-        first = named.setdefault(id(old), name)
-        if first != name and new is not replaced[id(old)]:
+        first, _, chosen = replaced.setdefault(id(old), (name, old, new))
+        if new is not chosen:
             raise OperationError(f"functional_call: {first} and {name} are one shared parameter, but were given two values")
-        replaced[id(old)] = new
-    copy: _Module = _copied(module, replaced, {})
-    return copy
+    return substituted(module, [(old, new) for _, old, new in replaced.values()])
