@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import ctypes
 import functools
 import math
@@ -182,17 +183,18 @@ class _Emitter:
                     start = life[base][0] if base in life else k
                     life[base] = (start, k, self.size(base))
         places: dict[int, int] = {}
-        taken: list[tuple[int, int, int]] = []  # start, end, until which call
+        taken: list[tuple[int, int, int]] = []  # start, where the next may start, until which call; in this order
         top = 0
         for base, (start, end, size) in sorted(life.items(), key=lambda item: item[1][0]):
-            taken = sorted(t for t in taken if t[2] >= start)
+            taken = [t for t in taken if t[2] >= start]
             place = 0
             for low, high, _ in taken:
                 if place + size <= low:
                     break
-                place = max(place, -(-high // ALIGNMENT) * ALIGNMENT)
+                if high > place:
+                    place = high
             places[base] = place
-            taken.append((place, place + size, end))
+            bisect.insort(taken, (place, place + -(-size // ALIGNMENT) * ALIGNMENT, end))
             top = max(top, place + size)
         return places, top
 

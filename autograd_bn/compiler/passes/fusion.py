@@ -274,11 +274,13 @@ class _Fusion:
                 continue
             price = cost(node.primitive.code) if node.primitive is not None and node.primitive.code is not None else None
             steps += price.steps if price is not None else 0
+            if steps > AGAIN or loads > 2:
+                return True
             for j in node.inputs:
                 if j not in seen:
                     seen.add(j)
                     stack.append(j)
-        return steps > AGAIN or loads > 2
+        return loads > 2
 
     # The new graph
 
