@@ -125,6 +125,17 @@ def test_cotangents_of_slices_that_meet_are_one_join() -> None:
     assert not {"scatter_add", "add"} & set(names(graph))
 
 
+def test_a_part_that_is_a_result_too_is_written_to_both() -> None:
+    compiled = ab.jit(lambda x, y: (ab.concat([x * 2, y], axis=1), x * 2))
+    compiled(array(4, 6), array(4, 3))
+    assert ".copy()" not in compiled.source
+
+
+def test_zeros_between_parts_are_not_added() -> None:
+    graph = passed(ab.grad(lambda x: (ab.stack([x, x, ab.exp(x)])[-1] ** 2).sum()), array(3, 4), until="dead code, once more")
+    assert not {"add", "join", "broadcast_to"} & set(names(graph))
+
+
 def test_a_slice_of_a_join_is_its_part() -> None:
     graph = passed(lambda x, y: ab.concat([x * 2, y * 3], axis=1)[:, :6] + 1, array(4, 6), array(4, 3), until="dead code, once more")
     assert names(graph) == ["mul", "add"]

@@ -59,6 +59,14 @@ def test_windows_are_native(name: str, dtype: str, emitter: Any) -> None:
         assert " by NumPy" not in compiled.explain() and "functions in 1 calls" in compiled.explain()
 
 
+def test_the_mask_of_a_largest_element_is_not_kept() -> None:
+    compiled = ab.jit(ab.grad(lambda x: (F.max_pool2d(x, 2) ** 3).sum()))
+    compiled(array(2, 3, 6, 8))
+    nodes = compiled.lowered.nodes
+    sliced = [nodes[node.inputs[0]] for node in nodes if node.primitive is not None and node.primitive.name == "getitem"]
+    assert sliced and all(node.primitive is not None and node.primitive.name == "windows" for node in sliced)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_training_steps_of_a_convolutional_network_are_one_native_call_each(dtype: str) -> None:
     nn = ab.nn
