@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, SupportsIndex
 
 import numpy as np
 
 from autograd_bn.core.errors import OperationError, RuleError, ShapeError
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.tree import Structure, flatten
+
+
+Argnums = SupportsIndex | Iterable[SupportsIndex]
+"""The position of an argument, or several; one below zero counts from the last."""
+
+
+def integers(argnums: Argnums, what: str) -> tuple[tuple[int, ...], bool]:
+    """The numbers in ``argnums``, and whether it is one number by itself. Raises OperationError where it is neither that nor several."""
+    try:
+        return (operator.index(argnums),), True  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    try:
+        return tuple([operator.index(i) for i in argnums]), False  # type: ignore[union-attr]
+    except TypeError:
+        raise OperationError(f"{what} is the position of an argument, or several positions, got {argnums!r}") from None
+
+
+def positions(numbers: Sequence[int], count: int, what: str) -> tuple[int, ...]:
+    """Which of ``count`` arguments the numbers mean. Raises OperationError where there is no such argument, or two mean the same."""
+    for i in numbers:
+        if not -count <= i < count:
+            raise OperationError(f"{what} names argument {i} of a call with {count} positional arguments")
+    found = tuple([i % count for i in numbers])
+    if len(set(found)) != len(found):
+        raise OperationError(f"{what} names an argument twice: {tuple(numbers)} of a call with {count} positional arguments")
+    return found
 
 
 class Arguments:
@@ -23,13 +51,9 @@ class Arguments:
             if bound.kwargs:
                 raise OperationError(f"{name} has a rule of its own, so it takes positional arguments only, got {', '.join(bound.kwargs)}")
             args = bound.args
-        count = len(args)
-        for i in static:
-            if not -count <= i < count:
-                raise OperationError(f"{name}: nondiff_argnums names argument {i} of a call with {count}")
         self.name = name
-        self.static = {i % count: args[i] for i in static}
-        self.count = count
+        self.static = {i: args[i] for i in positions(static, len(args), f"{name}: nondiff_argnums")}
+        self.count = len(args)
         self.structures: list[Structure] = []
         self._others: list[list[Any]] = []
         self.tensors: list[Tensor] = []

@@ -15,7 +15,7 @@ from autograd_bn.core.state import fresh_level
 from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, leaf, owned
 from autograd_bn.core.tree import Structure, flatten
-from autograd_bn.transforms.arguments import Arguments, fitting, like
+from autograd_bn.transforms.arguments import Argnums, Arguments, fitting, integers, like
 from autograd_bn.transforms.calls import Results, call, gathered, opened
 
 Tangent = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], Structure, list[Tensor]]]
@@ -24,10 +24,10 @@ Tangent = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], Structure, 
 class CustomJVP:
     """What `custom_jvp` gives: the function, which wants its rule by ``defjvp``."""
 
-    def __init__(self, function: Callable[..., Any], nondiff_argnums: Sequence[int]) -> None:
+    def __init__(self, function: Callable[..., Any], nondiff_argnums: Argnums) -> None:
         functools.update_wrapper(self, function)
         self._function = function
-        self._static = tuple(nondiff_argnums)
+        self._static, _ = integers(nondiff_argnums, "nondiff_argnums")
         self._rule: Callable[..., Any] | None = None
         self._name = getattr(function, "__name__", type(function).__name__)
 

@@ -13,6 +13,7 @@ from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import no_effects
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable
 from autograd_bn.core.tree import flatten
+from autograd_bn.transforms.arguments import integers, positions
 from autograd_bn.transforms.forward import jvp
 from autograd_bn.transforms.mapping import vmap
 from autograd_bn.transforms.reverse import grad, vjp
@@ -47,14 +48,12 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, 
     """
     if mode not in (None, "forward", "reverse"):
         raise OperationError(f"jacobian: mode is 'forward', 'reverse' or None for the cheaper one, got {mode!r}")
-    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers, single = integers(argnums, "argnums of jacobian")
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        for i in positions:
-            if not -len(args) <= i < len(args):
-                raise OperationError(f"jacobian by argument {i} of a call with {len(args)} positional arguments")
-        primals = tuple(args[i] for i in positions)
+        places = positions(numbers, len(args), "argnums of jacobian")
+        primals = tuple(args[i] for i in places)
         leaves, structure = flatten(primals)
         inputs = [asarray(x) for x in leaves]
         for x in inputs:
@@ -62,7 +61,7 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, 
 
         def chosen(*given: Any) -> Any:
             arguments = list(args)
-            for i, x in zip(positions, given, strict=True):
+            for i, x in zip(places, given, strict=True):
                 arguments[i] = x
             return function(*arguments, **kwargs)
 
@@ -80,7 +79,7 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, 
             else:
                 blocks = _by_rows(pullback, outputs, results, inputs)
         rows = [structure.unflatten(row) for row in blocks]
-        return outputs.unflatten(row[0] if isinstance(argnums, int) else row for row in rows)
+        return outputs.unflatten(row[0] if single else row for row in rows)
 
     return wrapped
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.complex_values import conjugated
-from autograd_bn.core.errors import DtypeError, GradientError, OperationError, ShapeError
+from autograd_bn.core.errors import DtypeError, GradientError, ShapeError
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
 from autograd_bn.core.state import fresh_level
@@ -17,6 +17,7 @@ from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf, owned
 from autograd_bn.core.tracing import lifted, tracing
 from autograd_bn.core.tree import Structure, flatten, matched
+from autograd_bn.transforms.arguments import integers, positions
 
 
 def _inputs(tree: Any, what: str) -> tuple[int, Any, list[Tensor], Structure]:
@@ -141,16 +142,14 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     >>> ab.value_and_grad(lambda p: (p["w"] ** 2).sum())({"w": ab.tensor([1.0, 2.0])})
     (tensor(5.), {'w': tensor([2., 4.])})
     """
-    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers, single = integers(argnums, "argnums of grad")
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        for i in positions:
-            if not -len(args) <= i < len(args):
-                raise OperationError(f"grad by argument {i} of a call with {len(args)} positional arguments")
-        level, chosen, inputs, structure = _inputs(tuple(args[i] for i in positions), f"grad of {getattr(function, '__name__', 'a function')}")
+        places = positions(numbers, len(args), "argnums of grad")
+        level, chosen, inputs, structure = _inputs(tuple(args[i] for i in places), f"grad of {getattr(function, '__name__', 'a function')}")
         arguments = list(args)
-        for i, opened in zip(positions, chosen, strict=True):
+        for i, opened in zip(places, chosen, strict=True):
             arguments[i] = opened
         result = function(*arguments, **kwargs)
         aux = None
@@ -167,7 +166,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
         if node is not None:
             found = sweep([(node, np.ones(node.shape, node.dtype))], free=True)
         gradients = structure.unflatten(_gradients(inputs, found))
-        gradient = gradients[0] if isinstance(argnums, int) else gradients
+        gradient = gradients[0] if single else gradients
         if not has_aux:
             return value, gradient
         leaves, aux_structure = flatten(aux)

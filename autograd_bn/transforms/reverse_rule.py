@@ -13,7 +13,7 @@ from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import fresh_level
 from autograd_bn.core.tensor import Tensor, asarray, snapshot
 from autograd_bn.core.tree import Structure, flatten
-from autograd_bn.transforms.arguments import Arguments
+from autograd_bn.transforms.arguments import Argnums, Arguments, integers
 from autograd_bn.transforms.calls import Results, call, gathered, opened
 
 Forward = Callable[[list[Tensor]], tuple[list[Tensor], Structure, list[Any], Any]]
@@ -24,10 +24,10 @@ Backward = Callable[[list[Any], Any, list[Tensor], Structure, list[Tensor]], Seq
 class CustomVJP:
     """What `custom_vjp` gives: the function, which wants its rule by ``defvjp``."""
 
-    def __init__(self, function: Callable[..., Any], nondiff_argnums: Sequence[int]) -> None:
+    def __init__(self, function: Callable[..., Any], nondiff_argnums: Argnums) -> None:
         functools.update_wrapper(self, function)
         self._function = function
-        self._static = tuple(nondiff_argnums)
+        self._static, _ = integers(nondiff_argnums, "nondiff_argnums")
         self._rule: tuple[Callable[..., Any], Callable[..., Any]] | None = None
         self._name = getattr(function, "__name__", type(function).__name__)
 

@@ -60,9 +60,24 @@ def test_argnums_choose_arguments_and_their_order() -> None:
     assert ab.grad(f, -1)(2.0, 3.0).item() == 4.0
     assert ab.grad(f, [0])(2.0, 3.0)[0].item() == 12.0
     assert ab.grad(f)(2.0, 3.0, z=10.0).item() == 120.0
+    assert ab.grad(f, np.int64(1))(2.0, 3.0).item() == 4.0
+    assert [g.item() for g in ab.grad(f, np.array([1, 0]))(2.0, 3.0)] == [4.0, 12.0]
     for argnums in (2, -3, (0, 5)):
         with pytest.raises(OperationError, match="argument"):
             ab.grad(f, argnums)(2.0, 3.0)
+
+
+@pytest.mark.parametrize("transform", [ab.grad, ab.value_and_grad, ab.jacobian, ab.hessian])
+def test_argnums_that_name_an_argument_twice_or_are_no_positions_are_refused(transform: Any) -> None:
+    def f(x: Any, y: Any) -> Any:
+        return x * x + y
+
+    for argnums in ((0, 0), (0, -2)):
+        with pytest.raises(OperationError, match=r"argnums of \w+ names an argument twice: \(0, "):
+            transform(f, argnums)(3.0, 1.0)
+    for argnums in (0.5, "x", None, (0, "x")):
+        with pytest.raises(OperationError, match="is the position of an argument, or several positions, got"):
+            transform(f, argnums)
 
 
 def test_aux_is_returned_below_the_level() -> None:

@@ -228,6 +228,8 @@ def test_arguments_that_are_not_differentiated() -> None:
     assert_close(ab.grad(lambda x: scaled(x, 3.0))(1.0), 100.0)
     with pytest.raises(OperationError, match="nondiff_argnums names argument 3 of a call with 1"):
         _ruled(ab.custom_vjp(ab.sin, nondiff_argnums=(3,)))(1.0)
+    with pytest.raises(OperationError, match="nondiff_argnums names an argument twice"):
+        _ruled(ab.custom_vjp(ab.sin, nondiff_argnums=(0, -1)))(1.0)
 
 
 def _ruled(f: Any) -> Any:
