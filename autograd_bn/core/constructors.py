@@ -6,18 +6,17 @@ import functools
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
 from autograd_bn.core.elsewhere import strange, unexpected
-from autograd_bn.core.errors import OperationError, RuleError, ShapeError
-from autograd_bn.core.node import Node
+from autograd_bn.core.errors import RuleError, ShapeError
 from autograd_bn.core.operators import Binary, Unary, binary_function, unary_function
+from autograd_bn.core.partials import Partial, parameters, rules
 from autograd_bn.core.primitive import REAL, Abstract, Domain, Primitive, broadcast_shapes, raw
 from autograd_bn.core.state import leave, open_scope
 
-Partial = Callable[..., Any] | Literal[1, -1] | None
 Static = Mapping[str, Any]
 
 
@@ -33,14 +32,15 @@ def elementwise(
 ) -> Primitive:
     """A function applied element by element to broadcast operands.
 
-    A partial is the derivative by one operand: 1, −1, None (no derivative), or a function whose parameter names say
+    A partial is the derivative by one operand: a number, None (no derivative), or a function whose parameter names say
     what it needs: an operand's (``x``, ``y``), ``out``, and, where the product itself is cheaper or more
     accurate than its factor, ``g``, which then stands for the cotangent (or tangent) that it multiplies.
+
+    Raises OperationError for a partial that is none of these.
     """
     count = len(partials)
     names = operands if operands is not None else ("x", "y", "z")[:count]
-    vjp, pulls = _rules(names, partials)
-    needs = tuple(_needs(p, names) for p in partials)
+    vjp, pulls, needs = rules(name, names, partials)
     domains = domain if isinstance(domain[0], Domain) else (domain,)
 
     def abstract(operands: Sequence[Abstract], static: Static) -> Abstract:
@@ -62,7 +62,7 @@ def elementwise(
         name,
         ufunc,
         vjp=vjp if differentiable else None,
-        jvp=_elementwise_jvp(pulls) if differentiable else None,
+        jvp=_summed(pulls) if differentiable else None,
         batch=batch,
         abstract=abstract,
         label=label,
@@ -98,65 +98,9 @@ def _published(function: Any, primitive: Primitive, doc: str, public: str | None
     return function
 
 
-def _parameters(partial: Callable[..., Any]) -> tuple[str, ...]:
-    code = partial.__code__
-    return tuple(code.co_varnames[: code.co_argcount])
+def _summed(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Any]:
+    """The JVP of an elementwise function: the sum of the tangents times the partials."""
 
-
-def _needs(partial: Partial, names: tuple[str, ...]) -> frozenset[int]:
-    if not callable(partial):
-        return frozenset()
-    for p in _parameters(partial):
-        if p not in (*names, "out", "g"):
-            raise OperationError(f"a partial asks for {p!r}; it may name the operands {', '.join(names)}, the result out, and g, the cotangent")
-    return frozenset(-1 if p == "out" else names.index(p) for p in _parameters(partial) if p != "g")
-
-
-_ITSELF = (lambda x: x).__code__.co_code
-"""What a partial that is an operand, or the result, does: it is written into the rule, which need not call it."""
-
-
-def _product(partial: Partial, place: int) -> str:
-    """The product of a cotangent g (or a tangent) and a partial, as source."""
-    if partial is None:
-        return "None"
-    if not callable(partial):
-        return "g" if partial == 1 else "-g"
-    wanted = _parameters(partial)
-    if partial.__code__.co_code == _ITSELF and len(wanted) == 1 and wanted != ("g",):
-        return f"g * {wanted[0]}"
-    call = f"partial{place}({', '.join(wanted)})"
-    return call if "g" in wanted else f"g * {call}"
-
-
-@functools.cache
-def _compiled(names: tuple[str, ...], products: tuple[str, ...]) -> Callable[..., Any]:
-    """Makes the rules from the partials. Compiled once a pattern, so that a partial costs its own call and nothing else."""
-    count = range(len(names))
-    free = ("g", "None") if len(names) > 1 else products
-    needed = [p if p in free else f"{p} if type(parent{i}) is Node else None" for i, p in enumerate(products)]
-    source = f"""
-def make({", ".join(f"partial{i}" for i in count)}):
-    def vjp(g, saved, parents, static):
-        {", ".join(names)}, out = saved
-        {"".join(f"parent{i}, " for i in count)} = parents
-        return ({"".join(f"{n}, " for n in needed)})
-    return vjp, ({"".join(f"lambda g, {', '.join(names)}, out: {product}, " for product in products)})
-"""
-    space: dict[str, Any] = {"Node": Node}
-    # Named as a file of the engine, so that an operation in a rule is not taken for the user's.
-    exec(compile(source, __file__ + ":rule", "exec"), space)  # noqa: S102 - the source is made of the names above
-    make: Callable[..., Any] = space["make"]
-    return make
-
-
-def _rules(names: tuple[str, ...], partials: tuple[Partial, ...]) -> tuple[Callable[..., Any], tuple[Callable[..., Any] | None, ...]]:
-    """The VJP, and an operand each the product by its partial (None where there is none)."""
-    vjp, pulls = _compiled(names, tuple(_product(p, i) for i, p in enumerate(partials)))(*partials)
-    return vjp, tuple(None if p is None else pull for p, pull in zip(partials, pulls, strict=True))
-
-
-def _elementwise_jvp(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Any]:
     def jvp(tangents: Sequence[Any], operands: Sequence[Any], out: Any, static: Static) -> Any:
         total = None
         for pull, t in zip(pulls, tangents, strict=True):
@@ -254,12 +198,13 @@ def reduction(
     it needs: ``x``, ``out`` (with the reduced axes kept), ``axis``, and, where the product is cheaper than the weight itself, ``g``, which
     stands for the cotangent (with the reduced axes kept) or the tangent that it multiplies.
     """
-    wanted = _parameters(weight)
+    positional, keywords = parameters(weight, ("x", "out", "axis", "g"), f"{name}: the weight")
+    wanted = positional + keywords
 
     def product(g: Any, x: Any, out: Any, axis: tuple[int, ...], keepdims: bool, shape: tuple[int, ...]) -> Any:
         kept = out if keepdims or out is None else raw.reshape(out, shape=kept_shape(shape, axis))
         given = {"g": g, "x": x, "out": kept, "axis": axis}
-        found = weight(**{k: given[k] for k in wanted})
+        found = weight(*[given[k] for k in positional], **{k: given[k] for k in keywords})
         return found if "g" in wanted else g * found
 
     def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Static) -> Sequence[Any]:

@@ -13,7 +13,6 @@ from autograd_bn.core.errors import OperationError, RuleError, ShapeError
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.tree import Structure, flatten
 
-
 Argnums = SupportsIndex | Iterable[SupportsIndex]
 """The position of an argument, or several; one below zero counts from the last."""
 
