@@ -12,7 +12,7 @@ from autograd_bn.core import primitive as primitives
 from autograd_bn.core.complex_values import cast
 from autograd_bn.core.errors import AutogradError, DtypeError, OperationError
 from autograd_bn.core.lines import Line, caller_line, outside_engine
-from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node, born
+from autograd_bn.core.node import CONSTANT, DIFFERENTIATED, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node, born
 from autograd_bn.core.primitive import Primitive, abstract_of
 from autograd_bn.core.state import NESTED, State, current, user_line
 from autograd_bn.core.tensor import Tensor, is_foreign, snapshot
@@ -121,7 +121,7 @@ def unrecorded(primitive: Primitive, parents: Sequence[Any], recordable: int, ou
     state = current()
     if state.cut is not None or recordable:
         for parent in parents:
-            if type(parent) is Node:
+            if type(parent) in DIFFERENTIATED:
                 if state.cut is not None:
                     return Constant(out.shape, out.dtype, None, False, "no_grad()", state.cut())  # type: ignore[arg-type]
                 return Constant(out.shape, out.dtype, None, False, f"{primitive.name}, which has no derivative,", caller_line(2))
@@ -135,12 +135,12 @@ def unrecorded(primitive: Primitive, parents: Sequence[Any], recordable: int, ou
 
 
 def stripped(x: Any, floor: int) -> tuple[Any, Any, bool]:
-    """A tensor without the levels that are not recorded below ``floor``: what is left, its node, and whether a tape ended there."""
+    """A tensor without the tapes and tangents that end below ``floor``: what is left, its node, and whether one ended there."""
     node: Any = CONSTANT
     ended = False
     while isinstance(x, Tensor):
         node = x.node
-        if type(node) is Node and node.level < floor:
+        if node.level < floor and type(node) in DIFFERENTIATED:
             ended = True
         elif node.level >= 0:
             break
@@ -168,7 +168,7 @@ def _general(primitive: Primitive, operands: Sequence[Any], static: Mapping[str,
         parents.append(node)
     out = _evaluate(primitive, values, parents, static, state)
     if not isinstance(out, Tensor):
-        out = Tensor(out, unrecorded(primitive, parents, cut or any(type(p) is Node for p in parents), out))
+        out = Tensor(out, unrecorded(primitive, parents, cut or any(type(p) in DIFFERENTIATED for p in parents), out))
     if primitive.aliases and type(operands[0]) is Tensor:
         track(out, operands[0], primitive, static)
     return out

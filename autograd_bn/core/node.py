@@ -159,6 +159,10 @@ class Dual:
         self.tangent = tangent
 
 
+DIFFERENTIATED: tuple[type, ...] = (Node, Dual)
+"""The nodes of a value that is differentiated, in one mode or the other: what `no_grad` ends."""
+
+
 class Batch:
     """``vmap``: the value's first axis holds ``size`` examples at one level."""
 

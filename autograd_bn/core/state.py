@@ -1,6 +1,6 @@
 """What surrounds an operation: is it recorded, in which scope, with which extras. Held in a context variable, never global.
 
-`gate` is all that the fast path looks at: a tape whose level is below it is not recorded. It is the same
+`gate` is all that the fast path looks at: a tape whose level is below it is not recorded, nor a tangent carried on. It is the same
 as `floor`, except when somebody watches every operation (see `watch`); then it lies above every level.
 """
 
@@ -103,8 +103,9 @@ def _with(state: State) -> Iterator[None]:
 def no_grad() -> _Decorating:
     """Record nothing inside: results do not require a gradient.
 
-    Works as a context manager and as a decorator. A transform (``grad``, ``vjp``) that is called inside still
-    differentiates what it is given; forward mode is not affected. Each thread has its own setting.
+    Works as a context manager and as a decorator. A transform (``grad``, ``jvp``) that is called inside still
+    differentiates what it is given; to one that was called outside, results are constants, in forward mode as in reverse, so
+    that a derivative is the same in both. Each thread has its own setting.
 
     Examples
     --------

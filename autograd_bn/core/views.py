@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autograd_bn.core.node import Constant, Node
+from autograd_bn.core.node import DIFFERENTIATED, Constant, Node
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import State, current, enter, fresh_level, leave
 from autograd_bn.core.tensor import Tensor
@@ -28,10 +28,10 @@ def track(view: Tensor, source: Tensor, primitive: Primitive, static: Mapping[st
     """Remember that an operation's result shares memory with its operand, if it does, and whether it was cut from a recorded one."""
     out, value, tapes = view, source, 0
     while type(out) is Tensor:
-        tapes -= type(out.node) is Node
+        tapes -= type(out.node) in DIFFERENTIATED
         out = out.value
     while type(value) is Tensor:
-        tapes += type(value.node) is Node
+        tapes += type(value.node) in DIFFERENTIATED
         value = value.value
     memory = out.base
     if primitive is raw.getitem and is_number(static["index"], view.shape):  # also where an example is one number, though vmap's array of them is a view

@@ -109,12 +109,20 @@ def _check(x: Tensor, what: str) -> None:
             f"{what} on a broadcast view of shape {x.shape}: several of its elements share one place; copy it first, as in x + 0\n  at {caller_line()}"
         )
     below = base
-    while type(below.node) in (Batch, Dual) and isinstance(below.value, Tensor):
+    floor = current().floor
+    while type(below.node) in (Batch, Dual):
+        if type(below.node) is Dual and below.node.level < floor:
+            raise MutationError(
+                f"{what} inside no_grad() on a tensor of shape {x.shape} that carries a tangent: the tangent would no longer be true; "
+                f"write into x.detach(), or outside no_grad()\n  at {caller_line()}"
+            )
+        if not isinstance(below.value, Tensor):
+            break
         below = below.value
     node = below.node
     if type(node) is not Node:
         return
-    recording = node.level >= current().floor
+    recording = node.level >= floor
     if below is base and node.primitive is None and (recording or not outer_tape(node.level)):
         which = "a leaf" if base is x else "a view of a leaf"
         raise MutationError(

@@ -15,7 +15,7 @@ import numpy as np
 from autograd_bn.core.dispatch import _lower_parent, _record, _unwrapped, stripped, unrecorded, unwritten
 from autograd_bn.core.errors import DtypeError, GradientError, OperationError
 from autograd_bn.core.lines import caller_line
-from autograd_bn.core.node import Batch, Dual, Node
+from autograd_bn.core.node import DIFFERENTIATED, Batch, Dual, Node
 from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import current, no_effects
 from autograd_bn.core.tensor import Tensor
@@ -197,7 +197,7 @@ def _unpacked(packed: Tensor, outs: Sequence[Any]) -> list[Tensor]:
 def _levels(x: Any, floor: int) -> Iterator[int]:
     while isinstance(x, Tensor):
         node = x.node
-        if node.level >= 0 and (type(node) is not Node or node.level >= floor):
+        if node.level >= 0 and (type(node) not in DIFFERENTIATED or node.level >= floor):
             yield node.level
             if type(node) is Dual:
                 yield from _levels(node.tangent, floor)
@@ -209,7 +209,7 @@ def _differentiated(xs: Sequence[Any]) -> bool:
     floor = current().floor
     for x in xs:
         while isinstance(x, Tensor):
-            if type(x.node) is Dual or (type(x.node) is Node and x.node.level >= floor):
+            if type(x.node) in DIFFERENTIATED and x.node.level >= floor:
                 return True
             x = x.value
     return False

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
+from autograd_bn.core.errors import DtypeError, MutationError, OperationError, ShapeError
 from tests.oracles import assert_close
 
 
@@ -24,9 +24,47 @@ def test_a_constant_result_has_a_zero_tangent() -> None:
     assert tangent[0].dtype == np.float32 and out[1].dtype == bool and not tangent[1].item() and tangent[2].item() == 0
 
 
-def test_no_grad_does_not_stop_tangents() -> None:
+def test_no_grad_stops_the_tangents_that_come_from_outside_it() -> None:
     with ab.no_grad():
         assert_close(ab.jvp(lambda x: x**3, (2.0,), (1.0,))[1], 12.0)
+
+    def frozen(x: Any) -> Any:
+        with ab.no_grad():
+            y = x * x
+            inner = ab.jvp(lambda z: z * z * x, (3.0,), (1.0,))[1]
+            with ab.enable_grad():
+                z = x * 2.0
+        return x * y + inner + z
+
+    assert_close(ab.jvp(frozen, (3.0,), (1.0,))[1], 9.0 + 2.0)
+    assert_close(ab.jvp(lambda x: ab.jvp(frozen, (x,), (1.0,))[1], (3.0,), (1.0,))[1], 0.0)
+
+
+def test_a_write_into_what_carries_a_tangent_is_refused_in_no_grad() -> None:
+    def f(x: Any) -> Any:
+        y = x * 2.0
+        with ab.no_grad():
+            y[0] = 1.0
+        return y
+
+    x = np.ones(2)
+    for transform in (lambda: ab.jvp(f, (x,), (x,)), lambda: ab.vmap(lambda v: ab.jvp(f, (x,), (v,)))(np.eye(2)), lambda: ab.vjp(f, x)):
+        with pytest.raises(MutationError, match=r"inside no_grad\(\)"):
+            transform()
+
+
+def test_a_view_that_no_grad_cut_stays_cut_from_tangents() -> None:
+    def f(x: Any) -> Any:
+        y = x * 2.0
+        with ab.no_grad():
+            view = y[:1]
+        y[1] = x[1] * 5.0
+        return view * x[0] + y[1]
+
+    x = np.array([3.0, 4.0])
+    expected = ab.jacobian(f, mode="reverse")(x)
+    assert_close(expected, [[6.0, 5.0]])
+    assert_close(ab.jacobian(f, mode="forward")(x), expected)
 
 
 def test_no_tangent_passes_through_integers_or_booleans() -> None:

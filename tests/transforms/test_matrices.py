@@ -139,3 +139,28 @@ def test_what_has_no_jacobian_is_refused() -> None:
             ab.jacobian(ab.sin, mode=mode)(np.arange(3))  # type: ignore[arg-type]
         with pytest.raises(DtypeError, match="jacobian's output"):
             ab.jacobian(lambda x: x > 0, mode=mode)(X)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("outputs", [2, 3, 5])
+def test_a_matrix_is_that_of_grad_row_by_row_where_no_grad_cuts(outputs: int) -> None:
+    weight = RNG.standard_normal((outputs, 3))
+
+    @ab.custom_jvp
+    def cubed(x: Any) -> Any:
+        return x**3
+
+    cubed.defjvp(lambda primals, tangents: (cubed(primals[0]), 3 * primals[0] ** 2 * tangents[0]))
+
+    def f(x: Any) -> Any:
+        y = ab.checkpoint(cubed)(weight @ x)
+        with ab.no_grad():
+            scale = cubed(x).sum() + ab.vmap(lambda e: e * e)(x).sum()
+        return y * scale
+
+    x = np.array([1.0, -2.0, 0.5])
+    expected = np.stack([ab.grad(lambda x, i=i: f(x)[i])(x).numpy() for i in range(outputs)])
+    for mode in (None, "forward", "reverse"):
+        assert_close(ab.jacobian(f, mode=mode)(x), expected)
+    second = np.stack([ab.grad(lambda x, i=i: ab.grad(lambda x: f(x).sum())(x)[i])(x).numpy() for i in range(3)])
+    assert_close(ab.hessian(lambda x: f(x).sum())(x), second)
+    assert_close(ab.hvp(lambda x: f(x).sum(), x, np.ones(3)), second.sum(1))
