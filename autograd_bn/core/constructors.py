@@ -365,7 +365,7 @@ def composite(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
 
     @functools.wraps(function)
     def scoped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        token = open_scope(name)
+        opened = open_scope(name)
         try:
             return function(*args, **kwargs)
         except TypeError:
@@ -373,6 +373,6 @@ def composite(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
                 raise unexpected(function, kwargs) from None
             raise
         finally:
-            leave(token)
+            leave(opened)
 
     return scoped

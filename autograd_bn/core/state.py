@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from collections.abc import Callable
+from contextvars import ContextVar
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from autograd_bn.core.decorating import Function, decorated
+from autograd_bn.core.errors import OperationError
 from autograd_bn.core.lines import Line, caller_line, outside_engine
 
 if TYPE_CHECKING:
@@ -58,9 +59,9 @@ class Scope:
 
 
 class State:
-    """An immutable snapshot of the surroundings of an operation."""
+    """A snapshot of the surroundings of an operation. ``outer`` are those that come back when it ends, and ``block`` opened it, if one did."""
 
-    __slots__ = ("cut", "effects", "floor", "gate", "outer", "scope", "watch")
+    __slots__ = ("block", "cut", "effects", "floor", "gate", "outer", "scope", "watch")
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class State:
         watch: Watch | None = None,
         effects: bool = True,
         cut: Callable[[], object] | None = None,
-        outer: State | None = None,
+        block: Block | None = None,
     ) -> None:
         self.floor = floor
         self.gate = SLOW if watch is not None else floor
@@ -77,30 +78,74 @@ class State:
         self.watch = watch
         self.effects = effects
         self.cut = cut
-        self.outer = outer
+        self.block = block
+        self.outer: State = current()
 
     def watched(self, watch: Watch | None) -> State:
         """The same surroundings, seen by somebody else."""
         return State(self.floor, self.scope, watch, self.effects, self.cut)
 
 
-_STATE: ContextVar[State] = ContextVar("autograd_bn", default=State())  # noqa: B039 - a State is immutable
-current = _STATE.get
 _new = object.__new__
-enter = _STATE.set
-leave = _STATE.reset
+_ROOT = _new(State)
+_STATE: ContextVar[State] = ContextVar("autograd_bn", default=_ROOT)
+current = _STATE.get
+_set = _STATE.set
+State.__init__(_ROOT)  # it is its own outer one
 
 
-@contextmanager
-def _with(state: State) -> Iterator[None]:
-    token = enter(state)
-    try:
-        yield
-    finally:
-        leave(token)
+def enter(state: State) -> State:
+    """Make a state, which was made here, the current one."""
+    _set(state)
+    return state
 
 
-def no_grad() -> _Decorating:
+def leave(state: State) -> None:
+    """Go back to what was current before."""
+    _set(state.outer)
+
+
+class Block:
+    """A with-block, re-entrant, usable as a decorator and by several threads: it has no state of its own."""
+
+    __slots__ = ()
+
+    def _state(self) -> State:
+        """What holds inside. Called two frames below the program."""
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        _set(self._state())
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        state = current()
+        if state.block is self:
+            _set(state.outer)
+        else:
+            self._end_below(state, error)
+
+    def __call__(self, function: Function) -> Function:
+        """The function, which runs inside; of a generator each step."""
+        return decorated(self, function)
+
+    def _end_below(self, above: State, error: BaseException | None) -> None:
+        """End, though this is not the innermost block, and say so, unless there is an error to say already."""
+        while above.outer.block is not self and above.outer is not _ROOT:
+            above = above.outer
+        found = above.outer.block is self
+        above.outer = above.outer.outer
+        if isinstance(error, Exception):
+            return
+        why = (
+            "before a block that was opened inside it: blocks end in the reverse order. A generator that is suspended in a block keeps it open; "
+            "yield outside of it, or decorate the generator with it"
+            if found
+            else "where it is not open: it was opened in another thread or task, or what it was opened in has ended"
+        )
+        raise OperationError(f"{self!r} ends {why}\n  at {user_line()}")
+
+
+def no_grad() -> Block:
     """Record nothing inside: results do not require a gradient.
 
     Works as a context manager and as a decorator. A transform (``grad``, ``jvp``) that is called inside still
@@ -116,10 +161,10 @@ def no_grad() -> _Decorating:
     >>> y.requires_grad
     False
     """
-    return _Decorating(False)
+    return _Mode(False)
 
 
-def enable_grad() -> _Decorating:
+def enable_grad() -> Block:
     """Record again inside a ``no_grad`` block.
 
     Examples
@@ -131,11 +176,11 @@ def enable_grad() -> _Decorating:
     >>> y.requires_grad
     True
     """
-    return _Decorating(True)
+    return _Mode(True)
 
 
-def open_scope(name: str, depth: int = 2) -> Token[State]:
-    """Open a scope that was called ``depth`` frames up, or by the nearest program outside the engine; ``leave`` the token to close it."""
+def open_scope(name: str, depth: int = 2, block: Block | None = None) -> State:
+    """Open a scope that was called ``depth`` frames up, or by the nearest program outside the engine; ``leave`` the state to close it."""
     outer = current()
     frame = outside_engine(sys._getframe(depth))
     scope = _new(Scope)
@@ -150,7 +195,10 @@ def open_scope(name: str, depth: int = 2) -> Token[State]:
     state.watch = outer.watch
     state.effects = outer.effects
     state.cut = outer.cut
-    return enter(state)
+    state.block = block
+    state.outer = outer
+    _set(state)
+    return state
 
 
 def user_line() -> Line:
@@ -173,40 +221,45 @@ def located(line: Line, scope: Scope | None) -> Line:
     return line
 
 
-Function = TypeVar("Function", bound=Callable[..., object])
-
-
-class _Decorating:
-    """A grad mode as a context manager, re-entrant, usable as a decorator and by several threads: it has no state of its own."""
-
+class _Mode(Block):
     __slots__ = ("_on",)
 
     def __init__(self, on: bool) -> None:
         self._on = on
 
-    def __enter__(self) -> None:
+    def _state(self) -> State:
         state = current()
-        line = caller_line(2)
+        line = caller_line(3)
         floor = 0 if self._on else fresh_level()
         cut = None if self._on else lambda: line
-        enter(State(floor, state.scope, state.watch, state.effects, cut, outer=state))
+        return State(floor, state.scope, state.watch, state.effects, cut, self)
 
-    def __exit__(self, *exception: object) -> None:
-        outer = current().outer
-        assert outer is not None
-        enter(outer)
+    def __repr__(self) -> str:
+        return "enable_grad()" if self._on else "no_grad()"
 
-    def __call__(self, function: Function) -> Function:
-        import functools
 
-        on = self._on
+class _NoEffects(Block):
+    __slots__ = ()
 
-        @functools.wraps(function)
-        def wrapped(*args: object, **kwargs: object) -> object:
-            with _Decorating(on):
-                return function(*args, **kwargs)
+    def _state(self) -> State:
+        state = current()
+        return State(state.floor, state.scope, state.watch, False, state.cut, self)
 
-        return wrapped  # type: ignore[return-value]
+    def __repr__(self) -> str:
+        return "no_effects()"
+
+
+class _Named(Block):
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        open_scope(self._name, 2, self)
+
+    def __repr__(self) -> str:
+        return f"scope({self._name!r})"
 
 
 def is_grad_enabled() -> bool:
@@ -221,8 +274,7 @@ def is_grad_enabled() -> bool:
     return current().floor == 0
 
 
-@contextmanager
-def no_effects() -> Iterator[None]:
+def no_effects() -> Block:
     """Leave running statistics and other assigned state as they are.
 
     Examples
@@ -234,13 +286,10 @@ def no_effects() -> Iterator[None]:
     >>> count
     tensor(0.)
     """
-    state = current()
-    with _with(State(state.floor, state.scope, state.watch, False, state.cut)):
-        yield
+    return _NoEffects()
 
 
-@contextmanager
-def scope(name: str) -> Iterator[None]:
+def scope(name: str) -> Block:
     """Group the operations inside under a name; a drawing shows the group as a cluster.
 
     Examples
@@ -252,8 +301,4 @@ def scope(name: str) -> Iterator[None]:
     >>> ab.graph(y).nodes[-1].scope
     square
     """
-    token = open_scope(name, 3)  # the user's frame lies above this one and contextlib's
-    try:
-        yield
-    finally:
-        leave(token)
+    return _Named(name)

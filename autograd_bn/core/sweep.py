@@ -197,12 +197,12 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
     if state.floor > 0 and create_graph:
         raise GradientError("backward(create_graph=True) inside no_grad() would record nothing; move it out, or use ab.enable_grad()")
     seed = conjugated(_seed(output, gradient))
-    token = None
+    inside = None
     if create_graph:
         seed = seed if isinstance(seed, Tensor) else Tensor(seed)
     else:
         seed = seed.value if isinstance(seed, Tensor) and type(seed.node) is Node else seed
-        token = enter(State(fresh_level(), state.scope, state.watch, state.effects, state.cut))
+        inside = enter(State(fresh_level(), state.scope, state.watch, state.effects, state.cut))
     try:
         found = sweep([(node, seed)], free=not (retain_graph or create_graph), tape=create_graph)
         published = []
@@ -212,8 +212,8 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
             new = g if isinstance(g, Tensor) else Tensor(g)
             published.append((extra, new if extra.gradient is None else extra.gradient + new))
     finally:
-        if token is not None:
-            leave(token)
+        if inside is not None:
+            leave(inside)
     for extra, total in published:
         extra.gradient = total
 

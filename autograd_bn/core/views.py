@@ -105,11 +105,11 @@ def replay(base: Tensor) -> None:
         lifted(view)
         cut = view.path[3]
         state = current()
-        token = enter(State(fresh_level() if cut else 0, state.scope, effects=state.effects, cut=state.cut))
+        inside = enter(State(fresh_level() if cut else 0, state.scope, effects=state.effects, cut=state.cut))
         try:
             fresh = along(_flat(view.path), base)
         finally:
-            leave(token)
+            leave(inside)
         view.value = fresh.value
         if not cut or type(fresh.node) is not Constant:
             renew(view, fresh.node)

@@ -135,22 +135,22 @@ class Watch:
             primitive: Primitive = node.primitive  # type: ignore[assignment]
             assert primitive.vjp is not None
             saved = tuple(saved)  # what a checkpoint computes again is told of as operations of its own
-            token = enter(state.watched(Watch(self.observers, node)))
+            inside = enter(state.watched(Watch(self.observers, node)))
             start = begin()
             try:
                 gradients = primitive.vjp(g, saved, node.parents, node.static)
             finally:
-                leave(token)
+                leave(inside)
             if not any(isinstance(c, Traced) for c in gradients):
                 event = Event("backward", primitive, (g, *saved), gradients, (), _elapsed(start), node.code, node.offset, node.scope, node)
                 for observer in self.observers:
                     observer.ran(event)
-        token = enter(state.watched(None))  # what an observer does itself is not seen
+        inside = enter(state.watched(None))  # what an observer does itself is not seen
         try:
             for observer in self.observers:
                 observer.pulled(node, g, gradients)
         finally:
-            leave(token)
+            leave(inside)
         return gradients
 
     def found(self, leaves: Mapping[Node, Any]) -> None:
@@ -164,8 +164,8 @@ def observed(observer: Observer) -> Iterator[None]:
     """Let an observer see what happens inside, beside those that do already."""
     state = current()
     others = state.watch.observers if state.watch is not None else ()
-    token = enter(state.watched(Watch((*others, observer), None if state.watch is None else state.watch.rule)))
+    inside = enter(state.watched(Watch((*others, observer), None if state.watch is None else state.watch.rule)))
     try:
         yield
     finally:
-        leave(token)
+        leave(inside)

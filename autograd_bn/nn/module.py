@@ -106,11 +106,11 @@ class Module:
         trace = tracing()
         if trace is not None:
             trace.depends(self)
-        token = open_scope(self._label)
+        opened = open_scope(self._label)
         try:
             return self.forward(*args, **kwargs)
         finally:
-            leave(token)
+            leave(opened)
 
     # Finding
 

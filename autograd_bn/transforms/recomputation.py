@@ -58,14 +58,14 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
         leaves, structure = flatten((function, args, kwargs))
         held = [_held(x) for x in leaves]
         state = current()
-        token = open_scope(f"checkpoint {name}")
+        opened = open_scope(f"checkpoint {name}")
         scope = current().scope
         assert scope is not None
         try:
             with journalled() as journal:
                 out = function(*args, **kwargs)
         finally:
-            leave(token)
+            leave(opened)
         results, _ = flatten(out)
         nodes = list(_recorded(results, scope))
         if any(_saves(node) for node in nodes):
@@ -144,12 +144,12 @@ class _Segment:
     def _run(self, held: list[Any]) -> list[Any]:
         """Run the function again as it ran, on the state as it was, and leave the state as it is; what each of its nodes saved."""
         function, args, kwargs = self.structure.unflatten(held)
-        token = enter(State(self.state.floor, self.scope, current().watch, self.state.effects, self.state.cut))
+        inside = enter(State(self.state.floor, self.scope, current().watch, self.state.effects, self.state.cut))
         try:
             with replayed(self.journal):
                 results, _ = flatten(function(*args, **kwargs))
         finally:
-            leave(token)
+            leave(inside)
         nodes = list(_recorded(results, self.scope))
         if [_signature(node) for node in nodes] != self.signatures:
             raise GradientError(
