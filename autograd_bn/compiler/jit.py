@@ -12,11 +12,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from autograd_bn.compiler.dispatch import MISS
-from autograd_bn.compiler.forks import ForkedLock
 from autograd_bn.compiler.objects import layout_is_known
 from autograd_bn.compiler.program import Bound, settled
 from autograd_bn.compiler.trace import trace
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.forks import ForkedLock
 from autograd_bn.core.graph import Graph
 from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.state import current

@@ -11,8 +11,8 @@ import llvmlite
 from llvmlite import binding, ir
 
 from autograd_bn.compiler import disk_cache
-from autograd_bn.compiler.forks import ForkedLock
 from autograd_bn.compiler.llvm_loops import with_loop_notes
+from autograd_bn.core.forks import ForkedLock
 
 _compiling = ForkedLock()
 

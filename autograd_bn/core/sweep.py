@@ -10,12 +10,15 @@ import numpy as np
 
 from autograd_bn.core.complex_values import cast, conjugated
 from autograd_bn.core.errors import DtypeError, GradientError, RuleError, ShapeError
+from autograd_bn.core.forks import ForkedLock
 from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave
 from autograd_bn.core.structural import repeatable, unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray, owned, why_constant
 from autograd_bn.core.tracing import lifted, outer_tape
+
+_adding = ForkedLock()
 
 
 def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) -> dict[Node, Any]:
@@ -205,17 +208,18 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
         inside = enter(State(fresh_level(), state.scope, state.watch, state.effects, state.cut))
     try:
         found = sweep([(node, seed)], free=not (retain_graph or create_graph), tape=create_graph)
-        published = []
-        for leaf, g in found.items():
-            extra = leaf.extras()
-            g = conjugated(g)
-            new = g if isinstance(g, Tensor) else Tensor(g)
-            published.append((extra, new if extra.gradient is None else extra.gradient + new))
+        with _adding.lock:  # threads may share a leaf
+            published = []
+            for leaf, g in found.items():
+                extra = leaf.extras()
+                g = conjugated(g)
+                new = g if isinstance(g, Tensor) else Tensor(g)
+                published.append((extra, new if extra.gradient is None else extra.gradient + new))
+            for extra, total in published:
+                extra.gradient = total
     finally:
         if inside is not None:
             leave(inside)
-    for extra, total in published:
-        extra.gradient = total
 
 
 def _made(output: Tensor) -> str:

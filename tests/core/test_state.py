@@ -6,13 +6,16 @@ import asyncio
 import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.errors import OperationError
-from autograd_bn.core.state import Block, current
+from autograd_bn.core.state import current
+
+if TYPE_CHECKING:
+    from autograd_bn.core.state import Block
 
 BLOCKS: list[Callable[[], Block]] = [ab.no_grad, ab.enable_grad, ab.no_effects, lambda: ab.scope("inner")]
 

@@ -1,8 +1,10 @@
-"""Threads share nothing: gradients are right whatever the others do, in whatever mode."""
+"""Threads share nothing but what they are given: gradients are right whatever the others do, in whatever mode."""
 
 from __future__ import annotations
 
 import math
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +15,9 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import current
+from autograd_bn.core.watch import Observer, observed
 
 THREADS, EACH = 8, 400
 MODES: list[Callable[[], AbstractContextManager[Any]]] = [
@@ -103,6 +107,49 @@ def test_tapes_of_threads_are_apart_though_they_read_the_same_leaves(switching: 
 
     together(work)
     assert shared.grad is None
+
+
+def test_gradients_of_a_leaf_that_threads_share_add_up(switching: None) -> None:
+    w, b = ab.tensor([1.0, 1.0], requires_grad=True), ab.tensor(1.0, requires_grad=True)
+
+    def work(number: int) -> None:
+        for _ in range(EACH * 2):
+            (w * 1.0 + b).sum().backward()
+
+    together(work)
+    assert w.grad is not None and w.grad.tolist() == [2.0 * EACH * THREADS] * 2
+    assert b.grad is not None and b.grad.item() == 4.0 * EACH * THREADS
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_adds_gradients_though_its_parent_was_about_to() -> None:
+    x, before, after = ab.tensor(1.0, requires_grad=True), threading.Event(), threading.Event()
+
+    class Slow(Observer):
+        def ran(self, event: Any) -> None:
+            if event.primitive is raw.add:
+                before.set()
+                after.wait(60)
+
+    def work() -> None:
+        (x * 2.0).backward()
+        with observed(Slow()):
+            (x * 2.0).backward()  # adds to the first inside the lock
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert before.wait(60)
+    child = os.fork()
+    if child == 0:  # pragma: no cover - coverage does not see it
+        signal.alarm(60)
+        y = ab.tensor(1.0, requires_grad=True)
+        (y * 3.0).backward()
+        os._exit(7 if y.grad is not None and y.grad.item() == 3.0 else 1)
+    after.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert x.grad is not None and x.grad.item() == 4.0
 
 
 def test_a_mode_of_one_thread_is_not_that_of_another() -> None:
