@@ -11,7 +11,7 @@ from llvmlite import ir
 
 from autograd_bn.compiler.kernel import Access, Kernel
 from autograd_bn.compiler.kinds import Kind, uniform
-from autograd_bn.compiler.llvm_loops import LOOP
+from autograd_bn.compiler.llvm_loops import LOOP, SINGLE
 from autograd_bn.compiler.llvm_scalar import Expression, cast, constant, stored
 from autograd_bn.compiler.machine import fuses
 from autograd_bn.compiler.native_quotient import Divisor, divisor, quotient
@@ -73,6 +73,8 @@ class ElementWriter:
         """For each counter, how many loops deep it is known."""
         self.current = 0
         self.shift = 0
+        self.single = False
+        """Whether a turn of a loop takes one vector: several rows are independent enough of each other, and a part of a row leaves no rest."""
         self.partial = False
         """Whether sums over rows go to those of a block."""
 
@@ -109,8 +111,8 @@ class ElementWriter:
         counter.add_incoming(INDEX(start), before.block)
         counter.add_incoming(following, inside.block)
         jump = inside.cbranch(inside.icmp_unsigned("<", following, INDEX(size)), head, after)
-        if inside.block is head and (size - start) * len(head.instructions) <= UNROLLED:
-            jump.set_metadata("llvm.loop", self.function.module.add_metadata([LOOP]))
+        if inside.block is head and (self.single or (size - start) * len(head.instructions) <= UNROLLED):
+            jump.set_metadata("llvm.loop", self.function.module.add_metadata([SINGLE if self.single else LOOP]))
         before.branch(head)
         before.position_at_end(after)
 

@@ -25,7 +25,7 @@ ROWS = 4
 SHORT = 256
 """Up to how many elements a row is short."""
 LANES = 64
-"""How many partial sums SIMD code has at most, of which a row is best a multiple."""
+"""How many partial sums SIMD code has at most where a turn of a loop takes several vectors."""
 
 
 class KernelWriter(ElementWriter):
@@ -66,9 +66,11 @@ class KernelWriter(ElementWriter):
 
         def many(counter: ir.Value) -> None:
             self.enter(counter)
+            self.single = self.kernel.phases > 1
             for phase in range(self.kernel.phases):
                 self.current = phase
                 self.one_pass(phase, ROWS)
+            self.single = False
             self.leave()
 
         whole = 0
@@ -223,8 +225,8 @@ class KernelWriter(ElementWriter):
         summed = [i for i, _ in held if self.code(i) == "x + y" and self.dtype(i).kind == "f"]
         if totals:
             self.in_blocks(inner[0], body, held, totals)
-        elif summed and len(inner) == 1 and inner[0] > LANES and inner[0] % LANES:
-            self.in_two(inner[0], body, held)
+        elif summed and len(inner) == 1 and (rest := inner[0] % self.lanes()) and rest < inner[0]:
+            self.in_two(inner[0] - rest, inner[0], body, held)
         else:
             nest(0)
         assert len(self.index) == depth
@@ -246,17 +248,21 @@ class KernelWriter(ElementWriter):
 
         self.loop(size, step, start=start)
 
-    def in_two(self, size: int, body: Callable[[], None], held: dict[tuple[int, int], Any]) -> None:
+    def lanes(self) -> int:
+        """How many partial sums SIMD code has at most, of which a row is best a multiple."""
+        return LINE // min(self.dtype(i).itemsize for i in self.kernel.members) if self.single else LANES
+
+    def in_two(self, whole: int, size: int, body: Callable[[], None], held: dict[tuple[int, int], Any]) -> None:
         """A row whose last elements, too few for the lanes of SIMD code, are reduced for themselves.
 
         Added to the large sum one by one, each would be rounded to it.
         """
-        self.span(0, size - size % LANES, body)
+        self.span(0, whole, body)
         builder = self.builders[-1]
         first = {key: builder.load(place, typ=place.kind) for key, place in held.items()}
         for (i, _), place in held.items():
             builder.store(neutral(self.code(i), self.dtype(i)), place)
-        self.span(size - size % LANES, size, body)
+        self.span(whole, size, body)
         for (i, shift), place in held.items():
             builder.store(self.combined(builder, i, first[i, shift], builder.load(place, typ=place.kind)), place)
 

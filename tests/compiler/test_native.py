@@ -276,6 +276,18 @@ def test_long_sums_are_no_less_accurate_than_numpys(shape: tuple[int, ...]) -> N
         assert ours <= max(theirs, 2e-7)
 
 
+def test_sums_of_short_rows_are_no_less_accurate_than_numpys() -> None:
+    rng = np.random.default_rng(0)
+    errors = []
+    for size in range(17, 257, 29):
+        x = rng.random((400, size)).astype("float32")
+        exact = x.astype("float64").sum(1)
+        found, _ = ab.jit(lambda x: (s := x.sum(1, keepdims=True), x / s), emitter="llvm")(ab.tensor(x))
+        errors.append([np.mean(np.abs(one - exact) / np.spacing(exact.astype("float32"))) for one in (found.numpy()[:, 0], np.add.reduce(x, 1))])
+    ours, theirs = np.mean(errors, 0)
+    assert ours <= theirs
+
+
 @pytest.mark.parametrize("emitter", ["llvm", "numpy"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_random_programs_and_their_gradients(emitter: Any, dtype: str) -> None:
