@@ -30,16 +30,16 @@ def _fits(x: Scalar) -> Fits:
     return FITS[str(x.value.type)]
 
 
-def _reduced(x: Scalar) -> tuple[Scalar, Scalar]:
-    """The whole number n, anchored, and eʳ − 1 with x = n·ln 2 + r, |r| ≤ ½ ln 2; what r lost by rounding is added where it counts."""
+def _reduced(x: Scalar, carried: bool = True) -> tuple[Scalar, Scalar]:
+    """The whole number n, anchored, and eʳ − 1 with x = n·ln 2 + r, |r| ≤ ½ ln 2; what r lost by rounding is added where it counts, if it is ``carried``."""
     fits = _fits(x)
     anchored = (x * (1 / LN2)).anchored()
     n = anchored.freed()
     high = x - n * fits.ln2_high
     low = n * fits.ln2_low
     r = high - low
-    lost = (high - r) - low
-    return anchored, r + (lost + r * r * r.polynomial(fits.exp))
+    beyond = r * r * r.polynomial(fits.exp)
+    return anchored, r + ((high - r) - low + beyond if carried else beyond)
 
 
 def _halves(n: Scalar) -> tuple[Scalar, Scalar]:
@@ -49,9 +49,12 @@ def _halves(n: Scalar) -> tuple[Scalar, Scalar]:
 
 
 def _exp(x: Scalar) -> Scalar:
-    """2ⁿ·eʳ. The second of the two factors rounds where the result is subnormal, and overflows."""
+    """2ⁿ·eʳ. The second of the two factors rounds where the result is subnormal, and overflows.
+
+    Beside 1, what r lost is little: all numbers of 32 bits stay within 1 ulp without it, but not quite all of 64.
+    """
     info = x.info
-    n, grown = _reduced(x.at_most((info.maxexp + 0.4) * LN2).at_least((info.minexp - info.nmant - 2) * LN2))
+    n, grown = _reduced(x.at_most((info.maxexp + 0.4) * LN2).at_least((info.minexp - info.nmant - 2) * LN2), carried=info.bits > 32)
     first, second = _halves(n)
     return (grown + 1) * first.power_of_two() * second.power_of_two()
 
