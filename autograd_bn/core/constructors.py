@@ -15,7 +15,7 @@ from autograd_bn.core.errors import RuleError, ShapeError
 from autograd_bn.core.operators import Binary, Unary, binary_function, unary_function
 from autograd_bn.core.partials import Partial, parameters, rules
 from autograd_bn.core.primitive import REAL, Abstract, Domain, Primitive, broadcast_shapes, raw
-from autograd_bn.core.state import leave, open_scope
+from autograd_bn.core.state import open_scope, resume
 
 Static = Mapping[str, Any]
 
@@ -373,6 +373,6 @@ def composite(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
                 raise unexpected(function, kwargs) from None
             raise
         finally:
-            leave(opened)
+            resume(opened.outer)
 
     return scoped

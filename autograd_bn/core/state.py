@@ -90,19 +90,19 @@ _new = object.__new__
 _ROOT = _new(State)
 _STATE: ContextVar[State] = ContextVar("autograd_bn", default=_ROOT)
 current = _STATE.get
-_set = _STATE.set
+resume = _STATE.set
 State.__init__(_ROOT)  # it is its own outer one
 
 
 def enter(state: State) -> State:
     """Make a state, which was made here, the current one."""
-    _set(state)
+    resume(state)
     return state
 
 
 def leave(state: State) -> None:
     """Go back to what was current before."""
-    _set(state.outer)
+    resume(state.outer)
 
 
 class Block:
@@ -115,12 +115,12 @@ class Block:
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        _set(self._state())
+        resume(self._state())
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         state = current()
         if state.block is self:
-            _set(state.outer)
+            resume(state.outer)
         else:
             self._end_below(state, error)
 
@@ -197,7 +197,7 @@ def open_scope(name: str, depth: int = 2, block: Block | None = None) -> State:
     state.cut = outer.cut
     state.block = block
     state.outer = outer
-    _set(state)
+    resume(state)
     return state
 
 

@@ -12,7 +12,7 @@ from autograd_bn.core.display import mimebundle
 from autograd_bn.core.effects import assign
 from autograd_bn.core.elsewhere import missing
 from autograd_bn.core.errors import OperationError
-from autograd_bn.core.state import current, leave, open_scope
+from autograd_bn.core.state import current, open_scope, resume
 from autograd_bn.core.tensor import Tensor, plain, tensor
 from autograd_bn.core.tracing import tracing
 from autograd_bn.core.tree import register_container
@@ -110,7 +110,7 @@ class Module:
         try:
             return self.forward(*args, **kwargs)
         finally:
-            leave(opened)
+            resume(opened.outer)
 
     # Finding
 
