@@ -10,7 +10,8 @@ import numpy as np
 
 from autograd_bn.core import primitive as primitives
 from autograd_bn.core.complex_values import cast
-from autograd_bn.core.errors import AutogradError, DtypeError, OperationError
+from autograd_bn.core.errors import AutogradError, DtypeError, GradientError, OperationError
+from autograd_bn.core.levels import escaped, open_levels
 from autograd_bn.core.lines import Line, caller_line, outside_engine
 from autograd_bn.core.node import CONSTANT, DIFFERENTIATED, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node, born
 from autograd_bn.core.primitive import Primitive, abstract_of
@@ -143,9 +144,19 @@ def stripped(x: Any, floor: int) -> tuple[Any, Any, bool]:
         if node.level < floor and type(node) in DIFFERENTIATED:
             ended = True
         elif node.level >= 0:
+            if node.level not in open_levels:
+                raise _escaped(x)
             break
         x = x.value
     return x, node, ended
+
+
+def _escaped(x: Tensor) -> GradientError:
+    if type(x.node) is Batch:
+        return escaped(x.shape, "ab.vmap", "", "return it from the mapped function")
+    made = f", made by {x.node.title} at {x.node.line}," if type(x.node) is Node else ""
+    transform = "ab.jvp" if type(x.node) is Dual else "ab.grad, ab.value_and_grad or ab.vjp"
+    return escaped(x.shape, transform, made, "keep x.detach() of it, or return it, from ab.grad by has_aux=True")
 
 
 def _general(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any], state: State) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
+from autograd_bn.core.levels import Level
 from autograd_bn.core.node import CONSTANT, Dual
-from autograd_bn.core.state import fresh_level
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, owned
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import flatten, matched
@@ -44,26 +44,26 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
             raise OperationError(f"jvp: {what} is a tuple of one entry an argument, as in jvp(f, (x,), (t,)), got {type(given).__name__}")
     if len(primals) != len(tangents):
         raise OperationError(f"jvp: {len(primals)} primals and {len(tangents)} tangents")
-    level = fresh_level()
-    leaves, structure = flatten(tuple(primals))
-    directions = matched(tuple(tangents), structure, "jvp's tangents")
-    opened = []
-    for x, t in zip(map(asarray, leaves), map(asarray, directions), strict=True):
-        lifted(x), lifted(t)
-        check_differentiable(x.dtype, "jvp")
-        if t.shape != x.shape:
-            raise ShapeError(f"jvp: a tangent has shape {t.shape}, its primal {x.shape}; they must be equal")
-        if t.dtype.kind == "c" and x.dtype.kind != "c":
-            raise DtypeError(f"jvp: a tangent has dtype {t.dtype}, its primal {x.dtype}")
-        opened.append(Tensor(owned(x), Dual(level, owned(t if t.dtype == x.dtype else t.astype(x.dtype)))))
-    out = function(*structure.unflatten(opened))
-    values, out_structure = flatten(out)
-    primal_out, tangent_out = [], []
-    for y in map(asarray, values):
-        if y.node.__class__ is Dual and y.node.level == level:
-            primal_out.append(_wrapped(y.value))
-            tangent_out.append(_wrapped(y.node.tangent))
-        else:
-            primal_out.append(y)
-            tangent_out.append(Tensor(np.zeros(y.shape, y.dtype), CONSTANT))
+    with Level() as level:
+        leaves, structure = flatten(tuple(primals))
+        directions = matched(tuple(tangents), structure, "jvp's tangents")
+        opened = []
+        for x, t in zip(map(asarray, leaves), map(asarray, directions), strict=True):
+            lifted(x), lifted(t)
+            check_differentiable(x.dtype, "jvp")
+            if t.shape != x.shape:
+                raise ShapeError(f"jvp: a tangent has shape {t.shape}, its primal {x.shape}; they must be equal")
+            if t.dtype.kind == "c" and x.dtype.kind != "c":
+                raise DtypeError(f"jvp: a tangent has dtype {t.dtype}, its primal {x.dtype}")
+            opened.append(Tensor(owned(x), Dual(level, owned(t if t.dtype == x.dtype else t.astype(x.dtype)))))
+        out = function(*structure.unflatten(opened))
+        values, out_structure = flatten(out)
+        primal_out, tangent_out = [], []
+        for y in map(asarray, values):
+            if y.node.__class__ is Dual and y.node.level == level:
+                primal_out.append(_wrapped(y.value))
+                tangent_out.append(_wrapped(y.node.tangent))
+            else:
+                primal_out.append(y)
+                tangent_out.append(Tensor(np.zeros(y.shape, y.dtype), CONSTANT))
     return out_structure.unflatten(primal_out), out_structure.unflatten(tangent_out)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.errors import GradientError, RuleError
+from autograd_bn.core.levels import Level
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
-from autograd_bn.core.state import fresh_level
 from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, leaf, owned
 from autograd_bn.core.tree import Structure, flatten
@@ -82,14 +82,14 @@ class _Pushed:
 
     def pull(self, kept: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
         """The transpose: the pushforward is recorded at the operands, from tangents of zero, and swept."""
-        level = fresh_level()
-        zeros = [np.zeros(x.shape, x.dtype) for x in xs]
-        ts = [leaf(z, level) if z.dtype.kind in "fc" else Tensor(z) for z in zeros]
-        _, _, tangents = self.push(xs, ts)
-        roots = [(t.node, owned(g)) for t, g in zip(tangents, gs, strict=True) if type(t.node) is Node and t.node.level == level]
-        self._check_linear([node for node, _ in roots])
-        found = sweep(roots, free=True)
-        return [_wrapped(found.get(t.node)) for t in ts]
+        with Level() as level:
+            zeros = [np.zeros(x.shape, x.dtype) for x in xs]
+            ts = [leaf(z, level) if z.dtype.kind in "fc" else Tensor(z) for z in zeros]
+            _, _, tangents = self.push(xs, ts)
+            roots = [(t.node, owned(g)) for t, g in zip(tangents, gs, strict=True) if type(t.node) is Node and t.node.level == level]
+            self._check_linear([node for node, _ in roots])
+            found = sweep(roots, free=True)
+            return [_wrapped(found.get(t.node)) for t in ts]
 
     def _check_linear(self, roots: list[Node]) -> None:
         """Refuse a rule that multiplies tangents with each other, or bends them: an operation then saved what depends on them."""
@@ -107,14 +107,14 @@ class _Pushed:
 
     def mapped(self, flags: Sequence[bool], size: int) -> _Pushed:
         def run(xs: list[Tensor]) -> Results:
-            level = fresh_level()
-            outs, structure = self.run(opened(xs, flags, level, size))
-            return [gathered(y, level, size) for y in outs], structure
+            with Level() as level:
+                outs, structure = self.run(opened(xs, flags, level, size))
+                return [gathered(y, level, size) for y in outs], structure
 
         def tangent(xs: list[Tensor], ts: list[Tensor]) -> tuple[list[Tensor], Structure, list[Tensor]]:
-            level = fresh_level()
-            outs, structure, found = self.push(opened(xs, flags, level, size), opened(ts, flags, level, size))
-            return [gathered(y, level, size) for y in outs], structure, [gathered(t, level, size) for t in found]
+            with Level() as level:
+                outs, structure, found = self.push(opened(xs, flags, level, size), opened(ts, flags, level, size))
+                return [gathered(y, level, size) for y in outs], structure, [gathered(t, level, size) for t in found]
 
         return _Pushed(self.name, run, tangent)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.levels import Level
 from autograd_bn.core.node import CONSTANT, Batch
 from autograd_bn.core.primitive import raw
-from autograd_bn.core.state import fresh_level
 from autograd_bn.core.tensor import Tensor, asarray, owned
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure, flatten
@@ -66,43 +66,45 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
         axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
         if len(axes) != len(args):
             raise OperationError(f"vmap: {len(axes)} in_axes for {len(args)} arguments")
-        level = fresh_level()
-        size: int | None = None
-        opened = []
-        for arg, spec in zip(args, axes, strict=True):
-            leaves, structure = flatten(arg)
-            inner = []
-            for leaf, axis in zip(leaves, _axes(spec, structure, "in_axes"), strict=True):
+        with Level() as level:
+            size: int | None = None
+            opened = []
+            for arg, spec in zip(args, axes, strict=True):
+                leaves, structure = flatten(arg)
+                inner = []
+                for leaf, axis in zip(leaves, _axes(spec, structure, "in_axes"), strict=True):
+                    if axis is None:
+                        inner.append(leaf)
+                        continue
+                    x = lifted(asarray(leaf))
+                    if not -x.ndim <= axis < x.ndim:
+                        listed = (
+                            "; a list or tuple is a container of numbers here: pass an array, as in np.array([1.0, 2.0])"
+                            if isinstance(arg, (list, tuple))
+                            else ""
+                        )
+                        raise ShapeError(f"vmap over axis {axis} of an argument of shape {x.shape}, which has no such axis{listed}")
+                    if size not in (None, x.shape[axis]):
+                        raise ShapeError(f"vmap over axes of different lengths: {size} and {x.shape[axis]}")
+                    size = x.shape[axis]
+                    inner.append(Tensor(_moved(owned(x), axis, 0), Batch(level, size)))
+                opened.append(arg if spec is None else structure.unflatten(inner))
+            if size is None:
+                raise OperationError("vmap: no argument is mapped; give at least one an axis")
+            leaves, structure = flatten(function(*opened))
+            out = []
+            for y, axis in zip(map(asarray, leaves), _axes(out_axes, structure, "out_axes"), strict=True):
                 if axis is None:
-                    inner.append(leaf)
+                    if y.node.level == level:
+                        raise OperationError(f"vmap: out_axes is None for a result of shape {y.shape} that depends on the example; give it an axis")
+                    out.append(y)
                     continue
-                x = lifted(asarray(leaf))
-                if not -x.ndim <= axis < x.ndim:
-                    listed = (
-                        "; a list or tuple is a container of numbers here: pass an array, as in np.array([1.0, 2.0])" if isinstance(arg, (list, tuple)) else ""
-                    )
-                    raise ShapeError(f"vmap over axis {axis} of an argument of shape {x.shape}, which has no such axis{listed}")
-                if size not in (None, x.shape[axis]):
-                    raise ShapeError(f"vmap over axes of different lengths: {size} and {x.shape[axis]}")
-                size = x.shape[axis]
-                inner.append(Tensor(_moved(owned(x), axis, 0), Batch(level, size)))
-            opened.append(arg if spec is None else structure.unflatten(inner))
-        if size is None:
-            raise OperationError("vmap: no argument is mapped; give at least one an axis")
-        leaves, structure = flatten(function(*opened))
-        out = []
-        for y, axis in zip(map(asarray, leaves), _axes(out_axes, structure, "out_axes"), strict=True):
-            if axis is None:
-                if y.node.level == level:
-                    raise OperationError(f"vmap: out_axes is None for a result of shape {y.shape} that depends on the example; give it an axis")
-                out.append(y)
-                continue
-            value = y.value if y.node.level == level else raw.broadcast_to(y if y.node.level >= 0 else y.value, shape=(size, *y.shape))
-            rank = len(value.shape)
-            if not -rank <= axis < rank:
-                raise ShapeError(f"vmap: out_axes={axis} is no axis of a result of shape {value.shape}")
-            value = _moved(value, 0, axis)
-            out.append(value if isinstance(value, Tensor) else Tensor(value, CONSTANT))
+                value = y.value if y.node.level == level else raw.broadcast_to(y if y.node.level >= 0 else y.value, shape=(size, *y.shape))
+                rank = len(value.shape)
+                if not -rank <= axis < rank:
+                    raise ShapeError(f"vmap: out_axes={axis} is no axis of a result of shape {value.shape}")
+                value = _moved(value, 0, axis)
+                out.append(value if isinstance(value, Tensor) else Tensor(value, CONSTANT))
         return structure.unflatten(out)
 
     return wrapped

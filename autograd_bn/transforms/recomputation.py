@@ -18,6 +18,7 @@ import numpy as np
 
 from autograd_bn.core.effects import Journal, journalled, replayed
 from autograd_bn.core.errors import GradientError, MutationError
+from autograd_bn.core.levels import open_levels, reopened
 from autograd_bn.core.lines import Line
 from autograd_bn.core.node import Dual, Node
 from autograd_bn.core.state import Scope, State, current, enter, leave, open_scope
@@ -118,7 +119,7 @@ class _Promise:
 class _Segment:
     """One call of a checkpointed function: how to run it again, and what it saved when it was. It refers to no node of its own."""
 
-    __slots__ = ("checksum", "found", "held", "journal", "lock", "name", "scope", "signatures", "state", "structure")
+    __slots__ = ("checksum", "found", "held", "journal", "levels", "lock", "name", "scope", "signatures", "state", "structure")
 
     def __init__(
         self, name: str, structure: Structure, held: list[Any], journal: Journal, state: State, scope: Scope, nodes: list[Node], checksum: int
@@ -131,6 +132,7 @@ class _Segment:
         self.scope = scope
         self.signatures = [_signature(node) for node in nodes]
         self.checksum = checksum
+        self.levels = frozenset(open_levels)
         self.found: dict[int, Any] = {}
         self.lock = threading.RLock()
 
@@ -146,7 +148,7 @@ class _Segment:
         function, args, kwargs = self.structure.unflatten(held)
         inside = enter(State(self.state.floor, self.scope, current().watch, self.state.effects, self.state.cut))
         try:
-            with replayed(self.journal):
+            with replayed(self.journal), reopened(self.levels):
                 results, _ = flatten(function(*args, **kwargs))
         finally:
             leave(inside)

@@ -10,9 +10,9 @@ import numpy as np
 
 from autograd_bn.core.complex_values import conjugated
 from autograd_bn.core.errors import DtypeError, GradientError, ShapeError
+from autograd_bn.core.levels import Level
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
-from autograd_bn.core.state import fresh_level
 from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf, owned
 from autograd_bn.core.tracing import lifted, tracing
@@ -20,12 +20,11 @@ from autograd_bn.core.tree import Structure, flatten, matched
 from autograd_bn.transforms.arguments import integers, positions
 
 
-def _inputs(tree: Any, what: str) -> tuple[int, Any, list[Tensor], Structure]:
-    """A fresh level, and the leaves of a tree as leaves on its tape.
+def _inputs(tree: Any, level: int, what: str) -> tuple[Any, list[Tensor], Structure]:
+    """The leaves of a tree as leaves on the tape of a level.
 
     Their values are arrays that nobody else writes into, or live tensors of the levels below.
     """
-    level = fresh_level()
     leaves, structure = flatten(tree)
     line = caller_line(2)
     trace = tracing()
@@ -43,7 +42,7 @@ def _inputs(tree: Any, what: str) -> tuple[int, Any, list[Tensor], Structure]:
             opened.append(leaf(x, level, x.name, line))
         else:
             opened.append(leaf(value.copy() if node.foreign else value, level, node.name, line))
-    return level, structure.unflatten(opened), opened, structure
+    return structure.unflatten(opened), opened, structure
 
 
 def _lowered(x: Any, level: int) -> tuple[Any, Any]:
@@ -92,8 +91,9 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
     >>> pullback(1.0)
     (tensor(3.), tensor(2.))
     """
-    level, arguments, inputs, structure = _inputs(primals, "vjp")
-    out = function(*arguments)
+    with Level() as level:
+        arguments, inputs, structure = _inputs(primals, level, "vjp")
+        out = function(*arguments)
     leaves, out_structure = flatten(out)
     lowered = [_lowered(x, level) for x in leaves]
 
@@ -147,24 +147,26 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         places = positions(numbers, len(args), "argnums of grad")
-        level, chosen, inputs, structure = _inputs(tuple(args[i] for i in places), f"grad of {getattr(function, '__name__', 'a function')}")
-        arguments = list(args)
-        for i, opened in zip(places, chosen, strict=True):
-            arguments[i] = opened
-        result = function(*arguments, **kwargs)
-        aux = None
-        if has_aux:
-            result, aux = result
-        value, node = _lowered(result, level)
-        if value.size != 1:
-            raise GradientError(f"grad needs a function with one output element, got shape {value.shape}; reduce it, or use ab.vjp or ab.jacobian")
-        if value.dtype.kind == "c":
-            raise DtypeError(
-                f"grad needs a real value, got {value.dtype}: only of a real loss is there a gradient; take ab.real, ab.abs or the like of it, or use ab.vjp"
-            )
-        found: dict[Node, Any] = {}
-        if node is not None:
-            found = sweep([(node, np.ones(node.shape, node.dtype))], free=True)
+        with Level() as level:
+            chosen, inputs, structure = _inputs(tuple(args[i] for i in places), level, f"grad of {getattr(function, '__name__', 'a function')}")
+            arguments = list(args)
+            for i, opened in zip(places, chosen, strict=True):
+                arguments[i] = opened
+            result = function(*arguments, **kwargs)
+            aux = None
+            if has_aux:
+                result, aux = result
+            value, node = _lowered(result, level)
+            if value.size != 1:
+                raise GradientError(f"grad needs a function with one output element, got shape {value.shape}; reduce it, or use ab.vjp or ab.jacobian")
+            if value.dtype.kind == "c":
+                raise DtypeError(
+                    f"grad needs a real value, got {value.dtype}: only of a real loss is there a gradient; take ab.real, ab.abs or the like of it, "
+                    "or use ab.vjp"
+                )
+            found: dict[Node, Any] = {}
+            if node is not None:
+                found = sweep([(node, np.ones(node.shape, node.dtype))], free=True)
         gradients = structure.unflatten(_gradients(inputs, found))
         gradient = gradients[0] if single else gradients
         if not has_aux:

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 from autograd_bn.core.complex_values import conjugated
 from autograd_bn.core.errors import GradientError, RuleError
+from autograd_bn.core.levels import Level
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.primitive import raw
-from autograd_bn.core.state import fresh_level
 from autograd_bn.core.tensor import Tensor, asarray, snapshot
 from autograd_bn.core.tree import Structure, flatten
 from autograd_bn.transforms.arguments import Argnums, Arguments, integers
@@ -98,27 +98,27 @@ class _Pulled:
 
     def mapped(self, flags: Sequence[bool], size: int) -> _Pulled:
         def run(xs: list[Tensor]) -> Results:
-            level = fresh_level()
-            outs, structure = self.run(opened(xs, flags, level, size))
-            return [gathered(y, level, size) for y in outs], structure
+            with Level() as level:
+                outs, structure = self.run(opened(xs, flags, level, size))
+                return [gathered(y, level, size) for y in outs], structure
 
         def forward(xs: list[Tensor]) -> tuple[list[Tensor], Structure, list[Any], Any]:
-            level = fresh_level()
-            outs, structure, residuals, nesting = self._forward(opened(xs, flags, level, size))
-            batched = [isinstance(r, Tensor) and r.node.level == level for r in residuals]
-            lowered = [gathered(r, level, size) if b else r for r, b in zip(residuals, batched, strict=True)]
-            return [gathered(y, level, size) for y in outs], structure, lowered, (batched, nesting)
+            with Level() as level:
+                outs, structure, residuals, nesting = self._forward(opened(xs, flags, level, size))
+                batched = [isinstance(r, Tensor) and r.node.level == level for r in residuals]
+                lowered = [gathered(r, level, size) if b else r for r, b in zip(residuals, batched, strict=True)]
+                return [gathered(y, level, size) for y in outs], structure, lowered, (batched, nesting)
 
         def backward(residuals: list[Any], nesting: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
-            level = fresh_level()
-            batched, inner = nesting
-            raised = opened(residuals, batched, level, size)
-            found = self._backward(raised, inner, opened(xs, flags, level, size), structure, opened(gs, [True] * len(gs), level, size))
-            out: list[Tensor | None] = []
-            for c, flag in zip(found, flags, strict=True):
-                whole = None if c is None else gathered(c, level, size)
-                out.append(whole if whole is None or flag else asarray(raw.sum(whole, axis=(0,), keepdims=False)))
-            return out
+            with Level() as level:
+                batched, inner = nesting
+                raised = opened(residuals, batched, level, size)
+                found = self._backward(raised, inner, opened(xs, flags, level, size), structure, opened(gs, [True] * len(gs), level, size))
+                out: list[Tensor | None] = []
+                for c, flag in zip(found, flags, strict=True):
+                    whole = None if c is None else gathered(c, level, size)
+                    out.append(whole if whole is None or flag else asarray(raw.sum(whole, axis=(0,), keepdims=False)))
+                return out
 
         return _Pulled(self.name, run, forward, backward)
 

@@ -11,6 +11,7 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.errors import ConversionError, GradientError
+from autograd_bn.core.levels import open_levels
 from autograd_bn.core.tensor import Tensor
 from tests.oracles import assert_close, value
 
@@ -173,15 +174,78 @@ def test_a_tensor_leaked_from_a_closed_level_is_never_silently_wrong(mode: Calla
     mode(f)(3.0)
     assert leaked[0].item() == 9.0
     w = ab.tensor(2.0, requires_grad=True)
-    mixed = w * leaked[0]
-    assert mixed.item() == 18.0
+    with pytest.raises(GradientError, match=r"has escaped from ab\.(?s:.*)keep x\.detach\(\)(?s:.*)w \* leaked"):
+        w * leaked[0]
     with pytest.raises(GradientError):
-        mixed.backward()
-    assert w.grad is None
+        (leaked[0] * 2.0).backward()
+    for second in (by_grad, by_vjp, by_jvp):
+        with pytest.raises(GradientError, match="has escaped from"):
+            second(lambda x: x * leaked[0])(1.0)
+        with pytest.raises(GradientError, match="has escaped from"):
+            second(lambda x: x * x * leaked[0])(leaked[0])
     with pytest.raises(ConversionError):
         float(leaked[0])
+    with ab.no_grad():
+        assert (w * leaked[0]).item() == 18.0
     (w * leaked[0].detach()).backward()
     assert_close(w.grad, 9.0)
+
+
+def test_a_state_that_is_kept_from_step_to_step_is_told_to_be_detached() -> None:
+    state: list[Any] = [np.zeros(3)]
+
+    def step(w: Any) -> Any:
+        state[0] = ab.tanh(w * state[0] + 1.0)
+        return state[0].sum()
+
+    ab.grad(step)(0.5)
+    with pytest.raises(GradientError, match=r"shape \(3,\), made by tanh at .*, has escaped from ab.grad.*by has_aux=True\n  at .*step: state\[0\] = "):
+        ab.grad(step)(0.5)
+    state[0] = state[0].detach()
+    for _ in range(3):
+        ab.grad(step)(0.5)
+        state[0] = state[0].detach()
+
+
+def test_a_batch_does_not_pass_from_one_vmap_into_another() -> None:
+    leaked: list[Tensor] = []
+    ab.vmap(lambda x: leaked.append(x * 2.0) or x)(np.arange(3.0))  # type: ignore[func-returns-value]
+    for transform in (lambda: ab.vmap(lambda x: x + leaked[0])(np.arange(3.0)), lambda: leaked[0] * 2.0, lambda: ab.grad(lambda x: x * leaked[0])(1.0)):
+        with pytest.raises(GradientError, match="has escaped from ab.vmap(?s:.*)return it from the mapped function"):
+            transform()
+
+
+def test_a_transform_that_raised_has_ended_too() -> None:
+    leaked: list[Tensor] = []
+
+    def f(x: Any) -> Any:
+        leaked.append(x * x)
+        raise ZeroDivisionError
+
+    for transform in (lambda: ab.grad(f)(1.0), lambda: ab.vjp(f, 1.0), lambda: ab.jvp(f, (1.0,), (1.0,)), lambda: ab.vmap(f)(np.ones(2))):
+        before = set(open_levels)
+        with pytest.raises(ZeroDivisionError):
+            transform()
+        assert open_levels == before
+    for one in leaked:
+        with pytest.raises(GradientError, match="has escaped"):
+            ab.grad(lambda x, one=one: x * one)(1.0)
+
+
+@pytest.mark.parametrize("inner", [lambda f: ab.vmap(f), lambda f: lambda x: ab.jvp(f, (x,), (x,))[1], lambda f: lambda x: ab.vjp(f, x)[0]])
+def test_a_checkpoint_runs_again_after_the_transform_around_it(inner: Any) -> None:
+    x = np.array([0.5, 1.5])
+
+    def by(wrap: Any) -> Any:
+        return ab.grad(lambda w: inner(wrap(lambda row: ab.sin(row * w) * row))(x).sum())(2.0)
+
+    assert_close(by(ab.checkpoint), by(lambda f: f))
+
+
+def test_a_pullback_outlives_what_it_was_made_in() -> None:
+    _, pullback = ab.vjp(ab.checkpoint(lambda x: ab.sin(x * x)), 2.0)
+    assert_close(pullback(1.0)[0], 4.0 * np.cos(4.0))
+    assert_close(ab.vmap(pullback)(np.array([1.0, 2.0]))[0], 4.0 * np.cos(4.0) * np.array([1.0, 2.0]))
 
 
 def test_gradients_by_a_value_and_by_its_own_function() -> None:
