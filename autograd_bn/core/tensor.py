@@ -466,8 +466,11 @@ def _untracked(data: Any) -> Any:
 
 def _check_numbers(value: Array) -> None:
     if value.dtype.kind not in "biufc":
-        found = f"data of dtype {value.dtype}" if value.ndim or value.dtype.kind != "O" else type(value.item()).__name__
-        raise DtypeError(f"a tensor holds numbers, got {found}{'; a function without return gives None' if found == 'NoneType' else ''}")
+        if value.ndim or value.dtype.kind != "O":
+            raise DtypeError(f"a tensor holds numbers, got data of dtype {value.dtype}")
+        kind = type(value.item()).__name__
+        remedy = "a function without return gives None" if kind == "NoneType" else "if that is a container, ab.register_container tells the transforms how it is made"
+        raise DtypeError(f"a tensor holds numbers, got {kind}; {remedy}")
 
 
 def check_differentiable(dtype: np.dtype[Any], what: str) -> None:

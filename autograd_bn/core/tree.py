@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -11,10 +12,11 @@ from autograd_bn.core.tensor import Tensor
 
 
 class Container(NamedTuple):
-    """How to take a container apart into (children, what else it needs) and put it together again."""
+    """How to take a container apart into (children, what else it needs) and put it together again; of one with keys, how to find them in what it needs."""
 
     flatten: Callable[[Any], tuple[Sequence[Any], Any]]
     unflatten: Callable[[Any, Sequence[Any]], Any]
+    keys: Callable[[Any], Sequence[Any]] | None = None
 
 
 _containers: dict[type, Container] = {}
@@ -39,8 +41,14 @@ def register_container(kind: type, flatten: Callable[[Any], tuple[Sequence[Any],
 
 register_container(list, lambda x: (x, None), lambda _, children: list(children))
 register_container(tuple, lambda x: (x, None), lambda _, children: tuple(children))
-register_container(dict, lambda x: (list(x.values()), list(x)), lambda keys, children: dict(zip(keys, children, strict=True)))
 register_container(type(None), lambda _: ((), None), lambda _, __: None)
+_containers[dict] = Container(lambda x: (list(x.values()), list(x)), lambda keys, children: dict(zip(keys, children, strict=True)), lambda keys: keys)
+_containers[OrderedDict] = _containers[dict]._replace(unflatten=lambda keys, children: OrderedDict(zip(keys, children, strict=True)))
+_containers[defaultdict] = Container(
+    lambda x: (list(x.values()), (x.default_factory, tuple(x))),
+    lambda rest, children: defaultdict(rest[0], zip(rest[1], children, strict=True)),
+    lambda rest: rest[1],
+)
 
 
 class Structure(NamedTuple):
@@ -61,6 +69,11 @@ class Structure(NamedTuple):
     def leaf_count(self) -> int:
         """The number of leaves."""
         return 1 if self.kind is None else sum([child.leaf_count() for child in self.children])
+
+    def keys(self) -> Sequence[Any] | None:
+        """The keys of the children, if it is a mapping."""
+        container = None if self.kind is None else _containers.get(self.kind)
+        return None if container is None or container.keys is None else container.keys(self.rest)
 
     def describe(self) -> str:
         """What it is, for a message."""
@@ -118,9 +131,34 @@ def _flatten(tree: Any, leaves: list[Any]) -> Structure:
     return Structure(kind, rest, structures)
 
 
-def matched(tree: Any, structure: Structure, what: str) -> list[Any]:
-    """The leaves of a tree that must have a given structure. Raises OperationError if it has another."""
+def matched(tree: Any, structure: Structure, what: str, whose: str, error: type[Exception] = OperationError) -> list[Any]:
+    """The leaves of a tree that must have a given structure, but for the order of keys. Raises an error if it has another."""
     leaves, found = flatten(tree)
-    if found is not structure and found != structure:
-        raise OperationError(f"{what}: containers must be nested as in the value they belong to")
+    if found is structure or found == structure:
+        return leaves
+    leaves = []
+    _match(tree, structure, leaves, "", f"{what} is not nested as {whose}", error)
     return leaves
+
+
+def _match(tree: Any, structure: Structure, leaves: list[Any], path: str, problem: str, error: type[Exception]) -> None:
+    here, found = flatten(tree)
+    if found == structure:
+        leaves += here
+        return
+    kind, keys = structure.kind, structure.keys()
+    parts: Sequence[Any] | None = None
+    if found.kind is kind is not None:
+        if keys is not None:
+            if set(keys) == set(tree):
+                parts = [tree[key] for key in keys]
+        elif found.rest == structure.rest and len(found.children) == len(structure.children):
+            parts = tree if isinstance(tree, tuple) else _containers[kind].flatten(tree)[0]
+    if parts is None:
+        wanted, given = structure.describe(), found.describe()
+        if wanted == given and keys is not None:
+            wanted, given = f"one of {', '.join(map(repr, keys))}", f"a {kind.__name__} of {', '.join(map(repr, tree))}"  # type: ignore[union-attr]
+        remedy = "; a list is a container here, so pass an array for a tensor" if kind is None and found.kind is list else ""
+        raise error(f"{problem}{f' at {path}' if path else ''}: it is {given} for {wanted}{remedy}")
+    for key, part, child in zip(range(len(parts)) if keys is None else keys, parts, structure.children, strict=True):
+        _match(part, child, leaves, f"{path}[{key!r}]", problem, error)

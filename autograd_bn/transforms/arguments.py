@@ -11,7 +11,7 @@ import numpy as np
 
 from autograd_bn.core.errors import OperationError, RuleError, ShapeError
 from autograd_bn.core.tensor import Tensor, asarray
-from autograd_bn.core.tree import Structure, flatten
+from autograd_bn.core.tree import Structure, flatten, matched
 
 Argnums = SupportsIndex | Iterable[SupportsIndex]
 """The position of an argument, or several; one below zero counts from the last."""
@@ -87,7 +87,7 @@ class Arguments:
         given = iter(xs)
         found: list[Tensor | None] = []
         for i, (part, structure, others) in enumerate(zip(returned, self.structures, self._others, strict=True)):
-            leaves = [None] * len(others) if part is None else fitting(part, structure, f"{rule}: the cotangent of argument {i}", "the argument")
+            leaves = [None] * len(others) if part is None else matched(part, structure, f"{rule}: the cotangent of argument {i}", "the argument", RuleError)
             for c, other in zip(leaves, others, strict=True):
                 if other is None:
                     x = next(given)
@@ -97,14 +97,6 @@ class Arguments:
 
 def _numeric(x: Any) -> bool:
     return isinstance(x, (Tensor, np.ndarray, np.generic, int, float, complex))
-
-
-def fitting(tree: Any, structure: Structure, what: str, whose: str) -> list[Any]:
-    """The leaves of a tree, or a RuleError where it is not nested as it should be."""
-    leaves, found = flatten(tree)
-    if found != structure:
-        raise RuleError(f"{what} is not nested as {whose}: it is {found.describe()} for {structure.describe()}")
-    return leaves
 
 
 def like(value: Any, x: Tensor, what: str, whose: str) -> Tensor:

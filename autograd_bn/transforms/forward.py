@@ -46,7 +46,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         raise OperationError(f"jvp: {len(primals)} primals and {len(tangents)} tangents")
     with Level() as level:
         leaves, structure = flatten(tuple(primals))
-        directions = matched(tuple(tangents), structure, "jvp's tangents")
+        directions = matched(tuple(tangents), structure, "jvp: the tuple of tangents", "that of the primals")
         opened = []
         for x, t in zip(map(asarray, leaves), map(asarray, directions), strict=True):
             lifted(x), lifted(t)

@@ -14,8 +14,8 @@ from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
 from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, leaf, owned
-from autograd_bn.core.tree import Structure, flatten
-from autograd_bn.transforms.arguments import Argnums, Arguments, fitting, integers, like
+from autograd_bn.core.tree import Structure, flatten, matched
+from autograd_bn.transforms.arguments import Argnums, Arguments, integers, like
 from autograd_bn.transforms.calls import Results, call, gathered, opened
 
 Tangent = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], Structure, list[Tensor]]]
@@ -62,7 +62,7 @@ class CustomJVP:
                 raise RuleError(f"{what} must return a pair: the value and its tangent; got {got}")
             leaves, structure = flatten(returned[0])
             outs = [asarray(y) for y in leaves]
-            found = fitting(returned[1], structure, f"{what}: the tangent", "the value")
+            found = matched(returned[1], structure, f"{what}: the tangent", "the value", RuleError)
             return outs, structure, [like(t, y, f"{what}: a tangent", "its value") if y.dtype.kind in "fc" else y for t, y in zip(found, outs, strict=True)]
 
         outs, structure = call(_Pushed(self._name, run, tangent), arguments.tensors)

@@ -29,8 +29,8 @@ def _axes(spec: Any, structure: Structure, what: str) -> list[int | None]:
     kind = structure.kind
     parts: list[Any] | None = None
     if isinstance(spec, dict):
-        if kind is dict and set(spec) == set(structure.rest):
-            parts = [spec[key] for key in structure.rest]
+        if (keys := structure.keys()) is not None and set(spec) == set(keys):
+            parts = [spec[key] for key in keys]
     elif isinstance(spec, (list, tuple)) and kind is not None and issubclass(kind, (list, tuple)) and len(spec) == len(structure.children):
         parts = list(spec)
     if parts is None:

@@ -98,7 +98,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
     lowered = [_lowered(x, level) for x in leaves]
 
     def pullback(cotangent: Any) -> Any:
-        seeds = matched(cotangent, out_structure, "the cotangent")
+        seeds = matched(cotangent, out_structure, "the cotangent", "the value")
         roots = [(node, _seed(seed, node)) for seed, (_, node) in zip(seeds, lowered, strict=True) if node is not None]
         found = sweep(roots, free=False)
         return structure.unflatten(_gradients(inputs, found))
