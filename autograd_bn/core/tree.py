@@ -158,6 +158,8 @@ def _match(tree: Any, structure: Structure, leaves: list[Any], path: str, proble
         wanted, given = structure.describe(), found.describe()
         if wanted == given and keys is not None:
             wanted, given = f"one of {', '.join(map(repr, keys))}", f"a {kind.__name__} of {', '.join(map(repr, tree))}"  # type: ignore[union-attr]
+        elif wanted == given:
+            given += " that is made otherwise"
         remedy = "; a list is a container here, so pass an array for a tensor" if kind is None and found.kind is list else ""
         raise error(f"{problem}{f' at {path}' if path else ''}: it is {given} for {wanted}{remedy}")
     for key, part, child in zip(range(len(parts)) if keys is None else keys, parts, structure.children, strict=True):

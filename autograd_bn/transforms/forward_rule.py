@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,10 @@ class CustomJVP:
         """
         self._rule = jvp
         return jvp
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """As a method: the instance is the first argument."""
+        return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value of the function."""
@@ -135,6 +140,7 @@ def custom_jvp(function: Callable[..., Any], nondiff_argnums: Sequence[int] = ()
         Takes and returns tensors, in nested containers. It must not close over tensors that are differentiated.
     nondiff_argnums
         The positions of arguments that are no tensors to differentiate by, such as functions and settings. Strings and the like need not be named.
+        Of a method, argument 0 is the instance.
 
     Raises RuleError where the rule returns what does not fit in number, shape or dtype, or what is not linear, and GradientError where a
     differentiated tensor is closed over.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any, NoReturn
 
 from autograd_bn.core.complex_values import conjugated
@@ -43,6 +44,10 @@ class CustomVJP:
             an argument, None for zeros.
         """
         self._rule = fwd, bwd
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """As a method: the instance is the first argument."""
+        return self if instance is None else MethodType(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value of the function."""
@@ -135,6 +140,7 @@ def custom_vjp(function: Callable[..., Any], nondiff_argnums: Sequence[int] = ()
         Takes and returns tensors, in nested containers. It must not close over tensors that are differentiated.
     nondiff_argnums
         The positions of arguments that are no tensors to differentiate by, such as functions and settings. Strings and the like need not be named.
+        Of a method, argument 0 is the instance.
 
     Raises RuleError where a rule returns what does not fit in number, shape or dtype, and GradientError in forward mode, for which ``custom_jvp``
     serves, and where a differentiated tensor is closed over.

@@ -232,6 +232,36 @@ def test_arguments_that_are_not_differentiated() -> None:
         _ruled(ab.custom_vjp(ab.sin, nondiff_argnums=(0, -1)))(1.0)
 
 
+def test_rules_of_methods() -> None:
+    class Scale(ab.nn.Module):
+        def __init__(self, factor: float) -> None:
+            self.factor = ab.tensor(factor, requires_grad=True)
+
+        @ab.custom_vjp
+        def pulled(self, x: Any) -> Any:
+            return x * self.factor
+
+        pulled.defvjp(lambda self, x: (self.pulled(x), (self, x)), lambda kept, g: (None, g * kept[0].factor * 100.0))
+
+        @functools.partial(ab.custom_jvp, nondiff_argnums=(0,))
+        def pushed(self, x: Any) -> Any:
+            return x * 2.0
+
+        @pushed.defjvp
+        def _(self, primals: Any, tangents: Any) -> Any:
+            return self.pushed(*primals), tangents[0] * 100.0
+
+    scale = Scale(3.0)
+    assert scale.pulled(2.0).item() == 6.0 and scale.pulled(x=2.0).item() == 6.0
+    assert Scale.pulled(scale, 2.0).item() == 6.0 and isinstance(Scale.__dict__["pulled"], type(Scale.pulled))
+    assert ab.grad(scale.pulled)(2.0).item() == 300.0
+    assert ab.vmap(ab.grad(scale.pulled))(np.ones(2)).tolist() == [300.0, 300.0]
+    x = ab.tensor(2.0, requires_grad=True)
+    scale.pulled(x).backward()
+    assert_close(x.grad, 300.0)
+    assert ab.grad(scale.pushed)(2.0).item() == 100.0 and ab.jvp(scale.pushed, (2.0,), (1.0,))[1].item() == 100.0
+
+
 def _ruled(f: Any) -> Any:
     f.defvjp(lambda x: (x, None), lambda _, g: (g,))
     return f
