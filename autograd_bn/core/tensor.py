@@ -469,7 +469,7 @@ def _check_numbers(value: Array) -> None:
         if value.ndim or value.dtype.kind != "O":
             raise DtypeError(f"a tensor holds numbers, got data of dtype {value.dtype}")
         kind = type(value.item()).__name__
-        remedy = "a function without return gives None" if kind == "NoneType" else "if that is a container, ab.register_container tells the transforms how it is made"
+        remedy = "a function without return gives None" if kind == "NoneType" else "if it is a container, tell the transforms by ab.register_container"
         raise DtypeError(f"a tensor holds numbers, got {kind}; {remedy}")
 
 
