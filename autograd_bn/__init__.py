@@ -76,7 +76,7 @@ from autograd_bn.transforms import checkpoint, custom_jvp, custom_vjp, grad, hes
 
 if TYPE_CHECKING:
     from autograd_bn import compiler, data, drawing, lab, linalg, nn, optim, testing, train
-    from autograd_bn.compiler import jit
+    from autograd_bn.compiler import get_num_threads, jit, set_num_threads
     from autograd_bn.core.anomaly import anomaly_mode
     from autograd_bn.core.graph import Graph, GraphNode, graph
     from autograd_bn.core.profile import Profile, ProfileRow, profile
@@ -122,8 +122,10 @@ _LATER = {
     "explore": "autograd_bn.drawing.explore",
     "functional_call": "autograd_bn.nn.stateless",
     "graph": "autograd_bn.core.graph",
+    "get_num_threads": "autograd_bn.compiler",
     "jit": "autograd_bn.compiler",
     "profile": "autograd_bn.core.profile",
+    "set_num_threads": "autograd_bn.compiler",
 }
 _PACKAGES = ("compiler", "data", "drawing", "lab", "linalg", "nn", "optim", "testing", "train")
 
@@ -390,6 +392,8 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
+    "get_num_threads",
+    "set_num_threads",
 ]
 
 FUNCTIONS.update(__all__)

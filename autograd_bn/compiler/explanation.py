@@ -26,7 +26,9 @@ def _why(node: GraphNode, kinds: Kinds) -> str:
     return f"native code does not have it of {' and '.join(dict.fromkeys(str(value.dtype) for value in values))} in this layout and size"
 
 
-def explained(graph: Graph, kinds: Kinds, units: Sequence[tuple[int, ...] | int], stored: set[int], streamed: set[int]) -> Iterator[str]:
+def explained(
+    graph: Graph, kinds: Kinds, units: Sequence[tuple[int, ...] | int], stored: set[int], streamed: set[int], blocks: dict[int, int]
+) -> Iterator[str]:
     """A line for each step."""
     flops = graph.flops()
     for unit in units:
@@ -42,7 +44,8 @@ def explained(graph: Graph, kinds: Kinds, units: Sequence[tuple[int, ...] | int]
         assert first.primitive is not None
         if isinstance(unit, tuple):
             assert first.scope is not None
-            yield f"{first.scope.name}, {len(unit)} operation{'' if len(unit) == 1 else 's'}: {size}"
+            parts = f", in {blocks[unit[0]]} blocks" if blocks[unit[0]] else ""
+            yield f"{first.scope.name}{parts}, {len(unit)} operation{'' if len(unit) == 1 else 's'}: {size}"
         elif kinds.kind[unit] is Kind.PRODUCT:
             yield f"{first.primitive.name} by BLAS: {size}"
         elif kinds.kind[unit] in (Kind.OVERLAP, Kind.INDEXED):

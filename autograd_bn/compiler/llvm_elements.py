@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,18 @@ UNROLLED = 1000
 """Up to how many instructions in all LLVM would unroll a loop before it makes SIMD code of it, so that it stays scalar."""
 BLOCK = 1024
 """How many terms of a long sum are added at a time."""
+BLOCK_SIZE = 1 << 18
+"""How many elements at most a block of rows has that is not of few rows."""
+SHORTEST = 64
+"""How few rows a block may have."""
+STACK = 1 << 16
+"""How many bytes of rows are kept on the stack at most."""
+ROWS = 4
+"""How many rows a sum over rows takes at a time."""
+SHORT = 256
+"""Up to how many elements a row is short."""
+LANES = 64
+"""How many partial sums SIMD code has at most where a turn of a loop takes several vectors."""
 PIECE = 16
 """How many bytes at least are written past the caches at a time."""
 FAR = 1 << 22
@@ -50,18 +63,33 @@ class ElementWriter:
         for i in kernel.members:
             if i in kernel.stored or self.over_rows(i):
                 self.bases[self.layout[i].base] = True
-        self.cut = [i for i in kernel.members if self.long(i)]
         self.row = int(np.prod(self.sizes[self.outer :], dtype=int))
         self.streamed = [i for i in kernel.members if i in kernel.final and self.streams(i)]
-        self.by_row = (kernel.kept - kernel.stored) | set(self.streamed)
-        for i in (*sorted(self.by_row), *self.cut):
-            self.bases[-1 - i] = True
-        self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER] * len(self.bases)), name)
+        self.buffered = (kernel.kept - kernel.stored) | set(self.streamed)
+        self.together = ROWS if self.outer and self.takes_several() else 1
+        self.block = self.rows_of_a_block()
+        self.blocks = self.sizes[0] // self.block if self.block else 0
+        self.parallel = self.blocks > 1 and self.large() and sys.platform != "win32"
+        self.cut = [i for i in kernel.members if self.blocks and self.over_rows(i)]
+        self.scratch: dict[int, int] = {}
+        """How many bytes there must be of each scratch memory that is a parameter."""
+        for i in sorted(self.buffered) if not self.blocks else ():
+            self.scratch[-1 - i] = self.together * self.row * self.dtype(i).itemsize
+        for i in self.cut:
+            self.scratch[-1 - i] = self.blocks * self.count(i) * self.dtype(i).itemsize
+        self.bases |= dict.fromkeys(self.scratch, True)
+        self.module = module
+        self.name = name
+        self.begin("", *[INDEX] * self.parallel)
+
+    def begin(self, suffix: str, *more: ir.Type) -> None:
+        """Go on with a new function of the same memory, and what else it is given."""
+        self.function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [*[POINTER] * len(self.bases), *more]), f"{self.name}{suffix}")
         self.function.linkage = "internal"
         self.function.attributes.add("noinline")
         self.function.attributes.add("nounwind")
         self.pointers: dict[int, ir.Value] = {}
-        for base, argument in zip(self.bases, self.function.args, strict=True):
+        for base, argument in zip(self.bases, self.function.args, strict=False):
             argument.add_attribute("noalias")
             self.pointers[base] = argument
         self.variables = ir.IRBuilder(self.function.append_basic_block("variables"))
@@ -78,6 +106,14 @@ class ElementWriter:
         self.partial = False
         """Whether sums over rows go to those of a block."""
 
+    def end(self) -> ir.Function:
+        """The function is written."""
+        if self.streamed:
+            self.builders[0].fence("seq_cst")  # what went past the caches is there for other threads
+        self.builders[0].ret_void()
+        self.variables.branch(self.start)
+        return self.function
+
     def merge(self) -> list[list[int]]:
         """Axes of the space that can be one loop."""
         kernel = self.kernel
@@ -85,9 +121,20 @@ class ElementWriter:
         vectors += [kernel.strides(i, kernel.access[i]) for i in kernel.members if i in kernel.stored or kernel.reduces(i)]
         reduced = [set(kernel.axes(i)) for i in kernel.members if kernel.reduces(i)]
         border = len(kernel.space) - kernel.inner if kernel.by_row else -1
+        # What is large keeps rows: they are what goes past the caches, and what threads take.
+        *_, row = kernel.space or (0,)
+        nbytes = row * max(map(self.itemsize, kernel.members))
+        apart = not reduced and not kernel.by_row and row >= LANES and nbytes <= LONGEST and nbytes * math.prod(kernel.space[:-1]) >= FAR
         groups: list[list[int]] = []
         for d in range(len(kernel.space)):
-            fits = bool(groups) and d != border and all(v[d - 1] == v[d] * kernel.space[d] for v in vectors) and all((d in r) == (d - 1 in r) for r in reduced)
+            last = apart and d == len(kernel.space) - 1
+            fits = (
+                bool(groups)
+                and d != border
+                and not last
+                and all(v[d - 1] == v[d] * kernel.space[d] for v in vectors)
+                and all((d in r) == (d - 1 in r) for r in reduced)
+            )
             if fits:
                 groups[-1].append(d)
             else:
@@ -152,11 +199,41 @@ class ElementWriter:
         """Whether a reduction takes several rows together, so that it adds to what is in memory."""
         return self.kernel.reduces(i) and any(k < self.outer for k in self.loops_of(i))
 
-    def long(self, i: int) -> bool:
-        """Whether a sum is over many rows, so that it is summed by blocks."""
-        one_loop = self.outer == 1 and self.sizes[0] >= 4 * BLOCK and self.kernel.phases == 1
-        sums = self.kernel.reduces(i) and self.code(i) == "x + y" and self.dtype(i).kind == "f"
-        return one_loop and sums and self.over_rows(i) and not self.along(i)
+    def takes_several(self) -> bool:
+        """Whether several rows at a time are better than one: they share a row of accumulators, or wait less for the sums of each that is short."""
+        kernel = self.kernel
+        along = any(kernel.reduces(i) and self.along(i) for i in kernel.members)
+        if kernel.phases > 1:
+            return self.row <= SHORT
+        return not along and any(kernel.reduces(i) and self.outer - 1 in self.loops_of(i) for i in kernel.members)
+
+    def rows_of_a_block(self) -> int:
+        """Into blocks of how many rows the kernel is cut, if it is; the same whoever runs it, so that sums are.
+
+        A row that is added to a sum of many is rounded to it, so sums over many rows are summed by blocks; and blocks of what is large
+        can run at the same time.
+        """
+        kernel = self.kernel
+        if not self.outer:
+            return 0
+        fitting = BLOCK_SIZE // self.row
+        block = max(SHORTEST, min(BLOCK, 1 << fitting.bit_length() - 1 if fitting else 0))
+        sums = [i for i in kernel.members if self.over_rows(i)]
+        good = all(self.outer == 1 and not self.along(i) and self.code(i) == "x + y" and self.dtype(i).kind == "f" for i in sums)
+        scratch = sum(self.together * self.row * self.itemsize(i) for i in self.buffered)
+        return block if good and (sums or self.large()) and self.sizes[0] >= 4 * block and scratch <= STACK else 0
+
+    def large(self) -> bool:
+        """Whether the arrays that it goes through are."""
+        return math.prod(self.sizes) * max(map(self.itemsize, self.kernel.members)) >= FAR
+
+    def itemsize(self, i: int) -> int:
+        """How many bytes an element has."""
+        return self.dtype(i).itemsize
+
+    def count(self, i: int) -> int:
+        """How many elements a value has."""
+        return math.prod(self.graph.nodes[i].shape or ())
 
     def streams(self, i: int) -> bool:
         """Whether a result goes to memory past the caches: it is larger than they are, and made of rows that can be put there in whole pieces."""
@@ -240,7 +317,7 @@ class ElementWriter:
         base, start = self.layout[i].base, self.kernel.place(i)
         if self.partial and i in self.cut:
             base = -1 - i
-        if i in self.by_row:
+        if i in self.buffered:
             base, start = -1 - i, self.shift * self.row
             strides = self.scratch_strides()
         place = INDEX(start)

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from autograd_bn.compiler import disk_cache, objects
+from autograd_bn.compiler import disk_cache, objects, threads
 from autograd_bn.compiler.explanation import explained
 from autograd_bn.compiler.in_place import overwriting
 from autograd_bn.compiler.kernel import Kernel, kernels
 from autograd_bn.compiler.kinds import Kind, Kinds, contiguous
-from autograd_bn.compiler.llvm_kernel import ROWS, KernelWriter
+from autograd_bn.compiler.llvm_kernel import KernelWriter
 from autograd_bn.compiler.llvm_nests import NestWriter
 from autograd_bn.compiler.llvm_products import ProductWriter
 from autograd_bn.compiler.machine import Code, compiled, python_symbol
@@ -46,15 +46,18 @@ class _Call(NamedTuple):
     function: ir.Function
     bases: tuple[int, ...]
     starts: tuple[int, ...]
+    parallel: bool = False
+    """Whether it is told how many threads there are."""
 
 
 class _Made(NamedTuple):
-    """A kernel's function, for all that are alike: what it takes, how many elements a row has, which members it writes past the caches."""
+    """A kernel's function, for all that are alike: what it takes, how large scratch memory is, what goes past the caches, how many blocks threads can take."""
 
     function: ir.Function
     roles: list[tuple[str, int]]
-    row: int
+    scratch: list[int]
     streamed: list[int]
+    blocks: int = 0
 
 
 class _Emitter:
@@ -76,6 +79,8 @@ class _Emitter:
         self.kernels: dict[int, Kernel] = {}
         self.alike: dict[tuple[object, ...], _Made] = {}
         self.streamed: set[int] = set()
+        self.blocks: dict[int, int] = {}
+        """How many blocks of rows threads can take, by a kernel's first member."""
         self.scratch: dict[int, tuple[int, int]] = {}
         self.segments: list[list[int]] = []
         for k, unit in enumerate(self.units):
@@ -145,7 +150,7 @@ class _Emitter:
             writes = ProductWriter if self.kind(unit) is Kind.PRODUCT else NestWriter
             alike = writes.signature(self.kinds, unit)
             if alike not in self.alike:
-                self.alike[alike] = _Made(writes(self.module, self.kinds, unit, f"{self.kind(unit).name.lower()}{k}").function, [], 0, [])
+                self.alike[alike] = _Made(writes(self.module, self.kinds, unit, f"{self.kind(unit).name.lower()}{k}").function, [], [], [])
             values = (*self.graph.nodes[unit].inputs, unit)
             return _Call(self.alike[alike].function, tuple(map(self.base, values)), tuple(self.kinds.layout[i].offset * self.itemsize(i) for i in values))
         stored = {i for i in unit if self.base(i) in self.stored}
@@ -159,14 +164,15 @@ class _Emitter:
         if signature not in self.alike:
             writer = KernelWriter(self.module, kernel, f"kernel{k}")
             streamed = [kernel.members.index(i) for i in writer.streamed]
-            self.alike[signature] = _Made(writer.function, [kernel.role(base) for base in writer.bases], writer.row, streamed)
+            sizes = [writer.scratch.get(base, 0) for base in writer.bases]
+            self.alike[signature] = _Made(writer.function, [kernel.role(base) for base in writer.bases], sizes, streamed, writer.blocks * writer.parallel)
         made = self.alike[signature]
         self.streamed |= {kernel.members[n] for n in made.streamed}
         bases = tuple(map(kernel.memory, made.roles))
-        for base in bases:
-            if base < 0:
-                self.scratch[base] = (k, ROWS * made.row * self.itemsize(-1 - base))
-        return _Call(made.function, bases, tuple(kernel.starts.get(base, 0) * self.itemsize(base) if base >= 0 else 0 for base in bases))
+        self.scratch |= {base: (k, size) for base, size in zip(bases, made.scratch, strict=True) if base < 0}
+        starts = tuple(kernel.starts.get(base, 0) * self.itemsize(base) if base >= 0 else 0 for base in bases)
+        self.blocks[unit[0]] = made.blocks
+        return _Call(made.function, bases, starts, bool(made.blocks))
 
     def itemsize(self, i: int) -> int:
         return (self.graph.nodes[i].dtype or np.dtype(float)).itemsize
@@ -201,7 +207,7 @@ class _Emitter:
     def segment(self, n: int, members: list[int]) -> list[int]:
         """A native function of NumPy's array type, the arena and arrays, that calls what follows each other; gives the arrays' nodes.
 
-        It is called by Python, and gives 0, or 1 where it can not run.
+        It is bound to an array, the number of threads. It is called by Python, and gives 0, or 1 where it can not run.
         """
         table: dict[int, int] = {}
         for k in members:
@@ -210,7 +216,7 @@ class _Emitter:
                     table.setdefault(base, len(table) + 2)
         function = ir.Function(self.module, ir.FunctionType(POINTER, [POINTER, POINTER, INDEX]), f"segment{n}")
         builder = ir.IRBuilder(function.append_basic_block("entry"))
-        _, given, _ = function.args
+        bound, given, _ = function.args
         kind = builder.load(given, typ=POINTER)
         items = {base: builder.load(_at(builder, given, objects.WORD * position), typ=POINTER) for base, position in ((ARENA, 1), *table.items())}
         made = {i for i in self.visible if self.kind(i) not in (Kind.SOURCE, Kind.FOREIGN)}  # allocated for us
@@ -225,6 +231,8 @@ class _Emitter:
         self.require(builder, good)
         pointers = {base: builder.load(_at(builder, item, objects.DATA), typ=POINTER) for base, item in items.items()}
         arena = pointers[ARENA]
+        count = builder.load(_at(builder, bound, objects.ITEMS), typ=POINTER)
+        count = builder.load(builder.load(_at(builder, count, objects.DATA), typ=POINTER), typ=INDEX)
         thread = builder.call(self.python("PyEval_SaveThread", POINTER, []), [])  # other threads may run meanwhile
         fine: list[ir.Value] = []
         for k in members:
@@ -233,7 +241,7 @@ class _Emitter:
             for base, start in zip(call.bases, call.starts, strict=True):
                 whole, place = (arena, self.places[base]) if base in self.places else (pointers[base], 0)
                 arguments.append(_at(builder, whole, place + start))
-            failed = builder.call(call.function, arguments)
+            failed = builder.call(call.function, [*arguments, *[count] * call.parallel])
             if failed.type == WORD:
                 fine.append(builder.icmp_unsigned("==", failed, ir.Constant(WORD, 0)))
         builder.call(self.python("PyEval_RestoreThread", ir.VoidType(), [POINTER]), [thread])
@@ -375,7 +383,7 @@ def written(emitter: _Emitter, code: Code) -> Lines:
                     body.append(f"{names[base]} = unused(known_{names[base]}, {size})")
                 else:
                     body.append(f"{names[base]} = empty({size})")
-        writer.space[f"segment{n}"] = code.call(f"segment{n}")
+        writer.space[f"segment{n}"] = code.call(f"segment{n}", threads.COUNT)
         arrays = f"ndarray, memory, {', '.join(names[base] for base in emitter.tables[n])}"
         body.append(f"if segment{n}({arrays}): again(segment{n}, {arrays})")
     for i in graph.outputs:
@@ -410,7 +418,9 @@ def emit(graph: Graph) -> Emitted:
 
     def summary() -> str:
         calls = f"{len(emitter.calls)} native functions in {len(emitter.segments)} calls, {emitter.nbytes:,} bytes of memory in between"
-        return "\n".join([*explained(graph, emitter.kinds, emitter.units, emitter.stored, emitter.streamed), *filter(None, [calls, disk_cache.trouble()])])
+        return "\n".join(
+            [*explained(graph, emitter.kinds, emitter.units, emitter.stored, emitter.streamed, emitter.blocks), *filter(None, [calls, disk_cache.trouble()])]
+        )
 
     return Emitted(lines.space["kernel"], source, emitter.nbytes, summary, lines)
 

@@ -7,6 +7,7 @@ the columns at a time, which would stay in the cache from one kernel to the next
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -14,18 +15,13 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from autograd_bn.compiler import llvm_threads
 from autograd_bn.compiler.kernel import Kernel
-from autograd_bn.compiler.llvm_elements import BLOCK, FAR, INDEX, LONGEST, POINTER, ElementWriter
+from autograd_bn.compiler.llvm_elements import BLOCK, FAR, INDEX, LANES, LONGEST, POINTER, ROWS, ElementWriter
 from autograd_bn.compiler.llvm_scalar import CONTRACT, TYPES, Expression, cast, neutral, stored
 from autograd_bn.core.allocation import LINE
 
 REASSOCIATED = ("reassoc", "contract")
-ROWS = 4
-"""How many rows a sum over rows takes at a time."""
-SHORT = 256
-"""Up to how many elements a row is short."""
-LANES = 64
-"""How many partial sums SIMD code has at most where a turn of a loop takes several vectors."""
 
 
 class KernelWriter(ElementWriter):
@@ -38,17 +34,58 @@ class KernelWriter(ElementWriter):
     def write(self) -> None:
         """The whole function."""
         kernel = self.kernel
+        block = self.block_function() if self.blocks else None
         for i in kernel.members:
             if self.over_rows(i):
                 self.fill(i, i)
-        self.rows(0)
-        if self.streamed:
-            self.builders[0].fence("seq_cst")  # what went past the caches is there for other threads
-        self.builders[0].ret_void()
-        self.variables.branch(self.start)
+        if block is not None:
+            self.run(block)
+        done = self.blocks * self.block
+        if self.blocks:
+            self.keep_rows()
+        if not self.blocks or done < self.sizes[0]:
+            self.rows(0, done)
+        self.end()
 
-    def rows(self, d: int) -> None:
-        """The loops over rows from axis ``d`` on, and in the innermost the passes over a row."""
+    def block_function(self) -> ir.Function:
+        """A function for one block of rows; its last parameter says which."""
+        whole = self.function, self.pointers, self.variables, self.start, self.builders, self.memos
+        self.begin("_block", INDEX)
+        builder, number = self.builders[0], self.function.args[-1]
+        for i in self.cut:
+            first = builder.mul(number, INDEX(self.count(i)))
+            self.pointers[-1 - i] = builder.gep(self.pointers[-1 - i], [first], inbounds=True, source_etype=stored(self.dtype(i)))
+            self.fill(i, -1 - i)
+        self.keep_rows()
+        self.partial = True
+        first = self.builders[0].mul(number, INDEX(self.block), flags=("nuw", "nsw"))
+        self.rows(0, first=first, size=self.block)
+        block = self.end()
+        self.partial = False
+        self.function, self.pointers, self.variables, self.start, self.builders, self.memos = whole
+        return block
+
+    def keep_rows(self) -> None:
+        """Have memory of a block's own for its rows."""
+        for i in sorted(self.buffered):
+            rows = self.pointers[-1 - i] = self.variables.alloca(stored(self.dtype(i)), INDEX(self.together * self.row))
+            rows.align = LINE
+
+    def run(self, block: ir.Function) -> None:
+        """All blocks of rows, and what they sum together."""
+        pointers, builder = list(self.function.args[: len(self.bases)]), self.builders[0]
+        if self.parallel:
+            llvm_threads.run(builder, self.variables, block, pointers, self.blocks, self.function.args[-1])
+        else:
+            self.loop(self.blocks, lambda number: self.builders[-1].call(block, [*pointers, number]))
+        for i in self.cut:
+            self.loop(self.blocks, functools.partial(self.fold, i))
+
+    def rows(self, d: int, done: int = 0, first: ir.Value | None = None, size: int | None = None) -> None:
+        """The loops over rows from axis ``d`` on, and in the innermost the passes over a row.
+
+        Of this axis what is not ``done``, or so many rows from the first on.
+        """
         if d == self.outer:
             for phase in range(self.kernel.phases):
                 self.current = phase
@@ -56,16 +93,20 @@ class KernelWriter(ElementWriter):
                 if phase == 0 and self.kernel.phases > 1:
                     self.fetch_ahead()
             return
-        size = self.sizes[d]
-        several = d == self.outer - 1 and size >= ROWS and self.takes_several()
+        size = self.sizes[d] - done if size is None else size
+        several = d == self.outer - 1 and self.together > 1 and size >= ROWS
+
+        def enter(counter: ir.Value) -> None:
+            start = INDEX(done) if done else first
+            self.enter(counter if start is None else self.builders[-1].add(start, counter, flags=("nuw", "nsw")))
 
         def one(counter: ir.Value) -> None:
-            self.enter(counter)
+            enter(counter)
             self.rows(d + 1)
             self.leave()
 
         def many(counter: ir.Value) -> None:
-            self.enter(counter)
+            enter(counter)
             self.single = self.kernel.phases > 1
             for phase in range(self.kernel.phases):
                 self.current = phase
@@ -73,55 +114,31 @@ class KernelWriter(ElementWriter):
             self.single = False
             self.leave()
 
-        whole = 0
-        if several and self.cut:
-            whole = size - size % BLOCK
-            self.row_blocks(size // BLOCK, many)
-        elif several:
-            whole = size - size % ROWS
-            self.loop(whole, many, step=ROWS)
+        whole = size - size % ROWS if several else 0
+        self.loop(whole, many, step=ROWS)
         self.loop(size, one, start=whole)
 
-    def takes_several(self) -> bool:
-        """Whether several rows at a time are better than one: they share a row of accumulators, or wait less for the sums of each that is short."""
-        kernel = self.kernel
-        along = any(kernel.reduces(i) and self.along(i) for i in kernel.members)
-        if kernel.phases > 1:
-            return int(np.prod(self.sizes[self.outer :], dtype=int)) <= SHORT
-        return not along and any(kernel.reduces(i) and self.outer - 1 in self.loops_of(i) for i in kernel.members)
-
-    def row_blocks(self, count: int, many: Callable[[ir.Value], None]) -> None:
-        """Blocks of rows, each summed for itself: a row added to a sum of many would be rounded to it."""
-
-        def block(counter: ir.Value) -> None:
-            start = self.builders[-1].mul(counter, INDEX(BLOCK), flags=("nuw", "nsw"))
-            self.partial = True
-            for i in self.cut:
-                self.fill(i, -1 - i)
-            self.loop(BLOCK, lambda row: many(self.builders[-1].add(start, row, flags=("nuw", "nsw"))), step=ROWS)
-            self.partial = False
-            for i in self.cut:
-                self.fold(i)
-
-        self.loop(count, block)
-
-    def fold(self, i: int) -> None:
+    def fold(self, i: int, number: ir.Value) -> None:
         """Add the sums of a block to the sums."""
         dtype = self.dtype(i)
+        start = self.builders[-1].mul(number, INDEX(self.count(i)))
 
         def one(counter: ir.Value) -> None:
             builder = self.builders[-1]
-            total, block = (builder.gep(self.pointers[base], [counter], inbounds=True, source_etype=stored(dtype)) for base in (i, -1 - i))
+            total, block = (
+                builder.gep(self.pointers[base], [place], inbounds=True, source_etype=stored(dtype))
+                for base, place in ((self.layout[i].base, counter), (-1 - i, builder.add(start, counter)))
+            )
             self.put(builder, builder.fadd(self.load(builder, i, total), self.load(builder, i, block)), dtype, total)
 
-        self.loop(self.sizes[-1], one)
+        self.loop(self.count(i), one)
 
     def fetch_ahead(self) -> None:
         """Have the next row, and where results of this one go, come from memory while this one, which is in the cache, is gone through again."""
         kernel = self.kernel
         for i, access in kernel.loads():
             self.fetch(i, kernel.strides(i, access), ahead=True)
-        for i in sorted(kernel.full & kernel.stored - self.by_row):
+        for i in sorted(kernel.full & kernel.stored - self.buffered):
             self.fetch(i, kernel.strides(i, kernel.access[i]), ahead=False)
 
     def fetch(self, i: int, steps: tuple[int, ...], ahead: bool) -> None:
