@@ -154,11 +154,17 @@ atanh = unary(
     code="atanh(x)",
 )
 
+
+def _turned(g: Any, other: Any, radius: Any) -> Any:
+    """The product with other/radius², of which no square overflows or vanishes."""
+    return g * (other / radius / radius)
+
+
 atan2 = binary(
     "atan2",
     np.arctan2,
-    lambda g, x, y: g * (y / (x * x + 1.0 * y * y)),  # of the other operand 1.0 makes a float: its square might overflow
-    lambda g, x, y: g * -(x / (1.0 * x * x + y * y)),
+    lambda g, x, y: _turned(g, y, raw.hypot(x, y)),
+    lambda g, x, y: -_turned(g, x, raw.hypot(x, y)),
     """The angle, from −π to π, of the point whose ordinate is the first element and whose abscissa is the second.
 
     Examples

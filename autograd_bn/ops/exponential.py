@@ -257,8 +257,11 @@ log10 = unary(
 
 
 def softened(x: Any, out: Any) -> Any:
-    """E to the power of x − out, and 0 where both are −inf."""
-    return raw.exp(x - raw.where(raw.equal(out, -np.inf), 0, out))
+    """E to the power of x − out; where both are inf 1, and 0 where both are −inf."""
+    if out.dtype.kind == "c":
+        return raw.exp(x - raw.where(raw.equal(out, -np.inf), 0, out))
+    most = float(np.finfo(out.dtype).max)  # stands for inf, which would give NaN, but not for an x of −inf
+    return raw.exp(raw.minimum(x, most) - raw.maximum(raw.minimum(out, most), -most))
 
 
 logaddexp = binary(
@@ -266,7 +269,8 @@ logaddexp = binary(
     np.logaddexp,
     lambda x, out: softened(x, out),
     lambda y, out: softened(y, out),
-    """log(eˣ + eʸ) of two elements, which does not overflow. Where both are −inf, so is the result, and no gradient flows.
+    """log(eˣ + eʸ) of two elements, which does not overflow. Where both are −inf, so is the result, and no gradient
+    flows; by one that is inf the derivative is 1.
 
     Examples
     --------

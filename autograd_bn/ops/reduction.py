@@ -195,7 +195,24 @@ def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhe
 def _norm(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     if x.dtype.kind in "biu":
         x = x.astype(np.float64)
-    return np.sqrt(add_along(np.square(np.abs(x) if x.dtype.kind == "c" else x), axis, keepdims))
+    sizes = np.abs(x) if x.dtype.kind == "c" else x
+    with np.errstate(over="ignore", under="ignore"):
+        out = np.sqrt(add_along(np.square(sizes), axis, keepdims))
+    least = _least(out.dtype)
+    if (least <= out < np.inf) if not out.ndim else (out.size and least <= out.min() and out.max() < np.inf):
+        return out
+    # A square overflowed or lost digits, or there is nothing else than zeros: take the largest element out first.
+    peak = np.max(np.abs(sizes), axis=axis, keepdims=True, initial=0.0)
+    peak = np.where((peak > 0) & (peak < np.inf), peak, np.ones((), peak.dtype))
+    out = np.sqrt(add_along(np.square(sizes / peak), axis, True)) * peak
+    return out if keepdims else out.reshape(reduced_shape(x.shape, axis, False))[()]
+
+
+@functools.cache
+def _least(dtype: np.dtype[Any]) -> float:
+    """The least norm of which the squares have all their digits."""
+    about = np.finfo(dtype)
+    return float(np.sqrt(about.tiny / about.eps))
 
 
 norm_p = reduction("vector_norm", _norm, lambda x, out: direction(x, out), label="‖x‖", example=_examples)

@@ -195,3 +195,25 @@ def test_relu_of_a_large_array_is_that_of_each_element(dtype: str) -> None:
     y = ab.relu(x)
     assert y.dtype == dtype
     np.testing.assert_array_equal(y.numpy(), np.maximum(x, 0))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_logaddexp_and_softplus_have_a_derivative_at_infinity(dtype: str) -> None:
+    inf = np.inf
+    x, y = np.array([inf, 0.0, inf, -inf, -inf, 0.0], dtype), np.array([0.0, inf, -inf, inf, -inf, 0.0], dtype)
+    _, pullback = ab.vjp(ab.logaddexp, x, y)
+    assert [g.tolist() for g in pullback(np.ones(6, dtype))] == [[1.0, 0.0, 1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 1.0, 0.0, 0.5]]
+    points = np.array([inf, -inf, 1e30, -1e30, 0.0], dtype)
+    for derivative in (ab.vmap(ab.grad(ab.softplus))(points), ab.jvp(ab.softplus, (points,), (np.ones(5, dtype),))[1]):
+        assert derivative.dtype == dtype and derivative.tolist() == [1.0, 0.0, 1.0, 0.0, 0.5]
+    assert ab.vmap(ab.grad(ab.grad(ab.softplus)))(points).tolist() == [0.0, 0.0, 0.0, 0.0, 0.25]
+
+
+@pytest.mark.parametrize(("dtype", "sizes"), [("float32", [1e-30, 1e-23, 1.0, 1e20, 1e37]), ("float64", [1e-200, 1.0, 1e200])])
+def test_angles_of_tiny_and_huge_points_have_gradients(dtype: str, sizes: list[float]) -> None:
+    size = np.array(sizes, dtype)
+    gx, gy = ab.vjp(ab.atan2, 3 * size, 4 * size)[1](np.ones(len(sizes), dtype))
+    assert np.allclose(value(gx) * size, 4 / 25, rtol=1e-6) and np.allclose(value(gy) * size, -3 / 25, rtol=1e-6)
+    z = (4 * size + 3j * size).astype({"float32": "complex64", "float64": "complex128"}[dtype])
+    gz = value(ab.vjp(ab.angle, z)[1](np.ones(len(sizes), dtype))[0])
+    assert np.allclose(gz * size, -3 / 25 + 4j / 25, rtol=1e-6)

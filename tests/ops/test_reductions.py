@@ -185,3 +185,27 @@ def test_the_product_of_a_number_is_a_number() -> None:
     assert y.shape == ()
     y.backward()
     assert_close(x.grad, 1.0)
+
+
+@pytest.mark.parametrize(("dtype", "sizes"), [("float32", [1e-44, 1e-30, 1e-18, 1.0, 1e30, 8e37]), ("float64", [1e-300, 1e-160, 1.0, 1e300])])
+def test_norms_of_tiny_and_huge_vectors_have_values_and_gradients(dtype: str, sizes: list[float]) -> None:
+    direction = np.array([0.5, -0.5, 0.5, 0.5])
+    rows = np.outer(np.array(sizes, dtype), direction).astype(dtype)
+    expected = np.linalg.norm(rows.astype(np.longdouble), axis=1)
+    for x in (rows, rows.T.copy(order="F").T, rows * (0.6 + 0.8j) if dtype == "float64" else rows):
+        out, pullback = ab.vjp(lambda x: ab.linalg.vector_norm(x, axis=1), x)
+        assert np.allclose(value(out) / expected, 1.0, rtol=1e-6)
+        (gradient,) = pullback(np.ones(len(sizes), dtype))
+        assert np.allclose(gradient, x / expected[:, None].astype(dtype), rtol=1e-3)
+    for row, norm in zip(rows, expected, strict=True):
+        assert np.isclose(value(ab.linalg.vector_norm(row)) / norm, 1.0, rtol=1e-6)
+        assert ab.linalg.vector_norm(row, keepdims=True).shape == (1,)
+        if 1e-40 < norm < 1e37:
+            assert np.isclose(value(ab.std(row)) / norm, np.sqrt(3) / 4, rtol=1e-5)
+    assert ab.linalg.vector_norm(np.array([[np.inf, 1.0], [np.nan, 1.0], [0.0, 0.0]]), axis=1).tolist()[::2] == [np.inf, 0.0]
+    assert np.isnan(ab.linalg.vector_norm(np.array([np.nan, 1.0])).item())
+    assert ab.linalg.vector_norm(np.zeros((0, 2)), axis=0).tolist() == [0.0, 0.0] and ab.linalg.vector_norm(np.zeros((2, 0)), axis=0).shape == (0,)
+
+
+def test_logsumexp_has_a_derivative_at_infinity() -> None:
+    assert value(ab.grad(ab.logsumexp)(np.array([np.inf, 0.0, -np.inf]))).tolist() == [1.0, 0.0, 0.0]
