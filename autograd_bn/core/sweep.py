@@ -161,7 +161,11 @@ def _hooked(node: Node, g: Any) -> Any:
     hooks = node.extras().hooks or {}
     for hook in list(hooks.values()):
         shown = conjugated(g)
-        changed = hook(shown if isinstance(shown, Tensor) else Tensor(shown))
+        given = Tensor(shown.value, shown.node) if isinstance(shown, Tensor) else Tensor(shown)  # its own: a rule may have given this cotangent to others
+        value = given.value
+        changed = hook(given)
+        if changed is None and given.value is not value:
+            changed = given  # which was written into
         if changed is not None:
             changed = asarray(changed)
             if changed.shape != node.shape:

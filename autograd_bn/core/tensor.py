@@ -154,7 +154,7 @@ class Tensor(Methods, Traced):
         node.extras().retain = True
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
-        """Call ``hook`` with the tensor's whole gradient during the sweep; what it returns, if anything, replaces it.
+        """Call ``hook`` with the tensor's whole gradient during the sweep; what it returns, or writes into it, replaces it.
 
         Returns a function that removes the hook. The replacement must have the same shape.
         """

@@ -138,6 +138,38 @@ def test_hooks_run_in_order_once_with_the_whole_gradient_and_may_replace_it() ->
     assert_close(x.grad, [80.0, 80.0])
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_what_a_hook_writes_into_the_gradient_counts_there_alone(create_graph: bool) -> None:
+    a, b = required([1.0, 2.0]), required([3.0, 4.0])
+    x, y = a * 1.0, b * 1.0
+
+    def halve(g: ab.Tensor) -> None:
+        g *= 0.5
+        g[0] = 7.0
+
+    y.register_hook(halve)  # type: ignore[arg-type]
+    (x + y).backward(np.array([2.0, 2.0]), create_graph=create_graph)  # one cotangent for both
+    assert_close(a.grad, [2.0, 2.0])
+    assert_close(b.grad, [7.0, 1.0])
+
+
+def test_what_a_hook_writes_counts_inside_transforms() -> None:
+    def loss(x: ab.Tensor) -> ab.Tensor:
+        y = x * x
+
+        def double(g: ab.Tensor) -> None:
+            g *= 2.0
+
+        y.register_hook(double)  # type: ignore[arg-type]
+        return y.sum()
+
+    x = np.array([1.0, 3.0])
+    assert_close(ab.grad(loss)(x), [4.0, 12.0])
+    assert_close(ab.vmap(ab.grad(loss))(x[:, None]), [[4.0], [12.0]])
+    assert_close(ab.hvp(loss, x, np.ones(2)), [4.0, 4.0])
+    assert_close(ab.grad(lambda x: (ab.grad(loss)(x) ** 2).sum())(x), [32.0, 96.0])
+
+
 def test_a_hook_on_a_leaf_sees_and_replaces_its_gradient() -> None:
     x = required([1.0, 2.0])
     x.register_hook(lambda g: -g)
