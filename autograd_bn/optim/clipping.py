@@ -10,7 +10,7 @@ from autograd_bn.ops.arithmetic import maximum, minimum, square
 from autograd_bn.ops.exponential import sqrt
 from autograd_bn.ops.reduction import sum as total
 from autograd_bn.ops.shape import stack
-from autograd_bn.optim.optimizer import as_dtype, check_finite, number
+from autograd_bn.optim.optimizer import as_dtype, check_finite, number, of_parts, real_parts
 
 
 def clip_grad_norm(params: Iterable[Tensor] | Tensor, max_norm: float) -> float:
@@ -33,7 +33,7 @@ def clip_grad_norm(params: Iterable[Tensor] | Tensor, max_norm: float) -> float:
     params = _listed("clip_grad_norm", params)
     max_norm = number("max_norm", max_norm)
     with no_grad():
-        squares = [total(square(p.grad.astype("float64"))) for p in params if p.grad is not None]
+        squares = [total(square(real_parts(p.grad).astype("float64"))) for p in params if p.grad is not None]
         norm = sqrt(total(stack(squares)))
         factor = minimum(max_norm / (norm + 1e-6), 1.0)
         for p in params:
@@ -43,7 +43,7 @@ def clip_grad_norm(params: Iterable[Tensor] | Tensor, max_norm: float) -> float:
 
 
 def clip_grad_value(params: Iterable[Tensor] | Tensor, clip_value: float) -> None:
-    """Limit each element of the gradients to ±``clip_value``.
+    """Limit each element of the gradients, of complex ones each part, to ±``clip_value``.
 
     Raises GradientError where no parameter has a gradient, or one is NaN or infinite; nothing is then changed.
 
@@ -61,7 +61,7 @@ def clip_grad_value(params: Iterable[Tensor] | Tensor, clip_value: float) -> Non
     with no_grad():
         for p in params:
             if p.grad is not None:
-                p.grad = minimum(maximum(p.grad, -limit), limit)
+                p.grad = of_parts(minimum(maximum(real_parts(p.grad), -limit), limit), p.dtype)
 
 
 def _listed(what: str, params: Iterable[Tensor] | Tensor) -> list[Tensor]:

@@ -17,6 +17,8 @@ from autograd_bn.core.state import current, no_grad
 from autograd_bn.core.tensor import Tensor, plain, tensor
 from autograd_bn.core.tracing import tracing
 from autograd_bn.nn.module import Module
+from autograd_bn.ops.complex_numbers import imag, real
+from autograd_bn.ops.shape import stack
 
 Array = np.ndarray[Any, Any]
 Params: TypeAlias = "Iterable[Tensor] | Iterable[Mapping[str, Any]]"
@@ -68,7 +70,8 @@ class Optimizer:
     params
         All parameters in order.
 
-    A step replaces the parameters' arrays, so that a graph recorded before it keeps the old values; nothing is recorded.
+    A step replaces the parameters' arrays, so that a graph recorded before it keeps the old values; nothing is recorded. The real and the
+    imaginary part of a complex parameter are numbers of their own, as in PyTorch, and what is remembered of them has a last axis for the two.
 
     Raises OperationError where there is no parameter, one comes twice or a setting is out of range, GradientError for a
     parameter that is no leaf or requires no gradient.
@@ -166,13 +169,14 @@ class Optimizer:
                     if g is None:
                         updates.append(None)
                         continue
+                    p, g = real_parts(p), real_parts(g)
                     rate = rates.get(p.dtype)
                     if rate is None:
                         rate = rates[p.dtype] = as_dtype(group.rate, p.dtype)
                     updates.append(self._updated(p, -g if group.get("maximize") else g, rate, self._state[len(updates)], group))
             for i, (p, update) in enumerate(zip(self.params, updates, strict=True)):
                 if update is not None:
-                    assign(p, update.value)
+                    assign(p, of_parts(update.value, p.dtype))
                     self._remember(self._state[i], update.state)
 
     @staticmethod
@@ -189,7 +193,7 @@ class Optimizer:
         return groups, [list(state) for state in self._state]
 
     def _updated(self, p: Tensor, g: Tensor, lr: Tensor, state: State, group: ParamGroup) -> Update:
-        """The new value and state of a parameter with gradient g; ``lr`` has its dtype. Neither is written into."""
+        """The new value and state of a real parameter with gradient g; ``lr`` has its dtype. Neither is written into."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -228,7 +232,7 @@ class Optimizer:
                 problems += [
                     f"wrong shape: {name} of {described(i, p)} has shape {np.shape(plain(array))}"
                     for name, array in arrays.items()
-                    if np.shape(plain(array)) != (() if name == "step" else p.shape)
+                    if np.shape(plain(array)) != (() if name == "step" else real_parts(p.detach()).shape)
                 ]
         if problems:
             raise OperationError(f"load_state_dict: the state does not fit this {type(self).__name__}, which is unchanged\n  " + "\n  ".join(problems))
@@ -238,7 +242,7 @@ class Optimizer:
         for group, values in zip(self.param_groups, settings, strict=True):
             group.update(values)
         self._state = [
-            {name: tensor(array, dtype=None if name == "step" else p.dtype) for name, array in arrays.items()}
+            {name: tensor(array, dtype=None if name == "step" else real_parts(p.detach()).dtype) for name, array in arrays.items()}
             for p, arrays in zip(self.params, state["state"], strict=True)
         ]
 
@@ -258,6 +262,16 @@ def described(i: int, p: Tensor) -> str:
 def as_dtype(x: Tensor, dtype: Any) -> Tensor:
     """A 0-d tensor in a parameter's dtype: unlike a Python number it would otherwise decide the result's."""
     return x if x.dtype == dtype else x.astype(dtype)
+
+
+def real_parts(x: Tensor) -> Tensor:
+    """The real and imaginary parts of complex numbers along a new last axis; real ones as they are."""
+    return stack([real(x), imag(x)], axis=-1) if x.dtype.kind == "c" else x
+
+
+def of_parts(x: Tensor, dtype: Any) -> Tensor:
+    """The numbers of a dtype from their `real_parts`."""
+    return x[..., 0] + 1j * x[..., 1] if dtype.kind == "c" else x
 
 
 def check_finite(what: str, params: Iterable[Tensor]) -> None:

@@ -76,6 +76,37 @@ def test_the_defaults_are_pytorchs(name: str) -> None:
             assert value == theirs.param_groups[0][setting], setting
 
 
+@pytest.mark.parametrize(("name", "settings"), OPTIMISERS, ids=lambda x: x if isinstance(x, str) else ",".join(x) or "default")
+def test_parts_of_complex_parameters_are_numbers_of_their_own(name: str, settings: dict[str, Any]) -> None:
+    start = np.array([1.0 + 1.0j, 2.0 - 0.5j, -3.0j])
+    target = np.array([0.5, 1.0j, 2.0])
+    ours, theirs = ab.tensor(start, requires_grad=True), torch.tensor(start, requires_grad=True)
+    optimiser, other = getattr(optim, name)([ours], **settings), getattr(torch.optim, name)([theirs], **settings)
+    for i in range(50):
+        optimiser.zero_grad()
+        other.zero_grad()
+        (ab.abs(ours - target) ** 2).sum().backward()
+        ((theirs - torch.tensor(target)).abs() ** 2).sum().backward()
+        optimiser.step()
+        other.step()
+        if i == 20:
+            saved = optimiser.state_dict()
+            optimiser = getattr(optim, name)([ours], **settings)
+            optimiser.load_state_dict(saved)
+    np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), rtol=1e-9)
+
+
+def test_clipping_takes_complex_gradients_by_their_parts() -> None:
+    p = ab.tensor(np.complex64([1.0, 2.0]), requires_grad=True)
+    p.grad = ab.tensor(np.complex64([3.0 + 4.0j, 12.0j]))
+    assert optim.clip_grad_norm([p], 1.0) == pytest.approx(13.0)
+    assert p.grad.dtype == np.complex64
+    np.testing.assert_allclose(p.grad.numpy(), np.array([3.0 + 4.0j, 12.0j]) / 13.0, rtol=1e-6)
+    p.grad = ab.tensor(np.complex64([3.0 + 4.0j, 0.5 - 12.0j]))
+    optim.clip_grad_value([p], 3.5)
+    np.testing.assert_allclose(p.grad.numpy(), [3.0 + 3.5j, 0.5 - 3.5j])
+
+
 def norm(module: Any, p: list[Any]) -> float:
     return float(module.clip_grad_norm(p, 2.0) if module is optim else module.clip_grad_norm_(p, 2.0))
 
