@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ def check_pulled(subject: Subject, report: Report) -> None:
     """Reverse mode against the reference, element by element."""
     try:
         actual = subject.pulled
+        _same_values(subject, report, "vjp", subject.pulled_values())
     except AutogradError as error:
         raised = find_fault(subject, None)
         shape = "shape" in str(error)
@@ -85,6 +87,20 @@ def check_pulled(subject: Subject, report: Report) -> None:
     subject.kinks.clear()
 
 
+def _same_values(subject: Subject, report: Report, check: str, found: Sequence[Array]) -> None:
+    """That the results are the function's own when they are differentiated: a rule may compute them itself."""
+    for k, (a, r) in enumerate(zip(found, subject.outputs, strict=False)):
+        what = f"result {k} is another when it is differentiated: the rule computes something else than the function"
+        if a.shape != r.shape:
+            report.findings.append(Finding(check, f"{what}, of shape {a.shape} for {r.shape}"))
+            return
+        wrong = ~_close(a, r, _allowed(subject, COMPLEX_STEP) * largest(r))
+        if wrong.any():
+            index = _worst(a, r, wrong)
+            report.findings.append(Finding(check, what, "", index, float(a[index]), float(r[index]), "the function itself"))
+            return
+
+
 def _faulty(subject: Subject, evidence: Evidence, forward: bool = False) -> Fault:
     try:
         return find_fault(subject, evidence, forward=forward)
@@ -122,6 +138,7 @@ def check_pushed(subject: Subject, report: Report) -> None:
         else:
             report.findings.append(Finding("jvp", f"forward mode raised {type(error).__name__}: {error}"))
         return
+    _same_values(subject, report, "jvp", subject.pushed_values())
     slope = subject.slope([t.astype(float) for t in subject.tangents])
     a = np.concatenate([np.ravel(t).astype(float) for t in tangents])
     r = slope.value

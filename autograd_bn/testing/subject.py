@@ -132,6 +132,16 @@ class Subject:
         with no_effects():
             return [array_of(t) for t in jvp(self, self.inputs, self.tangents if tangents is None else tangents)[1]]
 
+    def pulled_values(self) -> list[Array]:
+        """The results where reverse mode asks for them."""
+        with no_effects():
+            return [array_of(y) for y in vjp(self, *self.inputs)[0]]
+
+    def pushed_values(self) -> list[Array]:
+        """The results where forward mode asks for them."""
+        with no_effects():
+            return [array_of(y) for y in jvp(self, self.inputs, self.tangents)[0]]
+
     @functools.cached_property
     def pulled(self) -> list[Array]:
         """`pull`, once."""

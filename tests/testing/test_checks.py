@@ -128,6 +128,25 @@ def test_a_wrong_tangent_alone_is_a_failure_of_forward_mode() -> None:
     assert report.findings[0].operation.startswith("exp(") and "sign" in report.cause
 
 
+def test_a_rule_that_computes_another_value_than_the_function_is_found() -> None:
+    @ab.custom_vjp
+    def square(x: Any) -> Any:
+        return x * x
+
+    square.defvjp(lambda x: (x * x * 1.5, x), lambda x, g: (2.0 * x * g,))
+    report = failed(square, X)
+    assert "vjp" in checks_of(report) and "result 0 is another when it is differentiated" in str(report)
+
+    @ab.custom_jvp
+    def sine(x: Any) -> Any:
+        return ab.sin(x)
+
+    sine.defjvp(lambda p, t: (ab.sin(p[0]) + 1e-6, t[0] * ab.cos(p[0])))
+    report = failed(sine, X)
+    assert checks_of(report) == {"jvp"} and "result 0 is another when it is differentiated" in str(report)
+    assert check_gradients(ruled(lambda x: x * x, lambda x, g: (2.0 * x * g,)), X).ok
+
+
 def test_modes_that_are_wrong_alike_agree_and_are_found_all_the_same() -> None:
     rule = ab.exp.primitive
     pair = rule.vjp, rule.jvp
