@@ -198,12 +198,13 @@ class Module:
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike | Tensor]) -> None:
         """Take the values of all parameters and buffers from a mapping by dotted name.
 
-        Raises OperationError that lists every missing, unexpected and ill-fitting entry; the module is then unchanged.
+        Raises OperationError that lists every missing, unexpected and ill-fitting entry, and two values for a shared one; the module is then unchanged.
         """
         own = dict(self._state())
         problems = [f"missing: {name} {value.dtype}{list(value.shape)}" for name, value in own.items() if name not in state]
         problems += [f"unexpected: {name}" for name in state if name not in own]
         arrays: dict[str, Array] = {}
+        shared: dict[int, str] = {}
         for name, target in own.items():
             if name not in state:
                 continue
@@ -213,6 +214,9 @@ class Module:
             elif not np.can_cast(array.dtype, target.dtype, "same_kind"):
                 problems.append(f"wrong dtype: {name} has dtype {target.dtype}, the state {array.dtype}")
             arrays[name] = array
+            first = shared.setdefault(id(target), name)
+            if first != name and not np.array_equal(arrays[first], array, equal_nan=array.dtype.kind in "fc"):
+                problems.append(f"two values: {first} and {name} are one shared tensor, of which the state has two")
         if problems:
             if own and isinstance(state.get("model"), Mapping) and "model" not in own:
                 problems.append('it is the checkpoint of a whole run; load its part state["model"]')

@@ -195,7 +195,7 @@ def median(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
     x = asarray(x)
     axes = normalized_axes(axis, x.ndim)
-    row = sort(_joined(x, axes) if axes else x.reshape(1))
+    row = sort(_joined(x, axes) if axes else x.reshape((*x.shape, 1)))
     n = row.shape[-1]
     if n == 0:
         raise OperationError(f"median over axes {axes} of shape {x.shape}: there is nothing to sort")

@@ -113,6 +113,17 @@ def test_a_state_that_does_not_fit_is_refused_whole() -> None:
         np.testing.assert_array_equal(value, before[name])
 
 
+def test_two_values_for_a_shared_parameter_are_refused() -> None:
+    chain = nn.Sequential(nn.Linear(2, 2, bias=False, rng=0), nn.Linear(2, 2, bias=False, rng=1))
+    chain[1].weight = chain[0].weight
+    state = chain.state_dict()
+    chain.load_state_dict({name: array * 0.0 for name, array in state.items()})
+    assert not chain[0].weight.numpy().any()
+    with pytest.raises(OperationError, match=r"two values: 0.weight and 1.weight are one shared tensor"):
+        chain.load_state_dict({"0.weight": state["0.weight"], "1.weight": state["1.weight"] + 1.0})
+    assert not chain[0].weight.numpy().any()
+
+
 def test_loading_under_no_effects_is_refused() -> None:
     net = network()
     with nn.no_stat_update(), pytest.raises(OperationError, match="no_effects"):

@@ -165,6 +165,7 @@ def test_counts_and_places_are_those_of_numpy(name: str, axis: Any) -> None:
 def test_the_median_of_several_axes_and_of_nan() -> None:
     x = np.random.default_rng(6).standard_normal((3, 4, 2))
     assert_close(ab.median(x, axis=(0, 2)), np.median(x, axis=(0, 2)), 1e-12)
+    assert np.array_equal(value(ab.median(x, axis=())), x)
     assert_close(ab.grad(lambda t: ab.median(t, axis=(0, 1)).sum())(x), gradient(lambda t: np.median(t, axis=(0, 1)), [x], 0, np.ones(2), central), 1e-6)
     x[0, 0, 0] = np.nan
     assert np.array_equal(value(ab.median(x, axis=(0, 1))), np.median(x, axis=(0, 1)), equal_nan=True)
