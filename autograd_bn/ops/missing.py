@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.constructors import composite
+from autograd_bn.core.errors import DtypeError
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.views import unshared
 from autograd_bn.ops.arithmetic import where
@@ -25,6 +26,8 @@ from autograd_bn.ops.statistics import prod, vector_norm
 def nan_to_num(x: Any, /, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """Numbers in the place of NaN, ∞ and −∞: 0, and the largest and smallest of the dtype, unless told. What is replaced gets no gradient.
 
+    Raises DtypeError for complex numbers.
+
     Examples
     --------
     >>> import autograd_bn as ab
@@ -32,12 +35,19 @@ def nan_to_num(x: Any, /, *, nan: float = 0.0, posinf: float | None = None, negi
     tensor([ 1.,  0., -9.])
     """
     x = asarray(x)
+    _refuse_complex("nan_to_num", x, "ab.real(x) and ab.imag(x)")
     if x.dtype.kind != "f":
         return unshared(x, x)
     ends = np.finfo(x.dtype)
-    x = where(isnan(x), nan, x)
-    x = where(equal(x, np.inf), float(ends.max) if posinf is None else posinf, x)
-    return where(equal(x, -np.inf), float(ends.min) if neginf is None else neginf, x)
+    low, high = (ends.min, ends.max) if x.dtype.itemsize > 8 else (float(ends.min), float(ends.max))
+    out = where(equal(x, np.inf), high if posinf is None else posinf, x)
+    out = where(equal(x, -np.inf), low if neginf is None else neginf, out)
+    return where(isnan(x), nan, out)
+
+
+def _refuse_complex(name: str, x: Tensor, instead: str) -> None:
+    if x.dtype.kind == "c":
+        raise DtypeError(f"{name} of complex numbers ({x.dtype}{list(x.shape)}) is not defined here; take it of {instead}")
 
 
 def _counted(x: Any, axis: Axis, keepdims: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,8 +101,10 @@ def nanmean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return mean
 
 
-def _centred(x: Any, axis: Axis, correction: float, keepdims: bool) -> tuple[Tensor, Tensor]:
+def _centred(name: str, x: Any, axis: Axis, correction: float, keepdims: bool) -> tuple[Tensor, Tensor]:
     """The distances from the mean, 0 for what is missing, and by how many their squares are divided, NaN for none."""
+    x = asarray(x)
+    _refuse_complex(name, x, "ab.abs(x)")
     there, missing, count = _counted(x, axis, True)
     centred = where(missing, 0, there - total(there, axis=axis, keepdims=True) / count)
     freedom = total(count - correction, axis=() if keepdims else axis)
@@ -109,7 +121,7 @@ def nanvar(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: b
     >>> ab.nanvar(ab.tensor([1.0, float("nan"), 3.0]))
     tensor(1.)
     """
-    centred, freedom = _centred(x, axis, correction, keepdims)
+    centred, freedom = _centred("nanvar", x, axis, correction, keepdims)
     var: Tensor = total(centred**2, axis=axis, keepdims=keepdims) / freedom
     return var
 
@@ -124,7 +136,7 @@ def nanstd(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: b
     >>> ab.nanstd(ab.tensor([1.0, float("nan"), 3.0]))
     tensor(1.)
     """
-    centred, freedom = _centred(x, axis, correction, keepdims)
+    centred, freedom = _centred("nanstd", x, axis, correction, keepdims)
     std: Tensor = vector_norm(centred, axis=axis, keepdims=keepdims) / sqrt(freedom)
     return std
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from autograd_bn.core.constructors import normalized_axes
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.primitive import broadcast_shapes
 from autograd_bn.core.tensor import Tensor, asarray
@@ -147,7 +148,7 @@ def fliplr(x: Any, /) -> Tensor:
 def rot90(x: Any, /, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     """Turned by k quarters from the first of two axes towards the second.
 
-    Raises ShapeError if both are the same.
+    Raises ShapeError if both are the same or one does not exist.
 
     Examples
     --------
@@ -157,8 +158,8 @@ def rot90(x: Any, /, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
             [1., 3.]])
     """
     x = asarray(x)
-    first, second = axes
-    if first % x.ndim == second % x.ndim:
+    first, second = (place for axis in axes for place in normalized_axes(axis, x.ndim))
+    if first == second:
         raise ShapeError(f"rot90 of shape {x.shape}: axes {axes} are one")
     if k % 2 == 0:
         return flip(x, axis=axes if k % 4 else ())

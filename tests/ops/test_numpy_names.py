@@ -57,6 +57,9 @@ CASES: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("deg2rad", (V,), {}),
     ("nan_to_num", (np.array([1.0, np.nan, np.inf, -np.inf]),), {}),
     ("nan_to_num", (np.array([1.0, np.nan, np.inf, -np.inf]),), {"nan": 7.0, "posinf": 8.0, "neginf": 0.0}),
+    ("nan_to_num", (np.array([1.0, np.nan, np.inf, -np.inf]),), {"nan": np.inf, "posinf": -np.inf, "neginf": np.inf}),
+    ("nan_to_num", (np.array([1.0, np.nan, np.inf, -np.inf], np.float16),), {}),
+    ("nan_to_num", (np.array([1.0, np.nan, np.inf, -np.inf], np.longdouble),), {}),
     ("nanvar", (HOLES,), {"axis": 1, "correction": 1}),
     ("full_like", (M, 2.5), {}),
 ]
@@ -114,3 +117,8 @@ def test_what_does_not_fit_is_said() -> None:
         ab.cross(M, M)
     with pytest.raises(ab.ShapeError, match="are one"):
         ab.rot90(M, axes=(1, -1))
+    with pytest.raises(ab.ShapeError, match="axis 0 does not exist"):
+        ab.rot90(1.0)
+    for name in ("nan_to_num", "nanvar", "nanstd"):
+        with pytest.raises(ab.DtypeError, match=f"{name} of complex numbers"):
+            getattr(ab, name)(np.array([1.0 + 2.0j, np.nan]))
