@@ -156,6 +156,8 @@ def average(x: Any, /, *, axis: Axis = None, weights: Any = None, keepdims: bool
     if weights is None:
         return mean_of(x, axis=axis, keepdims=keepdims)
     w = asarray(weights)
+    if x.dtype.kind in "biu":
+        x = astype(x, np.float64)
     axes = normalized_axes(axis, x.ndim)
     if w.shape != x.shape:
         if len(axes) != 1 or w.shape != (x.shape[axes[0]],):

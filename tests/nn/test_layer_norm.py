@@ -216,3 +216,8 @@ def test_tracked_instance_norm_warns_freezes_and_recalibrates_as_batch_norm_does
     before = layer.state_dict()
     layer.freeze()(batch((3, 2, 4), 1))
     np.testing.assert_array_equal(layer.state_dict()["running_mean"], before["running_mean"])
+
+
+def test_squares_of_integers_do_not_wrap_around() -> None:
+    x = np.array([[200, 100], [1, 7]], np.uint8)
+    np.testing.assert_allclose(F.rms_norm(x, 2).numpy(), F.rms_norm(x.astype(float), 2).numpy())

@@ -97,6 +97,11 @@ def test_gradients_are_right_in_every_mode(name: str, args: Any, options: Any) -
     assert "vjp" in report.passed
 
 
+def test_an_average_of_small_integers_does_not_wrap_around() -> None:
+    x, weights = np.full(3, 200, np.uint8), np.array([200, 100, 100], np.uint8)
+    assert value(ab.average(x, weights=weights)) == np.average(x, weights=weights) == 200.0
+
+
 def test_what_is_missing_gets_no_gradient() -> None:
     for name in OF_MISSING:
         gradient = value(ab.grad(lambda x, name=name: getattr(ab, name)(x))(HOLES))

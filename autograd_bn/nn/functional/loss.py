@@ -236,6 +236,8 @@ def _pair(name: str, prediction: Any, target: Any, what: str = "the prediction h
     prediction, target = asarray(prediction), asarray(target)
     if prediction.shape != target.shape:
         raise ShapeError(f"{name}: {what} shape {prediction.shape}, the target {target.shape}; they must be equal\n  at {user_line()}")
+    if prediction.dtype.kind in "biu" and target.dtype.kind in "biu":  # whose differences need not fit their dtype
+        prediction = prediction.astype(np.float64)
     return prediction, target
 
 

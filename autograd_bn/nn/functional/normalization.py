@@ -178,8 +178,10 @@ def rms_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None, 
     tensor([[0.2, 1.4]])
     """
     x, axes, (weight,) = _last_axes("rms_norm", x, normalized_shape, weight=weight)
+    if x.dtype.kind in "biu":
+        x = x.astype(np.float64)
     if eps is None:
-        eps = float(np.finfo(x.dtype if x.dtype.kind == "f" else float).eps)
+        eps = float(np.finfo(x.dtype).eps)
     sq = x**2
     meansq = sq.mean(axes, keepdims=True)
     rms = sqrt(meansq + eps)

@@ -185,3 +185,14 @@ def test_an_error_says_what_is_wrong_and_what_to_do(call: Any, kind: type[Except
     for part in [*parts, "test_loss.py"]:
         assert part in str(caught.value)
     assert isinstance(caught.value, TypeError if kind is DtypeError else ValueError)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool"])
+@pytest.mark.parametrize("loss", [F.mse_loss, F.l1_loss, F.huber_loss, F.smooth_l1_loss])
+def test_differences_of_integers_do_not_wrap_around(loss: Any, dtype: str) -> None:
+    x, y = (np.array(a).astype(dtype) for a in ([0, 100, 1], [100, 0, 0]))
+    for reduction in ("mean", "sum", "none"):
+        expected = loss(x.astype(float), y.astype(float), reduction=reduction).numpy()
+        found = loss(x, y, reduction=reduction)
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found.numpy(), expected)
