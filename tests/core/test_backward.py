@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from autograd_bn.core.errors import DtypeError, GradientError, ShapeError
+from autograd_bn.core.errors import GradientError
 from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor
@@ -124,97 +124,6 @@ def test_seed_is_differentiable_with_create_graph() -> None:
     assert x.grad is not None
     x.grad.sum().backward()
     assert_close(v.grad, [2.0, 4.0])
-
-
-def test_hooks_run_in_order_once_with_the_whole_gradient_and_may_replace_it() -> None:
-    x = required([1.0, 2.0])
-    y = x * 2.0
-    seen: list[list[float]] = []
-    y.register_hook(lambda g: seen.append(g.tolist()))  # type: ignore[arg-type, func-returns-value]
-    y.register_hook(lambda g: g * 10.0)
-    y.register_hook(lambda g: seen.append(g.tolist()))  # type: ignore[arg-type, func-returns-value]
-    (y * 3.0 + y).sum().backward()
-    assert seen == [[4.0, 4.0], [40.0, 40.0]]
-    assert_close(x.grad, [80.0, 80.0])
-
-
-@pytest.mark.parametrize("create_graph", [False, True])
-def test_what_a_hook_writes_into_the_gradient_counts_there_alone(create_graph: bool) -> None:
-    a, b = required([1.0, 2.0]), required([3.0, 4.0])
-    x, y = a * 1.0, b * 1.0
-
-    def halve(g: ab.Tensor) -> None:
-        g *= 0.5
-        g[0] = 7.0
-
-    y.register_hook(halve)  # type: ignore[arg-type]
-    (x + y).backward(np.array([2.0, 2.0]), create_graph=create_graph)  # one cotangent for both
-    assert_close(a.grad, [2.0, 2.0])
-    assert_close(b.grad, [7.0, 1.0])
-
-
-def test_what_a_hook_writes_counts_inside_transforms() -> None:
-    def loss(x: ab.Tensor) -> ab.Tensor:
-        y = x * x
-
-        def double(g: ab.Tensor) -> None:
-            g *= 2.0
-
-        y.register_hook(double)  # type: ignore[arg-type]
-        return y.sum()
-
-    x = np.array([1.0, 3.0])
-    assert_close(ab.grad(loss)(x), [4.0, 12.0])
-    assert_close(ab.vmap(ab.grad(loss))(x[:, None]), [[4.0], [12.0]])
-    assert_close(ab.hvp(loss, x, np.ones(2)), [4.0, 4.0])
-    assert_close(ab.grad(lambda x: (ab.grad(loss)(x) ** 2).sum())(x), [32.0, 96.0])
-
-
-def test_a_hook_on_a_leaf_sees_and_replaces_its_gradient() -> None:
-    x = required([1.0, 2.0])
-    x.register_hook(lambda g: -g)
-    (x * x).sum().backward()
-    assert_close(x.grad, [-2.0, -4.0])
-
-
-def test_a_removed_hook_does_not_run() -> None:
-    x = required(1.0)
-    remove = x.register_hook(lambda g: g * 100.0)
-    keep = x.register_hook(lambda g: g * 2.0)
-    remove()
-    remove()
-    (x * 1.0).backward()
-    assert_close(x.grad, 2.0)
-    keep()
-
-
-def test_a_hook_sees_the_shape_of_its_tensor_after_broadcasting() -> None:
-    x = required([1.0, 2.0, 3.0])
-    y = x * 2.0
-    shapes = []
-    y.register_hook(lambda g: shapes.append(g.shape))  # type: ignore[arg-type, func-returns-value]
-    x.register_hook(lambda g: shapes.append(g.shape))  # type: ignore[arg-type, func-returns-value]
-    (y.sum() + (y * ab.tensor(np.ones((2, 1)))).sum()).backward()
-    assert shapes == [(3,), (3,)]
-
-
-def test_a_hook_that_returns_a_wrong_shape_is_refused_and_nothing_is_written() -> None:
-    x = required([1.0, 2.0])
-    y = x * 2.0
-    y.register_hook(lambda g: ab.tensor([1.0]))
-    with pytest.raises(ShapeError, match=r"\(1,\).*\(2,\)[\s\S]*test_backward.py"):
-        y.sum().backward()
-    assert x.grad is None
-
-
-def test_what_a_hook_returns_takes_the_gradients_dtype() -> None:
-    x = required(np.float32([1.0, 2.0]))
-    x.register_hook(lambda g: np.asarray([2.0, 3.0]))  # type: ignore[arg-type, return-value]
-    (x * 1.0).sum().backward()
-    assert x.grad is not None and x.grad.dtype == np.float32
-    x.register_hook(lambda g: g * 1j)
-    with pytest.raises(DtypeError, match="complex"):
-        (x * 1.0).sum().backward()
 
 
 def test_retain_grad_keeps_and_accumulates_an_intermediate_gradient() -> None:
