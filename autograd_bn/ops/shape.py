@@ -13,7 +13,7 @@ import numpy.typing as npt
 from autograd_bn.core.constructors import linear, normalized_axes
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
-from autograd_bn.core.errors import DtypeError, ShapeError
+from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.operators import run_unary
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import user_line
@@ -24,7 +24,7 @@ from autograd_bn.core.tensor import Tensor, asarray
 def reshape(x: Any, /, shape: int | Sequence[int], *rest: int) -> Tensor:
     """The same elements in C order under another shape; one length may be −1.
 
-    Raises ShapeError if the number of elements differs.
+    Raises ShapeError if the number of elements differs, OperationError for anything after a tuple of lengths, such as another order.
 
     Examples
     --------
@@ -35,7 +35,12 @@ def reshape(x: Any, /, shape: int | Sequence[int], *rest: int) -> Tensor:
     """
     if type(x) is not Tensor:
         x = asarray(x)
-    wanted = (shape, *rest) if isinstance(shape, int) else tuple(map(int, shape))
+    if isinstance(shape, int):
+        wanted = (shape, *rest)
+    elif rest:
+        raise OperationError(f"reshape takes lengths in C order alone, one by one or as one tuple, got {shape} and {', '.join(map(repr, rest))}")
+    else:
+        wanted = tuple(map(int, shape))
     if wanted.count(-1) > 1:
         raise ShapeError(f"reshape to {wanted}: only one length can be -1")
     if -1 in wanted:

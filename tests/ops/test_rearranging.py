@@ -161,3 +161,10 @@ def test_the_padding_itself_has_a_gradient() -> None:
     fill = ab.tensor(2.0, requires_grad=True)
     ab.pad(np.ones((2, 2)), 1, constant_values=fill).sum().backward()
     assert value(fill.grad) == 12.0
+
+
+def test_reshape_takes_no_other_order() -> None:
+    x = ab.tensor(np.arange(6.0))
+    for reshaped in (lambda: x.reshape((2, 3), "F"), lambda: np.reshape(x, (2, 3), "F"), lambda: ab.reshape(x, (2, 3), 1)):  # type: ignore[arg-type, call-overload]
+        with pytest.raises(ab.OperationError, match=r"in C order alone, one by one or as one tuple, got \(2, 3\) and"):
+            reshaped()
