@@ -217,7 +217,12 @@ def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[A
         return out if tangent is None else Tensor(out, Dual(level, _unwrapped(cast(tangent, out.dtype))))
     size = next(x.node.size for x, h in zip(operands, here, strict=True) if h)
     start = UNSEEN if watch is None else begin()
-    out = _unwrapped(primitive.batch(lower, here, static))
+    try:
+        out = _unwrapped(primitive.batch(lower, here, static))
+    except AutogradError:
+        raise
+    except Exception as error:
+        raise explained(primitive, operands, static, error) from error
     if watch is not None:
         watch.saw("forward", primitive, lower, out, origins, start, state.scope)
     return Tensor(out, Batch(level, size))

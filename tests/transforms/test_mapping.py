@@ -253,3 +253,17 @@ def test_a_leaf_takes_no_batch_and_no_tangent() -> None:
     assert_close(ab.jvp(f, (np.array([3.0, 4.0]),), (np.ones(2),))[1].detach(), 7.0)
     assert_close(ab.grad(f)(np.array([3.0, 4.0])).detach(), [3.0, 4.0])
     assert w.is_leaf and w.tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "told"),
+    [
+        (lambda x, y: x + y, ab.ShapeError, r"add\(float64\[3\], float64\[4\]\): shapes \(3,\) and \(4,\) do not broadcast"),
+        (lambda x, y: ab.where(x > 0, x, y), ab.ShapeError, r"where\(bool\[3\], float64\[3\], float64\[4\]\)"),
+        (lambda x, y: x[7], ab.OperationError, r"getitem\(float64\[3\], index=7\)"),
+        (lambda x, y: ab.floor(x * 1j), ab.DtypeError, r"floor\(complex128\[3\]\)"),
+    ],
+)
+def test_what_fails_for_one_example_is_told_of_one_example(function: Any, kind: Any, told: str) -> None:
+    with pytest.raises(kind, match=told + r"[\s\S]*test_mapping.py"):
+        ab.vmap(function)(np.ones((2, 3)), np.ones((2, 4)))
