@@ -13,7 +13,7 @@ from llvmlite import ir
 from autograd_bn.compiler.kernel import Access, Kernel
 from autograd_bn.compiler.kinds import Kind, uniform
 from autograd_bn.compiler.llvm_loops import LOOP, SINGLE
-from autograd_bn.compiler.llvm_scalar import Expression, cast, constant, stored
+from autograd_bn.compiler.llvm_scalar import CONTRACT, Expression, cast, constant, stored
 from autograd_bn.compiler.machine import fuses
 from autograd_bn.compiler.native_quotient import Divisor, divisor, quotient
 from autograd_bn.compiler.scalar_code import loop_dtype
@@ -63,6 +63,9 @@ class ElementWriter:
         for i in kernel.members:
             if i in kernel.stored or self.over_rows(i):
                 self.bases[self.layout[i].base] = True
+        self.terms = {j for i in kernel.members if kernel.reduces(i) and self.code(i) == "x + y" for j in self.graph.nodes[i].inputs} - kernel.stored
+        """What is only added up."""
+        self.terms -= {j for i in kernel.members if not kernel.reduces(i) for j in self.graph.nodes[i].inputs}
         self.row = int(np.prod(self.sizes[self.outer :], dtype=int))
         self.streamed = [i for i in kernel.members if i in kernel.final and self.streams(i)]
         self.buffered = (kernel.kept - kernel.stored) | set(self.streamed)
@@ -293,7 +296,8 @@ class ElementWriter:
         operands = [next(given) if number is None else constant(number, inner) for number in node.constants]
         if node.primitive is registry["div"] and (shared := self.divisor(i, access, operands[1])) is not None:
             return cast(builder, quotient(builder, operands[0], shared), inner, dtype)
-        return Expression(builder, inner, dict(zip(node.primitive.operands, operands, strict=False))).value(node.primitive.code or "x", dtype)
+        flags = CONTRACT if i in self.terms else ()
+        return Expression(builder, inner, dict(zip(node.primitive.operands, operands, strict=False))).value(node.primitive.code or "x", dtype, flags)
 
     def divisor(self, i: int, access: Access, y: ir.Value) -> Divisor | None:
         """The divisor of a quotient, if it is known outside of a loop that the quotient is in."""

@@ -13,7 +13,8 @@ from autograd_bn.compiler import native_math
 from autograd_bn.compiler.scalar_code import NEUTRAL, POWERS, parsed
 
 CONTRACT = ("contract",)
-"""A product and a sum may become one instruction. Nothing else about elementwise code changes."""
+"""A product and a sum may become one instruction: the terms of a reduction and what adds them up. Everywhere else each operation is rounded by itself, so
+that a value that several kernels compute is the same in all, and the largest of some values is one of them."""
 
 TYPES: dict[np.dtype[Any], ir.Type] = {
     np.dtype("bool"): ir.IntType(1),
@@ -81,7 +82,7 @@ class Expression:
         self.kind = TYPES[dtype]
         self.operands = operands
 
-    def value(self, code: str, result: np.dtype[Any], flags: tuple[str, ...] = CONTRACT) -> ir.Value:
+    def value(self, code: str, result: np.dtype[Any], flags: tuple[str, ...] = ()) -> ir.Value:
         """The value of an expression as ``result``; ``flags`` are for its floating-point operations."""
         self.flags = flags
         found = self.visit(parsed(code))
