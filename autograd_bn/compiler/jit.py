@@ -201,6 +201,11 @@ class Compiled:
         """What the buffers that are kept from call to call take, a thread."""
         return self._made().emitted.nbytes
 
+    @property
+    def peak_nbytes(self) -> int:
+        """How many bytes a call has in use at once at most: what is kept from call to call, the results, and what NumPy allocates between."""
+        return self._made().emitted.peak
+
     def cache_info(self) -> CacheInfo:
         """How often there was a compiled version."""
         hits, misses, eager = self._counts
@@ -216,7 +221,8 @@ class Compiled:
         """What was traced, what the passes left, and what runs: kernels, matrix products, NumPy calls and why, bytes, floating-point operations, memory."""
         version = self._made()
         before, after = (sum(node.kind == "operation" for node in graph.nodes) for graph in (version.graph, version.lowered))
-        return f"{self.__name__}: {before} operations traced, {after} after all passes\n{version.emitted.summary()}"
+        peak = f"at most {version.emitted.peak:,} bytes at once, results included"
+        return f"{self.__name__}: {before} operations traced, {after} after all passes\n{version.emitted.summary()}\n{peak}"
 
     def __repr__(self) -> str:
         return f"<compiled {self.__name__}: {self.cache_info()}>"

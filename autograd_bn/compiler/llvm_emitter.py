@@ -320,8 +320,8 @@ def _again(segment: Callable[..., int], kind: Any, arena: Any, *rest: Any) -> No
         raise Mismatch
 
 
-def written(emitter: _Emitter, code: Code) -> Lines:
-    """The statements that run a graph."""
+def written(emitter: _Emitter, code: Code) -> tuple[Lines, int]:
+    """The statements that run a graph, and how many bytes there are at once at most: the memory in between, results, and copies of some."""
     graph = emitter.graph
     writer = Writer(graph)
     names = writer.names
@@ -391,6 +391,8 @@ def written(emitter: _Emitter, code: Code) -> Lines:
             look(i)
     body.append("give(memory)")
     results = []
+    made = emitter.visible | {node.index for node in graph.nodes if emitter.kind(node.index) is Kind.FOREIGN}
+    peak = emitter.nbytes + sum(emitter.size(base) for base in made if emitter.kind(base) is not Kind.SOURCE)
     owners: set[int] = set()
     for i in graph.outputs:
         base = emitter.base(i)
@@ -401,14 +403,15 @@ def written(emitter: _Emitter, code: Code) -> Lines:
         owners.add(base)
         name = names[base] if base in shape else names[i]
         results.append(name if fresh else f"asarray({name})" if owned and i == base else f"asarray({name}.copy())")
+        peak += 0 if fresh or (owned and i == base) else emitter.size(i)
     checked = {names[base] for table in emitter.tables for base in table if graph.nodes[base].kind == "leaf"}
-    return Lines(writer.inputs, body, results, writer.space, checked)
+    return Lines(writer.inputs, body, results, writer.space, checked), peak
 
 
 def emit(graph: Graph) -> Emitted:
     """Compile a fused graph."""
     emitter = _Emitter(graph)
-    lines = written(emitter, Code(compiled(emitter.module)))
+    lines, peak = written(emitter, Code(compiled(emitter.module)))
     body = [*lines.body, f"return ({''.join(f'{name}, ' for name in lines.results)})"]
     text = "\n".join([f"def kernel({', '.join(lines.inputs)}):", *(f"    {line}" for line in body), ""])
     exec(compile(text, "<ab.jit>", "exec"), lines.space)  # noqa: S102 - the source is made of the names above
@@ -422,7 +425,7 @@ def emit(graph: Graph) -> Emitted:
             [*explained(graph, emitter.kinds, emitter.units, emitter.stored, emitter.streamed, emitter.blocks), *filter(None, [calls, disk_cache.trouble()])]
         )
 
-    return Emitted(lines.space["kernel"], source, emitter.nbytes, summary, lines)
+    return Emitted(lines.space["kernel"], source, emitter.nbytes, peak, summary, lines)
 
 
 def _segments(emitter: _Emitter, names: dict[int, str]) -> Iterator[str]:

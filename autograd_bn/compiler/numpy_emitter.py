@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import keyword
 import threading
 from collections.abc import Callable, Mapping
@@ -11,11 +12,8 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.compiler.passes.rewrite import operand_list
-from autograd_bn.compiler.plan import Emitted, Plan, elements, planned
+from autograd_bn.compiler.plan import Emitted, Plan, planned
 from autograd_bn.core.graph import Graph, GraphNode
-
-LARGE = 1 << 14
-"""From how many bytes on a value is dropped as soon as nobody reads it."""
 
 Kernel = Callable[..., tuple[Any, ...]]
 
@@ -76,14 +74,22 @@ def emit(graph: Graph) -> Emitted:
     source, kernel = written(plan)
     local = threading.local()
 
+    @functools.cache
+    def strange() -> Kernel:
+        """For inputs in another order than C: NumPy's results are in others too."""
+        return written(planned(graph, buffers=False))[1]
+
     def run(*values: Any) -> tuple[Any, ...]:
+        if not all(value.flags.c_contiguous for value in values):
+            return strange()(*values, ())
         buffers = getattr(local, "buffers", None)
         if buffers is None:
             buffers = local.buffers = [np.empty(buffer.shape, buffer.dtype) for buffer in plan.buffers]
         return kernel(*values, buffers)
 
     inside = sum(node.index in plan.target for node in graph.nodes)
-    return Emitted(run, lambda: source, plan.nbytes, lambda: f"{inside} results go into {len(plan.buffers)} buffers of {plan.nbytes} bytes in all")
+    kept = f"{inside} results go into {len(plan.buffers)} buffers of {plan.nbytes:,} bytes in all"
+    return Emitted(run, lambda: source, plan.nbytes, plan.peak, lambda: kept)
 
 
 def written(plan: Plan) -> tuple[str, Kernel]:
@@ -91,12 +97,6 @@ def written(plan: Plan) -> tuple[str, Kernel]:
     graph = plan.graph
     writer = Writer(graph, plan.target)
     body = [f"{''.join(f'b{i}, ' for i in range(len(plan.buffers)))}= buffers"] if plan.buffers else []
-    drops: dict[int, list[str]] = {}
-    outputs = set(graph.outputs)
-    for node in graph.nodes:
-        large = elements(node) * (node.dtype.itemsize if node.dtype is not None else 0) >= LARGE
-        if node.kind == "operation" and large and node.index not in outputs and node.index not in plan.target:
-            drops.setdefault(plan.last[node.index], []).append(writer.names[node.index])
     where = None
     for node in graph.nodes:
         if node.kind != "operation":
@@ -107,8 +107,8 @@ def written(plan: Plan) -> tuple[str, Kernel]:
             if node.line is not None and not node.line.inside:
                 body.append(f"# {place}: {node.line.text}")
         body.append(f"{writer.line(node):<72}  # {node.dtype}{list(node.shape or ())}{f' {node.name}' if node.name else ''}")
-        if node.index in drops:
-            body.append(f"del {', '.join(drops[node.index])}")
+        if node.index in plan.dropped:
+            body.append(f"del {', '.join(writer.names[i] for i in plan.dropped[node.index])}")
     results = [f"{writer.names[i]}.copy()" if i in plan.copied else writer.names[i] for i in graph.outputs]
     body.append(f"return ({''.join(f'{name}, ' for name in results)})")
     source = "\n".join([f"def kernel({', '.join([*writer.inputs, 'buffers'])}):", *(f"    {text}" for text in body), ""])

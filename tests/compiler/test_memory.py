@@ -1,7 +1,8 @@
-"""The memory of compiled code: what is written over, and what is computed again rather than kept."""
+"""The memory of compiled code: what is written over, what is computed again rather than kept, and how much there is at once."""
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn import nn
+from autograd_bn.compiler import program
 from autograd_bn.compiler.passes import recomputation
 from tests.compiler.test_native import array, close
 
@@ -108,3 +110,32 @@ def test_large_activations_are_computed_again_where_that_is_cheap(activation: An
     close(tuple(kept), tuple(right), 1e-4)
     close(tuple(again), tuple(right), 1e-4)
     assert after < 0.8 * before if activation is nn.ReLU else after <= before
+
+
+PEAKS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "elementwise": (lambda x: (ab.tanh(x) + 1.0) * ab.exp(-x), (array(400, 500),)),
+    "a view and a copy": (lambda x: (ab.tanh(x).T, x.T, x), (array(400, 500),)),
+    "products": (lambda x: ab.tanh(ab.tanh(x @ x.T) @ x) @ x.T, (array(300, 400),)),
+    "large sums": (lambda x: (x - x.mean(0)) ** 2 / x.var(0), (array(600, 300),)),
+    "by NumPy": (lambda x: ab.sort(ab.sin(x), axis=0) * ab.cumulative_sum(x, axis=1), (array(400, 500),)),
+    "a gradient": (ab.grad(lambda x: (ab.softmax(x @ x.T, axis=-1) @ x).sum()), (array(300, 300),)),
+}
+
+
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+@pytest.mark.parametrize("name", PEAKS)
+def test_the_peak_is_what_is_allocated_at_once(name: str, emitter: Any) -> None:
+    function, arguments = PEAKS[name]
+    f = ab.jit(function, emitter=emitter)
+    close(f(*arguments), function(*arguments), 1e-10)
+    kernel = program._emit(emitter, f.lowered).kernel  # one that has no memory yet
+    given = [x.numpy() for x in arguments]
+    tracemalloc.start()
+    try:
+        kernel(*given)
+        found = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert f"{f.peak_nbytes:,} bytes at once" in f.explain()
+    # What Python has around arrays, and small buffers inside of NumPy, are not planned.
+    assert f.peak_nbytes <= found <= 1.02 * f.peak_nbytes + 40_000

@@ -57,10 +57,20 @@ def _moves_nothing(node: GraphNode, graph: Graph) -> bool:
 
 
 def _source(new: Rewrite, place: int) -> tuple[int, Axes] | None:
-    """What a permuted value was before, and how its axes were permuted."""
+    """What a permuted value was before, and how its axes were permuted. Of repeated axes NumPy cannot tell how they were: those stay as they are."""
     node = new.nodes[place]
     axes = node.static.get("axes", ())
-    return (node.inputs[0], axes) if node.primitive is registry["permute_dims"] and len(axes) >= LEAST else None
+    return (node.inputs[0], axes) if node.primitive is registry["permute_dims"] and len(axes) >= LEAST and not _repeats(new, place) else None
+
+
+def _repeats(new: Rewrite, place: int) -> bool:
+    """Whether a value is a view of one that is shorter along some axes."""
+    node = new.nodes[place]
+    while node.primitive is not None and node.primitive.aliases:
+        if node.primitive is registry["broadcast_to"]:
+            return True
+        node = new.nodes[node.inputs[0]]
+    return False
 
 
 def _put(new: Rewrite, like: GraphNode, name: str, place: int, shape: Axes, static: dict[str, Any]) -> int:
@@ -117,7 +127,10 @@ def _merged(node: GraphNode, new: Rewrite) -> bool:
 
 
 def _elementwise(node: GraphNode, new: Rewrite) -> bool:
-    """An operation whose operands of the result's shape were all permuted alike. Smaller ones, which it repeats, are permuted back."""
+    """An operation whose operands of the result's shape were all permuted alike. Smaller ones, which it repeats, are permuted back.
+
+    One that says itself how axes lie which the others have in another order stays: NumPy then takes the order of the shape, which would be another.
+    """
     primitive, shape = node.primitive, node.shape or ()
     assert primitive is not None
     if not (primitive.pointwise or primitive is registry["astype"]):
@@ -129,6 +142,8 @@ def _elementwise(node: GraphNode, new: Rewrite) -> bool:
     if axes is None:
         return False
     back = tuple(axes.index(i) for i in range(len(axes)))
+    if not all(found is not None or _agrees(new, place, back) for place, found in zip(places, sources, strict=True)):
+        return False
     inputs = []
     for place, found in zip(places, sources, strict=True):
         small = new.nodes[place].shape or ()
@@ -142,6 +157,18 @@ def _elementwise(node: GraphNode, new: Rewrite) -> bool:
     inner = dataclasses.replace(node, shape=tuple(shape[i] for i in back))
     _permute(new, node, new.put(inner, primitive, tuple(inputs), node.constants, node.static), axes)
     return True
+
+
+def _agrees(new: Rewrite, place: int, back: Axes) -> bool:
+    """Whether the axes of an operand that it repeats lie in memory in the order that a permutation gives them."""
+    shape = new.nodes[place].shape or ()
+    ahead = len(back) - len(shape)
+    order = [a - ahead for a in back if a >= ahead]
+    found = _source(new, place)
+    if found is not None:
+        shape, order = new.nodes[found[0]].shape or (), [found[1][a] for a in order]
+    long = [a for a in order if shape[a] != 1]
+    return long == sorted(long)
 
 
 def _reduced(node: GraphNode, new: Rewrite) -> bool:
