@@ -15,6 +15,7 @@ from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
 from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, leaf, owned
+from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure, flatten, matched
 from autograd_bn.transforms.arguments import Argnums, Arguments, integers, like
 from autograd_bn.transforms.calls import Results, call, gathered, opened
@@ -88,8 +89,8 @@ class _Pushed:
     def pull(self, kept: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
         """The transpose: the pushforward is recorded at the operands, from tangents of zero, and swept."""
         with Level() as level:
-            zeros = [np.zeros(x.shape, x.dtype) for x in xs]
-            ts = [leaf(z, level) if z.dtype.kind in "fc" else Tensor(z) for z in zeros]
+            zeros = [lifted(Tensor(np.zeros(x.shape, x.dtype))) for x in xs]
+            ts = [leaf(z if z.node.level >= 0 else z.value, level) if z.dtype.kind in "fc" else z for z in zeros]
             _, _, tangents = self.push(xs, ts)
             roots = [(t.node, owned(g)) for t, g in zip(tangents, gs, strict=True) if type(t.node) is Node and t.node.level == level]
             self._check_linear([node for node, _ in roots])

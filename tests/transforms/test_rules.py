@@ -457,3 +457,16 @@ def test_no_grad_records_nothing(f: Any) -> None:
     assert not y.requires_grad
     with pytest.raises(GradientError, match=r"cut by no_grad\(\)"):
         y.sum().backward()
+
+
+@pytest.mark.parametrize("emitter", ["numpy", "llvm"])
+def test_a_pushforward_is_transposed_in_a_trace(emitter: Any) -> None:
+    @ab.custom_jvp
+    def squashed(x: Any) -> Any:
+        return x / (1.0 + ab.abs(x))
+
+    squashed.defjvp(lambda primals, tangents: (squashed(*primals), tangents[0] / (1.0 + ab.abs(primals[0])) ** 2))
+    for gradient in (ab.grad(lambda x: (squashed(x) ** 2).sum()), ab.hessian(lambda x: squashed(x).sum())):
+        compiled = ab.jit(gradient, emitter=emitter)
+        for x in (ab.tensor([0.5, -2.0, 3.0]), ab.tensor([1.0, 4.0, -0.25])):
+            np.testing.assert_allclose(compiled(x).numpy(), gradient(x).numpy(), rtol=1e-13)
