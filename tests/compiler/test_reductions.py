@@ -1,0 +1,20 @@
+"""Random programs of reductions over any axes; `tests.compiler.reduction_programs` runs more of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.compiler.reduction_programs import program_of, wrong
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_numpy_calls_give_the_same_bits(number: int) -> None:
+    program = program_of(0, number)
+    assert wrong(program, ["numpy"]) is None, program
+
+
+@pytest.mark.parametrize("number", range(100, 110))
+def test_native_code_gives_the_same_but_for_rounding(number: int) -> None:
+    pytest.importorskip("llvmlite")
+    program = program_of(0, number)
+    assert wrong(program, ["llvm"]) is None, program
