@@ -7,7 +7,6 @@ results are one kernel that runs row by row. A value that another kernel needs i
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 import math
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from collections.abc import Iterable
 from autograd_bn.compiler.kinds import KERNEL, Kind, Kinds, Shape, squeezed
 from autograd_bn.compiler.passes.levels import levels
 from autograd_bn.compiler.passes.recomputation import recomputed
+from autograd_bn.compiler.passes.rewrite import changed
 from autograd_bn.compiler.scalar_code import AGAIN, cost
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.state import Scope
@@ -294,7 +294,7 @@ class _Fusion:
             old = self.nodes[i]
             inputs = tuple(local.get(j, place.get(j, -1)) for j in old.inputs)
             local[i] = len(nodes)
-            nodes.append(dataclasses.replace(old, index=len(nodes), inputs=inputs, scope=scope))
+            nodes.append(changed(old, index=len(nodes), inputs=inputs, scope=scope))
 
         for node in self.nodes:
             if self.kind[node.index] is Kind.SOURCE:

@@ -7,11 +7,10 @@ nothing is changed: there sums have a way of their own, whose last bits differ.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
-from autograd_bn.compiler.passes.rewrite import Rewrite
+from autograd_bn.compiler.passes.rewrite import Rewrite, changed
 from autograd_bn.core.constructors import reduced_shape
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
@@ -75,7 +74,7 @@ def _repeats(new: Rewrite, place: int) -> bool:
 
 def _put(new: Rewrite, like: GraphNode, name: str, place: int, shape: Axes, static: dict[str, Any]) -> int:
     """Add a step between shapes for an old node."""
-    return new.put(dataclasses.replace(like, shape=shape, dtype=new.nodes[place].dtype), registry[name], (place,), (None,), static)
+    return new.put(changed(like, shape=shape, dtype=new.nodes[place].dtype), registry[name], (place,), (None,), static)
 
 
 def _permute(new: Rewrite, like: GraphNode, place: int, axes: Axes) -> int:
@@ -154,7 +153,7 @@ def _elementwise(node: GraphNode, new: Rewrite) -> bool:
             inputs.append(_permute(new, node, place if aligned == small else _put(new, node, "reshape", place, aligned, {"shape": aligned}), back))
         else:
             inputs.append(place)
-    inner = dataclasses.replace(node, shape=tuple(shape[i] for i in back))
+    inner = changed(node, shape=tuple(shape[i] for i in back))
     _permute(new, node, new.put(inner, primitive, tuple(inputs), node.constants, node.static), axes)
     return True
 
@@ -180,7 +179,7 @@ def _reduced(node: GraphNode, new: Rewrite) -> bool:
         return False
     (place, axes), keepdims = found, static["keepdims"]
     along = tuple(sorted(axes[a] for a in static["axis"]))
-    inner = dataclasses.replace(node, shape=reduced_shape(new.nodes[place].shape or (), along, keepdims))
+    inner = changed(node, shape=reduced_shape(new.nodes[place].shape or (), along, keepdims))
     reduced = new.put(inner, primitive, (place,), node.constants, {"axis": along, "keepdims": keepdims})
     left = [a for a in range(len(axes)) if keepdims or a not in along]
     _permute(new, node, reduced, tuple(left.index(a) for i, a in enumerate(axes) if keepdims or i not in static["axis"]))

@@ -7,13 +7,12 @@ writes what it had read.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import NamedTuple
 
 from autograd_bn.compiler.kinds import Kind, Kinds, squeezed
 from autograd_bn.compiler.passes.levels import levels
-from autograd_bn.compiler.passes.rewrite import Rewrite
+from autograd_bn.compiler.passes.rewrite import Rewrite, changed
 from autograd_bn.compiler.scalar_code import AGAIN, cost
 from autograd_bn.core.graph import Graph, GraphNode
 
@@ -37,7 +36,7 @@ def recomputed(graph: Graph) -> tuple[Graph, dict[int, int]]:
         if node.index in found:
             copies[node.index] = len(new.nodes)
             pins[len(new.nodes)] = found[node.index].level
-            new.nodes.append(dataclasses.replace(new.nodes[place], index=len(new.nodes)))
+            new.nodes.append(changed(new.nodes[place], index=len(new.nodes)))
     return new.graph(), pins
 
 

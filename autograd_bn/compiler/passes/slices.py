@@ -5,12 +5,11 @@ The gates of an LSTM are slices of one sum, and its steps slices of one product 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from autograd_bn.compiler.kinds import squeezed
 from autograd_bn.compiler.moves import Along, Box, boxed, counts, whole
-from autograd_bn.compiler.passes.rewrite import Rewrite
+from autograd_bn.compiler.passes.rewrite import Rewrite, changed
 from autograd_bn.compiler.scalar_code import AGAIN, cost, knows
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
@@ -123,6 +122,6 @@ class _Slices(Rewrite):
         else:
             index = tuple(along.slice for along in box)
             found = self.add(node, registry["getitem"], (self.place[source.index],), (None,), counts(box), {"index": index})
-            self.nodes[found] = dataclasses.replace(self.nodes[found], dtype=source.dtype)
+            self.nodes[found] = changed(self.nodes[found], dtype=source.dtype)
         self.known[key] = found
         return found
