@@ -460,3 +460,16 @@ def test_a_sum_of_products_of_several_dtypes_keeps_its_dtype(dtype: str) -> None
         return (x * c).sum(0), ab.mean(x * c - c, axis=0), ab.var(x / c, axis=0), (x * c * x).sum()
 
     close(ab.jit(f)(x, c), f(x, c), 1e-6)
+
+
+@pytest.mark.parametrize("shapes", [((1, 1, 1), (2,)), ((1, 1, 1), (3, 2)), ((4, 1, 1), (3, 2)), ((1, 1, 2), (3, 1))], ids=str)
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_factors_with_more_axes_than_the_terms(shapes: tuple[tuple[int, ...], tuple[int, ...]], keepdims: bool) -> None:
+    c, x = array(*shapes[0]), array(*shapes[1], seed=1)
+
+    def f(c: Any, x: Any) -> Any:
+        every = (0, 1, 2)
+        two = ab.sum(-(x * c) + c * x * 2, axis=(1, 2), keepdims=keepdims)
+        return ab.sum(c * x, axis=every, keepdims=keepdims), ab.mean(c * x - x / c, axis=every, keepdims=keepdims), two
+
+    close(ab.jit(f)(c, x), f(c, x), 1e-13)

@@ -63,7 +63,7 @@ class _Sum:
         out = self.sum_of(self.source.index)
         if self.node.primitive is registry["mean"]:
             out = self.put("div", (out,), (None, self.count))
-        if self.kept != self.node.shape:
+        if self.new.nodes[out].shape != self.node.shape:
             out = self.new.put(self.node, registry["reshape"], (out,), (None,), {"shape": self.node.shape})
         self.new.same(self.node, out)
         return True
@@ -130,7 +130,10 @@ class _Sum:
     def plain(self, index: int) -> int:
         """A sum as it is."""
         shape = self.new.nodes[index].shape or ()
-        axes = tuple(a - len(self.shape) + len(shape) for a in self.axes)
+        ahead = len(self.shape) - len(shape)
+        axes = tuple(a - ahead for a in self.axes if a >= ahead)
+        if not axes:
+            return index
         return self.put("sum", (index,), (None,), kept_shape(shape, axes), {"axis": axes, "keepdims": True})
 
     def put(self, name: str, inputs: tuple[int, ...], numbers: tuple[Any, ...], shape: tuple[int, ...] | None = None, static: Any = None) -> int:
