@@ -227,7 +227,7 @@ def _reduced(name: str, losses: Tensor, reduction: Reduction, counts: Any = None
         return loss
     loss = losses.sum()
     if reduction == "mean":
-        loss = loss / counts.sum()
+        loss = loss / counts.sum().astype(loss.dtype)
     return loss
 
 
