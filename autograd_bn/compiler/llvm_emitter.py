@@ -93,6 +93,12 @@ class _Emitter:
         self.places, self.nbytes = self.arena()
         self.tables = [self.segment(n, members) for n, members in enumerate(self.segments)]
 
+    def forget_module(self) -> None:
+        """Let go of the module's objects, which take more memory than the code that was made of them."""
+        del self.module
+        self.calls.clear()
+        self.alike.clear()
+
     def kind(self, i: int) -> Kind:
         return self.kinds.kind[i]
 
@@ -412,6 +418,8 @@ def emit(graph: Graph) -> Emitted:
     """Compile a fused graph."""
     emitter = _Emitter(graph)
     lines, peak = written(emitter, Code(compiled(emitter.module)))
+    calls = f"{len(emitter.calls)} native functions in {len(emitter.segments)} calls, {emitter.nbytes:,} bytes of memory in between"
+    emitter.forget_module()
     body = [*lines.body, f"return ({''.join(f'{name}, ' for name in lines.results)})"]
     text = "\n".join([f"def kernel({', '.join(lines.inputs)}):", *(f"    {line}" for line in body), ""])
     exec(compile(text, "<ab.jit>", "exec"), lines.space)  # noqa: S102 - the source is made of the names above
@@ -420,7 +428,6 @@ def emit(graph: Graph) -> Emitted:
         return "\n".join([*_segments(emitter, Writer(graph).names), text])
 
     def summary() -> str:
-        calls = f"{len(emitter.calls)} native functions in {len(emitter.segments)} calls, {emitter.nbytes:,} bytes of memory in between"
         return "\n".join(
             [*explained(graph, emitter.kinds, emitter.units, emitter.stored, emitter.streamed, emitter.blocks), *filter(None, [calls, disk_cache.trouble()])]
         )

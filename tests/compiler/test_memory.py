@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -139,3 +140,12 @@ def test_the_peak_is_what_is_allocated_at_once(name: str, emitter: Any) -> None:
     assert f"{f.peak_nbytes:,} bytes at once" in f.explain()
     # What Python has around arrays, and small buffers inside of NumPy, are not planned.
     assert f.peak_nbytes <= found <= 1.02 * f.peak_nbytes + 40_000
+
+
+def test_what_llvm_was_told_is_not_kept() -> None:
+    from llvmlite import ir
+
+    f = ab.jit(lambda x: ab.tanh(x) @ x)
+    f(array(4, 4))
+    gc.collect()
+    assert f.peak_nbytes and not any(isinstance(x, (ir.Module, ir.Function)) for x in gc.get_objects())
