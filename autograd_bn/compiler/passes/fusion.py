@@ -180,7 +180,7 @@ class _Fusion:
             if unit is head or not self.sources(unit) & below:
                 continue
             below.add(id(unit))
-            if unit.space is None or unit.space not in (head.space, outer):
+            if unit.space is None or unit.space not in (head.space, outer) or unit.inner not in (None, head.inner):
                 continue
             edges = [(i, j) for j in unit.members for i in self.nodes[j].inputs if self.owner[i] is not unit]
             good = all(id(self.owner[i]) not in below or self.by_row(i, j, head, trailing) for i, j in edges)
