@@ -207,7 +207,7 @@ def wrong(program: Program, emitters: Sequence[str] = ("numpy", "llvm")) -> str 
                     if not np.array_equal(x, y, equal_nan=True):
                         return f"{name} is not the same to the last bit"
                     continue
-                size = max(np.max(np.abs(exact), initial=0), 1e-4 * largest)
+                size = max(np.max(np.abs(exact), initial=0), 1e-2 * largest)
                 rounding = np.max(np.abs(plain["float32"][k] - exact), initial=0) + 8 * np.finfo("f4").eps * size
                 allowed = 32 * rounding * (np.finfo(dtype).eps / np.finfo("f4").eps)
                 off = np.max(np.abs(x - exact), initial=0)
