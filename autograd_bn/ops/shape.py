@@ -84,17 +84,15 @@ _permute = linear(
 
 
 @functools.lru_cache(maxsize=256)
-def _order(axes: tuple[int, ...], ndim: int) -> dict[str, Any]:
-    """The static parameters of a permutation, shared by all that are alike; nobody writes into them."""
+def _order(axes: tuple[int, ...], ndim: int) -> dict[str, Any] | None:
+    """The static parameters of a permutation, shared by all that are alike; nobody writes into them. None where axes do not name each once."""
     wanted = tuple(a + ndim if a < 0 else a for a in axes)
-    if sorted(wanted) != list(range(ndim)):
-        raise ShapeError(f"permute_dims: axes {axes} do not name each of the {ndim} axes once")
-    return {"axes": wanted}
+    return {"axes": wanted} if sorted(wanted) == list(range(ndim)) else None
 
 
 @functools.lru_cache(maxsize=64)
 def _reverse(ndim: int) -> dict[str, Any]:
-    return _order(tuple(range(ndim))[::-1], ndim)
+    return {"axes": tuple(range(ndim))[::-1]}
 
 
 def transpose(x: Tensor) -> Tensor:
@@ -115,7 +113,10 @@ def permute_dims(x: Any, /, axes: Sequence[int]) -> Tensor:
     """
     if type(x) is not Tensor:
         x = asarray(x)
-    return run_unary(_permute, x, _order(tuple(axes), len(x.shape)))
+    static = _order(tuple(axes), len(x.shape))
+    if static is None:
+        raise ShapeError(f"permute_dims of shape {x.shape}: axes {tuple(axes)} do not name each axis once")
+    return run_unary(_permute, x, static)
 
 
 def matrix_transpose(x: Any, /) -> Tensor:
