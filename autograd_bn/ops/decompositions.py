@@ -15,10 +15,10 @@ import numpy as np
 
 from autograd_bn.core.constructors import composite, discrete
 from autograd_bn.core.dispatch import apply
-from autograd_bn.core.errors import ConversionError, GradientError, OperationError, ShapeError
+from autograd_bn.core.errors import GradientError, OperationError, ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import Abstract, Primitive, broadcast_shapes, raw
-from autograd_bn.core.tensor import Tensor, asarray, plain
+from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.shape import broadcast_to, matrix_transpose
 
@@ -192,23 +192,21 @@ def _stacked(*parts: Any) -> Any:
 
 
 def _concrete(x: Any) -> Any:
-    """The array of a value, or None where vmap has many."""
-    try:
-        return plain(x)
-    except ConversionError:
-        return None
+    """The array under whatever levels lie above it: of all examples, where vmap has many."""
+    while isinstance(x, Tensor):
+        x = x.value
+    return x
 
 
 def _reciprocal(x: Any, scale: Any, unused: bool, what: str) -> Any:
     """1/x, refused where x vanishes beside ``scale`` unless nothing depends on it."""
-    value, size = _concrete(x), _concrete(scale)
-    if value is None or size is None:
-        return 1 / x
-    gone = np.abs(value) <= np.finfo(value.dtype).eps * value.shape[-1] * np.max(np.abs(size), axis=(-2, -1), initial=0, keepdims=True)
-    if not gone.any():
+    value, last = _concrete(x), len(x.shape) - 1
+    near = np.finfo(value.dtype).eps * value.shape[-1]
+    if not (np.abs(value) <= near * np.max(np.abs(_concrete(scale)), axis=(-2, -1), initial=0, keepdims=True)).any():
         return 1 / x
     if not unused:
         raise GradientError(f"{what}: such vectors have no derivative; take that of the values alone, or make the matrix generic")
+    gone = raw.less_equal(raw.abs(x), raw.max(raw.abs(scale), axis=(last - 1, last), keepdims=True) * near)
     return raw.where(gone, 0.0, 1 / raw.where(gone, 1.0, x))
 
 
@@ -220,8 +218,7 @@ def _gaps(w: Any, unused: bool, what: str) -> Any:
 
 
 def _vanishes(*values: Any) -> bool:
-    found = [_concrete(x) for x in values]
-    return all(x is not None and not x.any() for x in found)
+    return not any(_concrete(x).any() for x in values)
 
 
 def _eye(x: Any) -> Any:

@@ -100,3 +100,19 @@ def test_numpys_own_functions_are_recorded() -> None:
         out = getattr(np.linalg, name)(x)
         assert isinstance(out, ab.Tensor) and out.requires_grad
         assert_close(out, getattr(np.linalg, name)(value(x)), 1e-9)
+
+
+@pytest.mark.parametrize("values", [ab.linalg.eigvalsh, ab.linalg.svdvals])
+def test_equal_values_have_gradients_under_vmap_too(values: Any) -> None:
+    x = np.stack([np.eye(3) * 2.0, np.diag([1.0, 2.0, 3.0])])
+    weights = np.array([1.0, -2.0, 0.5])
+
+    def weighted(a: Any) -> Any:
+        return (values(a) * weights).sum()
+
+    loop = [value(ab.grad(weighted)(a)) for a in x]
+    assert_close(ab.vmap(ab.grad(weighted))(x), np.stack(loop), 1e-12)
+    rows = value(ab.jacobian(values, mode="reverse")(x[0]))
+    assert_close(np.tensordot(weights, rows, 1), loop[0], 1e-12)
+    with pytest.raises(ab.GradientError, match="values are equal"):
+        ab.vmap(ab.grad(lambda a: (ab.linalg.eigh(a)[1] ** 3).sum()))(x)

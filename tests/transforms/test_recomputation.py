@@ -310,3 +310,21 @@ def test_writes_in_place_inside() -> None:
     z *= 3.0
     out.backward()
     assert_close(w.grad, np.exp(X) * (1 + X), 1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["longdouble", "clongdouble"])
+def test_bytes_of_long_doubles_that_say_nothing_do_not_count(dtype: str) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 4)).astype(dtype)
+
+    def function(x: Any) -> Any:
+        return ab.abs(ab.tanh(x) * x)
+
+    for i in range(8):
+        noise = np.frombuffer(np.random.default_rng(i).bytes(x.nbytes), np.uint8).copy()  # for memory that is taken next
+        del noise
+        assert np.array_equal(value(ab.grad(lambda x: ab.checkpoint(function)(x).sum())(x)), value(ab.grad(lambda x: function(x).sum())(x)))
+    scale = [np.longdouble(1.0)]
+    loss = ab.checkpoint(lambda x: ab.abs(ab.exp(x) * scale[0]).sum())(ab.tensor(x, requires_grad=True))
+    scale[0] += np.finfo(np.longdouble).eps
+    with pytest.raises(MutationError):
+        loss.backward()
