@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from autograd_bn.core.levels import Level
 from autograd_bn.core.lines import Line, caller_line, outside_engine
 from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import Primitive, abstract_of, raw, registry
-from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave, located, user_line
+from autograd_bn.core.state import State, current, enter, fresh_level, leave, located, user_line
 from autograd_bn.core.tensor import Tensor, leaf
 from autograd_bn.core.tracing import Symbol, Unknown, enter_trace, leave_trace, tracing
 from autograd_bn.core.tree import Structure, flatten
@@ -64,26 +65,16 @@ class Program(NamedTuple):
 
 
 class _Lifted:
-    """A tensor that stands for an input, and how to put it back as it was."""
+    """The tensor that stands for an input: which input it is, and whether the tensor in whose place it is had a gradient."""
 
-    __slots__ = ("gradient", "index", "level", "node", "source", "tensor", "value")
+    __slots__ = ("graded", "index", "original", "source", "tensor")
 
-    def __init__(self, tensor: Tensor, index: int, source: Source, gradient: Tensor | None) -> None:
+    def __init__(self, tensor: Tensor, index: int, source: Source, original: Tensor, graded: bool = False) -> None:
         self.tensor = tensor
-        self.value = tensor.value
-        self.node = tensor.node
-        self.level = tensor.node.level
         self.index = index
         self.source = source
-        self.gradient = gradient
-
-    def restore(self) -> None:
-        tensor, node = self.tensor, self.node
-        tensor.value, tensor.node = self.value, node
-        if type(node) is Node:
-            node.level = node.fast = self.level
-            if node.extra is not None:
-                node.extra.gradient = self.gradient
+        self.original = original
+        self.graded = graded
 
 
 class FunctionTrace:
@@ -95,36 +86,39 @@ class FunctionTrace:
         self.nodes: list[GraphNode] = []
         self.inputs: list[Source] = []
         self.lifted: dict[int, _Lifted] = {}
-        self.arguments: list[_Lifted] = []
         self.checks: list[tuple[list[int], Callable[..., object]]] = []
         self.owners: dict[int, tuple[Any, dict[str, Any]]] = {}
         self._constants: dict[int, tuple[Array, int]] = {}
 
     # What the engine asks
 
-    def lift(self, x: Tensor) -> None:
-        """Make a tensor that has a value stand for an input."""
-        while isinstance(x.value, Tensor):
-            x = x.value
-        node = x.node
-        if type(node) is Symbol:
-            if node.trace is not self:
+    def lift(self, x: Tensor) -> Tensor:
+        """The tensor of the trace that stands for one that has a value."""
+        bottom = x
+        while isinstance(bottom.value, Tensor):
+            bottom = bottom.value
+        if type(bottom.node) is Symbol:
+            if bottom.node.trace is not self:
                 raise escaped(x)
-            return
-        if type(node) is Node:
-            if node.level != 0 or node.primitive is not None:
-                raise TraceError(
-                    f"a compiled function closes over a tensor of shape {x.shape} that was made by a recorded operation, {node.title} at {node.line}; "
-                    f"pass it as an argument, or detach() it\n  at {user_line()}"
-                )
-            self._lift_leaf(x, Source(-1, x))
-        elif type(node) is Constant:
-            self.lifted[id(x)] = _Lifted(x, self._input(x.value, Source(-1, x), node.name), Source(-1, x), None)
-            x.value, x.node = self._symbol(self.lifted[id(x)].index)
-        else:
+            return x
+        known = self.lifted.get(id(x))
+        if known is not None:
+            return known.tensor
+        node = x.node
+        if type(node) is Node and (node.level != 0 or node.primitive is not None):
+            raise TraceError(
+                f"a compiled function closes over a tensor of shape {x.shape} that was made by a recorded operation, {node.title} at {node.line}; "
+                f"pass it as an argument, or detach() it\n  at {user_line()}"
+            )
+        if bottom is not x or type(node) not in (Node, Constant):
             raise TraceError(
                 f"a compiled function closes over a tensor of shape {x.shape} of an enclosing transform; pass it as an argument\n  at {user_line()}"
             )
+        lifted = self._lift(x, Source(-1, x))
+        lifted.views = None if x.views is None else list(x.views)
+        if x.base is not None:
+            lifted.base, lifted.path = self.lift(x.base), x.path
+        return lifted
 
     def operation(self, primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any]) -> Tensor:
         """Write down an operation."""
@@ -160,7 +154,7 @@ class FunctionTrace:
 
     def assign(self, target: Tensor, value: Any) -> None:
         """Give a lifted leaf or constant another value."""
-        self.lift(target)
+        target = self.lift(target)
         bottom = target.value if isinstance(target.value, Tensor) else target
         if origin(target)[0] is not target:
             raise MutationError(f"assign to a view of shape {target.shape}: write view[...] = value, which its base sees too\n  at {user_line()}")
@@ -201,35 +195,26 @@ class FunctionTrace:
 
     def argument(self, position: int, x: Any) -> Tensor:
         """What the function gets for an array, or a tensor that is a leaf or constant."""
-        if not isinstance(x, Tensor):
-            value = np.asarray(x)
-            fresh = Tensor(value)
-        elif type(x.node) is Node:
-            fresh = leaf(x.value, 0, x.name)
-            gradient = _gradient(x)
-            if gradient is not None:
-                fresh.node.extras().gradient = Tensor(gradient.value)
-            self._lift_leaf(fresh, Source(position, None))
-            self.arguments.append(self.lifted[id(fresh)])
-            return fresh
-        else:
-            fresh = Tensor(x.value)
-        index = self._input(fresh.value, Source(position, None), x.name if isinstance(x, Tensor) else None)
-        held = _Lifted(fresh, index, Source(position, None), None)
-        fresh.value, fresh.node = self._symbol(index)
-        self.arguments.append(held)
-        self.lifted[id(fresh)] = held
-        return fresh
+        return self._lift(x if isinstance(x, Tensor) else Tensor(np.asarray(x)), Source(position, None))
 
-    def _lift_leaf(self, x: Tensor, source: Source) -> None:
-        gradient = _gradient(x)
-        held = self.lifted[id(x)] = _Lifted(x, self._input(x.value, source, x.name), source, gradient)
-        x.value = Tensor(*self._symbol(held.index))
-        node = x.node
-        node.level, node.fast = self.tape, NESTED
-        if gradient is not None:
-            index = self._input(gradient.value, source._replace(gradient=True), None)
-            node.extra.gradient = Tensor(*self._symbol(index))
+    def _lift(self, x: Tensor, source: Source) -> Tensor:
+        """A tensor that stands for the value of x; that of a leaf is a leaf, on the tape of the trace."""
+        index = self._input(x.value, source, x.name)
+        gradient = None
+        value, node = self._symbol(index)
+        if type(x.node) is not Node:
+            lifted = Tensor(value, node)
+        else:
+            lifted = leaf(Tensor(value, node), self.tape, x.name)
+            extra = x.node.extra
+            if extra is not None:
+                lifted.node.extra = copy.copy(extra)
+                gradient = extra.gradient
+            if gradient is not None:
+                lifted.node.extra.gradient = Tensor(*self._symbol(self._input(gradient.value, source._replace(gradient=True), None)))
+        # Of an argument the tensor is the function's own; one that it closes over is found again by its identity.
+        self.lifted[id(x if source.tensor is not None else lifted)] = _Lifted(lifted, index, source, x, gradient is not None)
+        return lifted
 
     def _input(self, value: Any, source: Source, name: str | None) -> int:
         index = len(self.nodes)
@@ -246,7 +231,7 @@ class FunctionTrace:
     def _bottom(self, x: Any) -> Tensor:
         """The traced tensor under a value, whatever levels lie above it."""
         if isinstance(x, Tensor):
-            self.lift(x)
+            x = self.lift(x)
             while isinstance(x, Tensor) and type(x.node) is not Symbol:
                 if not isinstance(x.value, Tensor) or type(x.node) not in (Node, Constant):
                     concrete(x, lambda: "assign()", lambda: caller_line(4))  # a batch, or a dual of one
@@ -267,7 +252,7 @@ class FunctionTrace:
         return int(self._bottom(x).node.index)
 
     def finish(self, out: Any) -> Program:
-        """The program, once the function has returned; the tensors that it touched are put back."""
+        """The program, once the function has returned."""
         leaves, structure = flatten(out)
         results = [self._result(x) for x in leaves]
         writes: list[tuple[Source, int]] = []
@@ -278,13 +263,13 @@ class FunctionTrace:
                 index = self._bottom(tensor).node.index
                 if index != held.index:
                     writes.append((held.source, index))
-            if type(held.node) is Node:
+            if type(held.original.node) is Node:
                 gradient = _gradient(tensor)
                 slot = held.source._replace(gradient=True)
                 if gradient is None:
-                    if held.gradient is not None:
+                    if held.graded:
                         cleared.append(slot)
-                elif held.gradient is None or self._bottom(gradient).node.index != self._gradient_input(slot):
+                elif not held.graded or self._bottom(gradient).node.index != self._gradient_input(slot):
                     writes.append((slot, self._bottom(gradient).node.index))
         outputs = [*results, *(index for _, index in writes)]
         checks = []
@@ -318,10 +303,10 @@ class FunctionTrace:
         leaves = (node.index for node in self.nodes if node.kind == "leaf")
         return next(index for index, source in zip(leaves, self.inputs, strict=True) if source.gradient and _same(source, slot))
 
-    def restore(self) -> None:
-        """Put every tensor back as it was."""
-        for held in self.lifted.values():
-            held.restore()
+    def close(self) -> None:
+        """Let go of the tensors that were lifted: those of the trace lead here."""
+        self.lifted.clear()
+        self.inputs.clear()
 
 
 def _is_view(static: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
@@ -369,6 +354,6 @@ def trace(function: Callable[..., Any], leaves: Sequence[Any], dynamic: Sequence
         del inner
         return run.finish(function(*args, **kwargs))
     finally:
-        run.restore()
+        run.close()
         leave(surroundings)
         leave_trace(token)

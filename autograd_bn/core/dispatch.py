@@ -163,9 +163,7 @@ def _general(primitive: Primitive, operands: Sequence[Any], static: Mapping[str,
     """Any mixture of levels: the highest one handles the operation, on values of the levels below."""
     trace = tracing()
     if trace is not None:
-        for x in operands:
-            if isinstance(x, Tensor):
-                trace.lift(x)
+        operands = [trace.lift(x) if isinstance(x, Tensor) else x for x in operands]
     values = []
     parents = []
     cut = False

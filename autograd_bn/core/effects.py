@@ -15,7 +15,7 @@ from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.node import Batch
 from autograd_bn.core.state import current
 from autograd_bn.core.tensor import Tensor, is_foreign, plain
-from autograd_bn.core.tracing import Symbol, tracing
+from autograd_bn.core.tracing import Symbol, lifted, tracing
 from autograd_bn.core.views import origin, replay
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
     if not current().effects:
         return
     trace = tracing()
+    if trace is not None:
+        target = trace.lift(target)
     journal = _JOURNAL.get()
     if journal is not None:
-        if trace is not None:
-            trace.lift(target)
         journal.before.setdefault(id(target), (target, target.value, target.node))
     if trace is not None:
         trace.assign(target, value)
@@ -141,9 +141,8 @@ def concrete(x: Any, what: Callable[[], str], line: Callable[[], Line]) -> Any:
 
     Raises OperationError, of ``what()`` at ``line()``, where vmap maps over it.
     """
-    trace = tracing()
-    if trace is not None and isinstance(x, Tensor):
-        trace.lift(x)
+    if isinstance(x, Tensor):
+        x = lifted(x)
     while isinstance(x, Tensor):
         if x.node.__class__ is Symbol:
             return x

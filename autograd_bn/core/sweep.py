@@ -193,6 +193,7 @@ def _annotate(error: Exception, node: Node) -> None:
 
 def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph: bool) -> None:
     """``Tensor.backward``: see there."""
+    output = lifted(output)
     node = output.node
     if type(node) is not Node:
         why = why_constant(node)

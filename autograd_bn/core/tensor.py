@@ -115,7 +115,7 @@ class Tensor(Methods, Traced):
     @property
     def grad(self) -> Tensor | None:
         """The accumulated gradient of a leaf, or of a tensor that was told to ``retain_grad()``; of other results None, with a warning."""
-        node = self.node
+        node = lifted(self).node
         if type(node) is not Node:
             return None
         if node.primitive is not None and node.level == 0 and (node.extra is None or not (node.extra.retain or node.extra.gradient is not None)):
@@ -123,10 +123,7 @@ class Tensor(Methods, Traced):
                 f"the gradient of a result is not kept, so the grad of this one, made by {node.title}, is None; call retain_grad() on it before backward()",
                 stacklevel=2,
             )
-        if node.extra is None:
-            return None
-        lifted(self)
-        return node.extra.gradient  # type: ignore[no-any-return]
+        return None if node.extra is None else node.extra.gradient
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
@@ -134,14 +131,13 @@ class Tensor(Methods, Traced):
             if gradient is None:
                 return
             raise GradientError("grad can be set only on a tensor that requires a gradient")
-        lifted(self)
         if gradient is not None:
             gradient = asarray(gradient)
             if gradient.shape != self.shape or gradient.dtype != self.dtype:
                 raise ShapeError(f"a gradient must have the tensor's shape {self.shape} and dtype {self.dtype}, got {gradient.shape} {gradient.dtype}")
             if gradient.node.level < 0 and gradient.node.foreign:
                 gradient = Tensor(owned(gradient))
-        self.node.extras().gradient = gradient
+        lifted(self).node.extras().gradient = gradient
 
     def retain_grad(self) -> None:
         """Keep the gradient of this intermediate result in ``grad`` too.
@@ -199,6 +195,7 @@ class Tensor(Methods, Traced):
 
     def detach(self) -> Tensor:
         """The same value with no history: no gradient flows through the result."""
+        self = lifted(self)
         if type(self.node) is Batch:
             inner = self.value.detach() if isinstance(self.value, Tensor) else self.value
             return Tensor(inner, self.node)
@@ -209,9 +206,10 @@ class Tensor(Methods, Traced):
         return Tensor(self.value, Constant(self.value.shape, self.value.dtype, self.name, False, "detach()", caller_line(2)))
 
     def _recorded(self, what: str) -> Node:
-        if type(self.node) is not Node:
-            raise GradientError(f"{what}: the tensor does not require a gradient{why_constant(self.node)}")
-        return self.node
+        node = lifted(self).node
+        if type(node) is not Node:
+            raise GradientError(f"{what}: the tensor does not require a gradient{why_constant(node)}")
+        return node
 
     # Conversions
 
@@ -267,6 +265,7 @@ class Tensor(Methods, Traced):
         return bool(plain(self))
 
     def _plain(self, what: str, remedy: str) -> None:
+        self = lifted(self)
         if isinstance(self.value, Tensor) or self.node.fast == NESTED:
             if type(bottom := plain(self)) is Unknown:
                 bottom.refuse(what)
@@ -318,12 +317,13 @@ class Tensor(Methods, Traced):
         return id(self)
 
     def __copy__(self) -> Tensor:
+        self = lifted(self)
         return Tensor(self.value, self.node)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.node.level > 0 or not self.is_leaf:
             raise GradientError("a tensor with a recorded history cannot be copied deeply; copy x.detach() instead")
-        copied = tensor(np.array(self.value), requires_grad=self.requires_grad, name=self.name)
+        copied = tensor(plain(self), requires_grad=self.requires_grad, name=self.name)
         gradient = self.grad
         if gradient is not None:
             copied.grad = tensor(plain(gradient))
@@ -333,7 +333,7 @@ class Tensor(Methods, Traced):
     def __reduce__(self) -> tuple[Any, ...]:
         if self.node.level > 0 or not self.is_leaf:
             raise GradientError("a tensor with a recorded history cannot be pickled; pickle x.detach() instead")
-        return (_rebuild, (np.array(self.value), self.requires_grad, self.name))
+        return (_rebuild, (np.array(plain(self)), self.requires_grad, self.name))
 
 
 def _rebuild(value: Array, requires_grad: bool, name: str | None) -> Tensor:
@@ -342,6 +342,8 @@ def _rebuild(value: Array, requires_grad: bool, name: str | None) -> Tensor:
 
 def plain(x: Any) -> Any:
     """The array under a tensor, whatever levels lie above it."""
+    if isinstance(x, Tensor):
+        x = lifted(x)
     while isinstance(x, Tensor):
         if type(x.node) is Batch:
             raise ConversionError("a batched tensor inside vmap has no single value; branch with ab.where instead of if")

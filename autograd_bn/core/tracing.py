@@ -1,7 +1,8 @@
 """How a compiler sees a program: tensors without values, whose operations are written down instead of run.
 
 While a trace runs, every operation takes the general path. What it touches that has a value (a parameter, a running
-statistic) is *lifted*: it stands for an input of the trace until the trace ends. Nothing here knows what becomes of the trace.
+statistic) is *lifted*: in its place the trace uses a tensor without a value, which stands for an input. The tensor itself stays as it is, as other
+threads may be using it. Nothing here knows what becomes of the trace.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class Trace(Protocol):
     level: int
     tape: int
 
-    def lift(self, x: Tensor) -> None:
-        """Make a tensor that has a value stand for an input."""
+    def lift(self, x: Tensor) -> Tensor:
+        """The tensor that stands for an input, in place of one that has a value; one of the trace as it is."""
         ...
 
     def operation(self, primitive: Primitive, operands: Sequence[Any], static: Mapping[str, Any]) -> Tensor:
@@ -62,11 +63,9 @@ def outer_tape(level: int) -> bool:
 
 
 def lifted(x: Tensor) -> Tensor:
-    """The tensor, which stands for an input from now on if a trace runs."""
+    """The tensor, or what stands for it in the trace that runs. Whoever looks at the value, the history or the gradient of a tensor looks here first."""
     trace = tracing()
-    if trace is not None:
-        trace.lift(x)
-    return x
+    return x if trace is None else trace.lift(x)
 
 
 class Symbol:

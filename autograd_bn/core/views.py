@@ -66,6 +66,7 @@ def is_number(index: Any, shape: tuple[int, ...]) -> bool:
 
 def unshared(out: Tensor, x: Tensor) -> Tensor:
     """The result of a composition; a copy of it where it came out as a view of the operand, though NumPy gives a new array."""
+    x = lifted(x)
     return raw.positive(out) if (out if out.base is None else out.base) is (x if x.base is None else x.base) else out
 
 
@@ -102,7 +103,7 @@ def along(path: Path, x: Any) -> Any:
 def replay(base: Tensor) -> None:
     """Bring the views of a base whose value was replaced up to date; what was cut from the graph stays cut."""
     for view in views_of(base):
-        lifted(view)
+        view = lifted(view)
         cut = view.path[3]
         state = current()
         inside = enter(State(fresh_level() if cut else 0, state.scope, effects=state.effects, cut=state.cut))

@@ -139,8 +139,9 @@ def sort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = 
 
 def _is_known(x: Any) -> bool:
     """Whether it has one value, and not one an example (vmap) or a run (a trace)."""
+    x = lifted(x)
     while isinstance(x, Tensor):
-        if isinstance(lifted(x).node, (Batch, Symbol)):
+        if isinstance(x.node, (Batch, Symbol)):
             return False
         x = x.value
     return True

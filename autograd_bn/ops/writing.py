@@ -17,7 +17,7 @@ from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import current
 from autograd_bn.core.structural import unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray
-from autograd_bn.core.tracing import Symbol, outer_tape, tracing
+from autograd_bn.core.tracing import Symbol, lifted, outer_tape, tracing
 from autograd_bn.core.views import Path, along, origin, renew, replay, views_of
 from autograd_bn.ops.indexing import is_basic, plain_index
 
@@ -91,7 +91,7 @@ def setitem(x: Tensor, key: Any, value: Any) -> None:
     ``no_grad``, DtypeError for a value that the dtype of ``x`` cannot hold, OperationError or ShapeError for a key or
     value that does not fit.
     """
-    value = asarray(value)
+    x, value = lifted(x), lifted(asarray(value))
     _check(x, "x[…] = …")
     if value.dtype != x.dtype:
         if not np.can_cast(value.dtype, x.dtype, "same_kind") and (value.requires_grad or value.dtype.kind == "c"):
@@ -168,7 +168,8 @@ def updating(operator: Callable[[Any, Any], Any], symbol: str) -> Callable[[Tens
     """The in-place form of a binary operator."""
 
     def update(self: Tensor, other: Any) -> Tensor:
-        _check(self, symbol)
+        x = lifted(self)
+        _check(x, symbol)
         result = operator(self, other)
         if result is NotImplemented:
             return result  # type: ignore[no-any-return]
@@ -181,10 +182,10 @@ def updating(operator: Callable[[Any, Any], Any], symbol: str) -> Callable[[Tens
                     f"write x = x {symbol[:-1]} … instead\n  at {caller_line()}"
                 )
             result = result.astype(self.dtype)
-        if origin(self)[0] is self:
-            _replace(self, result)
+        if origin(x)[0] is x:
+            _replace(x, result)
         else:
-            _store(self, result, Ellipsis)
+            _store(x, result, Ellipsis)
         return self
 
     return update

@@ -19,6 +19,7 @@ from autograd_bn.core.node import DIFFERENTIATED, Batch, Dual, Node
 from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import current, no_effects
 from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure
 from autograd_bn.ops.shape import concat
 
@@ -64,7 +65,7 @@ def call(rules: Rules, operands: Sequence[Tensor]) -> Results:
     origins: list[Any] = []
     cut = False
     for operand in operands:
-        x, node, ended = stripped(operand, state.floor)
+        x, node, ended = stripped(lifted(operand), state.floor)
         cut = cut or ended
         values.append(x.copy() if getattr(node, "foreign", False) else x)
         origins.append(node)
@@ -78,14 +79,14 @@ def call(rules: Rules, operands: Sequence[Tensor]) -> Results:
     here = [isinstance(x, Tensor) and x.node.level == level for x in values]
     kind = next(x.node.__class__ for x, h in zip(values, here, strict=True) if h)
     lower = [x.value if h else x for x, h in zip(values, here, strict=True)]
-    lifted = [wrapped(x) for x in lower]
+    operands_below = [wrapped(x) for x in lower]
     if kind is Node:
         kept = None
-        if _differentiated(lifted):
-            outs, structure = call(rules, lifted)
+        if _differentiated(operands_below):
+            outs, structure = call(rules, operands_below)
         else:
-            outs, structure, kept = rules.remember(lifted)
-            _refuse_closures(rules, outs, lifted)
+            outs, structure, kept = rules.remember(operands_below)
+            _refuse_closures(rules, outs, operands_below)
         below = [_unwrapped(y) for y in outs]
         if not any(y.dtype.kind in "fc" for y in below):
             return outs, structure
@@ -97,16 +98,16 @@ def call(rules: Rules, operands: Sequence[Tensor]) -> Results:
         return _unpacked(result, below), structure
     if kind is Dual:
         ts = [wrapped(x.node.tangent) if h else wrapped(np.zeros(x.shape, x.dtype)) for x, h in zip(values, here, strict=True)]
-        outs, structure, tangents = rules.push(lifted, ts)
-        _refuse_closures(rules, outs, (*lifted, *ts))
-        if _differentiated(lifted):
-            outs, structure = call(rules, lifted)
+        outs, structure, tangents = rules.push(operands_below, ts)
+        _refuse_closures(rules, outs, (*operands_below, *ts))
+        if _differentiated(operands_below):
+            outs, structure = call(rules, operands_below)
         below = [_unwrapped(y) for y in outs]
         pairs = zip(below, tangents, strict=True)
         return [Tensor(y, Dual(level, _unwrapped(t))) if y.dtype.kind in "fc" else wrapped(y) for y, t in pairs], structure
     if kind is Batch:
         size = next(x.node.size for x, h in zip(values, here, strict=True) if h)
-        outs, structure = call(rules.mapped(here, size), lifted)
+        outs, structure = call(rules.mapped(here, size), operands_below)
         return [Tensor(_unwrapped(y), Batch(level, size)) for y in outs], structure
     return rules.run(list(operands))
 

@@ -49,7 +49,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         directions = matched(tuple(tangents), structure, "jvp: the tuple of tangents", "that of the primals")
         opened = []
         for x, t in zip(map(asarray, leaves), map(asarray, directions), strict=True):
-            lifted(x), lifted(t)
+            x, t = lifted(x), lifted(t)
             check_differentiable(x.dtype, "jvp")
             if t.shape != x.shape:
                 raise ShapeError(f"jvp: a tangent has shape {t.shape}, its primal {x.shape}; they must be equal")

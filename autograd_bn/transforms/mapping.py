@@ -93,7 +93,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                 raise OperationError("vmap: no argument is mapped; give at least one an axis")
             leaves, structure = flatten(function(*opened))
             out = []
-            for y, axis in zip(map(asarray, leaves), _axes(out_axes, structure, "out_axes"), strict=True):
+            for y, axis in zip(map(lifted, map(asarray, leaves)), _axes(out_axes, structure, "out_axes"), strict=True):
                 if axis is None:
                     if y.node.level == level:
                         raise OperationError(f"vmap: out_axes is None for a result of shape {y.shape} that depends on the example; give it an axis")

@@ -33,7 +33,7 @@ def _inputs(tree: Any, level: int, what: str) -> tuple[Any, list[Tensor], Struct
         if type(x) is not Tensor:
             x = asarray(x)
         if trace is not None:
-            trace.lift(x)
+            x = trace.lift(x)
         value = x.value
         if value.dtype.kind not in "fc":
             check_differentiable(x.dtype, what)

@@ -18,9 +18,9 @@ def check_range(indices: Any, count: int, refuse: Callable[[Any, tuple[int, ...]
 
     Returns the indices; in a compiled function those that do not fit have become 0, so that it runs to the end of where they are reported.
     """
-    bottom = indices
+    bottom = lifted(indices) if isinstance(indices, Tensor) else indices
     while isinstance(bottom, Tensor):
-        if type(lifted(bottom).node) is Symbol:
+        if type(bottom.node) is Symbol:
             _check_later(bottom, count, refuse, ignored)
             return where((indices >= 0) & (indices < count), indices, 0)
         bottom = bottom.value

@@ -255,8 +255,8 @@ def _checked_labels(name: str, scores: Tensor, labels: Any, ignore_index: int | 
 
     There is no index where vmap maps over the labels, or a compiled function is given them: their values cannot be looked at.
     """
-    y = labels
-    while type(y) is Tensor and type(y.node) is not Batch and type(lifted(y).node) is not Symbol:
+    y = lifted(labels) if type(labels) is Tensor else labels
+    while type(y) is Tensor and type(y.node) is not Batch and type(y.node) is not Symbol:
         y = y.value
     known = type(y) is not Tensor
     if known:
