@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from autograd_bn.compiler.dispatch import MISS
 from autograd_bn.compiler.objects import layout_is_known
 from autograd_bn.compiler.program import Bound, settled
-from autograd_bn.compiler.trace import trace
+from autograd_bn.compiler.trace import is_owner, trace
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.forks import ForkedLock
 from autograd_bn.core.graph import Graph
@@ -125,6 +126,9 @@ class Compiled:
         # The short way to the last version used, and the surroundings in which it may be gone.
         self._state: Any = None
         self._short: Callable[[tuple[Any, ...]], Any] = _missed
+
+    def __get__(self, owner: Any, kind: type) -> Any:
+        return self if owner is None else MethodType(self, owner)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the version for these arguments; the first time, make it."""
@@ -259,10 +263,17 @@ def _kind(x: Any) -> Any:
         return (x.value.shape, x.value.dtype, graded)
     if isinstance(x, (np.ndarray, np.generic)):
         return (x.shape, x.dtype, "array")
+    if type(x) is slice:
+        return (slice, x.start, x.stop, x.step)
+    if is_owner(x):
+        return _Held(x)  # its attributes are looked at as those of a module are
     try:
         hash(x)
     except TypeError:
-        return _Held(x)
+        raise OperationError(
+            f"a compiled function got a {type(x).__name__}: it may change without being seen to. Pass tensors and arrays, numbers, words, lists, tuples and "
+            f"dicts of them, or objects with attributes; a container of your own can be taken apart after ab.register_container"
+        ) from None
     return (type(x), x, str(x) if isinstance(x, float) else None)
 
 

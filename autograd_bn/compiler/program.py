@@ -13,7 +13,7 @@ from autograd_bn.compiler.dispatch import shortened
 from autograd_bn.compiler.interpreter import interpreted
 from autograd_bn.compiler.passes import lowered
 from autograd_bn.compiler.plan import Emitted, Mismatch
-from autograd_bn.compiler.trace import Program, Source, settings
+from autograd_bn.compiler.trace import Program, Source, mutable, settings
 from autograd_bn.core.errors import TraceError
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.node import Constant, Node
@@ -40,7 +40,7 @@ class _Guard:
             return self.told is None or bool(self.told() == self.known["traced_settings"])
         if settings(self.owner) != self.known:
             return False
-        self.seen = list(values)
+        self.seen = None if self.told is None and mutable(self.owner) else list(values)
         return True
 
 

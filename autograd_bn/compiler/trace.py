@@ -209,6 +209,7 @@ class FunctionTrace:
             extra = x.node.extra
             if extra is not None:
                 lifted.node.extra = copy.copy(extra)
+                lifted.node.extra.hooks = copy.copy(extra.hooks)
                 gradient = extra.gradient
             if gradient is not None:
                 lifted.node.extra.gradient = Tensor(*self._symbol(self._input(gradient.value, source._replace(gradient=True), None)))
@@ -242,7 +243,10 @@ class FunctionTrace:
     def _result(self, x: Any) -> int:
         """The index of a result. Raises GradientError if a gradient would have to flow into it from outside."""
         if not isinstance(x, Tensor):
-            return self.constant(np.asarray(x))
+            value = np.asarray(x)
+            if value.dtype.kind not in "biufc":
+                raise TraceError(f"a compiled function returns tensors, arrays and numbers in containers, got a {type(x).__name__}; return it beside the call")
+            return self.constant(value)
         if type(x.node) is Node and x.node.primitive is not None and x.node.saved is not None:
             raise GradientError(
                 f"a compiled function returns a tensor of shape {x.shape}, made by {x.node.title}, that requires a gradient; a gradient cannot flow back "
@@ -332,12 +336,56 @@ def _same(one: Source, other: Source) -> bool:
     return one.position == other.position and one.tensor is other.tensor
 
 
+_WORDS = (bool, int, float, complex, str, bytes, type(None))
+_NAMES = {"_parameters", "_buffers"}
+"""What a module calls its tensors; they are attributes, too."""
+
+
+class _Itself:
+    """Equal to what is the same object."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other.value is self.value
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def settings(owner: Any) -> dict[str, Any]:
-    """The plain attributes of an object: numbers, flags, words, and what it says itself in ``traced_settings``."""
-    found: dict[str, Any] = {key: value for key, value in vars(owner).items() if isinstance(value, (bool, int, float, str, type(None)))}
+    """What a program depends on of an object: what that says itself in ``traced_settings``, else each of its attributes.
+
+    Numbers, flags and words count by value, so does what lists, tuples and dicts hold; anything else is itself or another.
+    """
     if hasattr(owner, "traced_settings"):
+        found = {key: value for key, value in vars(owner).items() if isinstance(value, _WORDS)}
         found["traced_settings"] = owner.traced_settings()
-    return found
+        return found
+    return {key: _setting(value) for key, value in vars(owner).items() if key not in _NAMES}
+
+
+def is_owner(x: Any) -> bool:
+    """Whether it is an object whose attributes a program depends on."""
+    return hasattr(x, "traced_settings") or (hasattr(x, "__dict__") and not callable(x) and not isinstance(x, (dict, list, set)))
+
+
+def _setting(x: Any) -> Any:
+    kind = type(x)
+    if kind in _WORDS:
+        return kind, x
+    if kind is list or kind is tuple:
+        return kind, [_setting(part) for part in x]
+    if kind is dict:
+        return kind, [(key, _setting(part)) for key, part in x.items()]
+    return _Itself(x)
+
+
+def mutable(owner: Any) -> bool:
+    """Whether attributes that are the same objects may still hold others."""
+    return any(isinstance(value, (list, tuple, dict)) for key, value in vars(owner).items() if key not in _NAMES)
 
 
 def trace(function: Callable[..., Any], leaves: Sequence[Any], dynamic: Sequence[int], structure: Structure) -> Program:
@@ -350,6 +398,9 @@ def trace(function: Callable[..., Any], leaves: Sequence[Any], dynamic: Sequence
         inner = list(leaves)
         for position, i in enumerate(dynamic):
             inner[i] = run.argument(position, leaves[i])
+        for x in inner:
+            if not isinstance(x, Tensor) and is_owner(x):
+                run.depends(x)
         args, kwargs = structure.unflatten(inner)
         del inner
         return run.finish(function(*args, **kwargs))

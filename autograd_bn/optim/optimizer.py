@@ -241,10 +241,14 @@ class Optimizer:
             self._check_group(ParamGroup(type(self).__name__, values, group["params"]))
         for group, values in zip(self.param_groups, settings, strict=True):
             group.update(values)
-        self._state = [
-            {name: tensor(array, dtype=None if name == "step" else real_parts(p.detach()).dtype) for name, array in arrays.items()}
-            for p, arrays in zip(self.params, state["state"], strict=True)
-        ]
+        for p, own, arrays in zip(self.params, self._state, state["state"], strict=True):
+            for name in set(own) - set(arrays):
+                del own[name]
+            for name, array in arrays.items():
+                if name in own:  # the same tensor, as a compiled step knows it
+                    assign(own[name], array)
+                else:
+                    own[name] = tensor(array, dtype=None if name == "step" else real_parts(p.detach()).dtype)
 
     def _names(self, i: int, state: Mapping[str, Any]) -> set[str]:
         """What is remembered of parameter i once it has been updated, with the settings of the state."""
