@@ -60,6 +60,8 @@ def test_a_layer_compiled_is_the_layer(name: str, emitter: Any, dtype: str) -> N
             if value.dtype.kind == "f":
                 ab.assign(value, value.detach())
                 value.value = value.value.astype(dtype)
+                if value.requires_grad:
+                    value.node.dtype = value.value.dtype
         x = ab.tensor(given.astype(dtype), requires_grad=True)
 
         def step(layer: Any = layer, x: Any = x) -> Any:
