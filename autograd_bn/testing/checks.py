@@ -227,7 +227,7 @@ def check_second(subject: Subject, report: Report) -> None:
         moved = [x + t * d for x, d in zip(inputs, directions, strict=True)]
         return np.array([sum(float(np.sum(c * w)) for c, w in zip(subject.pull(cotangents, moved), weights, strict=True))])
 
-    slope = central_slope(at, coarse=subject.coarse)
+    slope = central_slope(at, subject.size, subject.coarse)
     r, error = float(slope.value[0]), float(slope.error[0])
     size = sum(float(np.sum(np.abs(c * d))) for c, d in zip(second, directions, strict=True))
     first = sum(float(np.sum(np.abs(np.asarray(c, float) * w))) for c, w in zip(subject.pulled, weights, strict=True))

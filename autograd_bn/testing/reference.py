@@ -61,12 +61,11 @@ def complex_slope(line: Line) -> Array | None:
 def central_slope(line: Line, size: float = 1.0, coarse: bool = False) -> Slope:
     """The derivative at 0 by central differences, each extrapolated from two steps, at the step where those agree best.
 
-    ``size`` is that of the number that moves, where it is small; ``coarse`` is for a line that is computed in single precision or less.
+    ``size`` is that of the number that moves; ``coarse`` is for a line that is computed in single precision or less.
     """
     best: Slope | None = None
-    steps = COARSE_STEPS if coarse else (*STEPS, *(size * h for h in STEPS)) if size < 1e-3 else STEPS
     with np.errstate(all="ignore"):
-        for step in steps:
+        for step in _steps(size, coarse):
             wide, narrow = ((line(h) - line(-h)) / (2 * h) for h in (step, step / 2))
             value = (4 * narrow - wide) / 3
             error = np.abs(narrow - wide)
@@ -79,6 +78,16 @@ def central_slope(line: Line, size: float = 1.0, coarse: bool = False) -> Slope:
                 break
     assert best is not None
     return best
+
+
+def _steps(size: float, coarse: bool) -> tuple[float, ...]:
+    """The steps to try, from large to small; none that is lost in rounding a number of that size."""
+    if coarse:
+        return tuple(max(1.0, 1e-3 * size) * h for h in COARSE_STEPS)
+    if 1e-3 <= size <= 1e3:
+        return STEPS
+    scaled = tuple(size * h for h in STEPS)
+    return (*STEPS, *scaled) if size < 1.0 else (*scaled, *(h for h in STEPS if h >= 1e-9 * size))
 
 
 def largest(x: Array) -> float:

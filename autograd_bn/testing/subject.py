@@ -163,22 +163,29 @@ class Subject:
         return at
 
     @functools.cached_property
+    def size(self) -> float:
+        """That of the smallest element of the inputs, so that none leaves its own neighbourhood along a direction; 1 where it is smaller."""
+        sizes = np.abs(np.concatenate([np.ravel(x) for x in self.wide]))
+        return max(1.0, float(np.min(sizes, initial=np.inf))) if np.isfinite(sizes).all() and sizes.size else 1.0
+
+    @functools.cached_property
     def analytic(self) -> bool:
         """Whether a complex step finds the function's derivative: it says what central differences say along a random direction."""
         line = self.line(self.tangents)
         found = complex_slope(line)
         if found is None:
             return False
-        check = central_slope(line, coarse=self.coarse)
+        check = central_slope(line, self.size, self.coarse)
         if found.shape != check.value.shape:
             return False
         with np.errstate(all="ignore"):
             close = np.abs(found - check.value) <= 1e-6 * largest(check.value) + 10 * np.nan_to_num(check.error) + 1e-12
         return bool(np.all(close | ~np.isfinite(check.value)))
 
-    def slope(self, directions: Sequence[Array | None], size: float = 1.0) -> Slope:
-        """The derivative of the results along a direction, without any rule; ``size`` is that of what moves."""
+    def slope(self, directions: Sequence[Array | None], size: float | None = None) -> Slope:
+        """The derivative of the results along a direction, without any rule; ``size`` is that of what moves, that of the inputs unless given."""
         line = self.line(directions)
+        size = self.size if size is None else size
         if self.analytic:
             found = complex_slope(line)
             if found is not None:

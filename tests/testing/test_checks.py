@@ -147,6 +147,15 @@ def test_a_rule_that_computes_another_value_than_the_function_is_found() -> None
     assert check_gradients(ruled(lambda x: x * x, lambda x, g: (2.0 * x * g,)), X).ok
 
 
+@pytest.mark.parametrize("scale", [1e6, 1e9, 1e15])
+def test_large_inputs_raise_no_alarm_and_hide_no_wrong_rule(scale: float) -> None:
+    x = np.array([1.3, -2.1, 0.7]) * scale
+    for right in (lambda x: x * x, lambda x: ab.abs(x) * x, lambda x: x**3, lambda x: ab.maximum(x, 0.0) * x, lambda x: ab.nn.functional.layer_norm(x, 3)):
+        assert check_gradients(right, x, raises=False).ok
+    assert "vjp" in checks_of(failed(ruled(lambda x: x * x, lambda x, g: (2.001 * x * g,)), x))
+    assert "vjp" in checks_of(failed(ruled(lambda x: ab.abs(x) * x, lambda x, g: (2.001 * ab.abs(x) * g,)), x))
+
+
 def test_modes_that_are_wrong_alike_agree_and_are_found_all_the_same() -> None:
     rule = ab.exp.primitive
     pair = rule.vjp, rule.jvp
