@@ -55,7 +55,7 @@ def check_pulled(subject: Subject, report: Report) -> None:
         return
     total = sum(x.size for x in subject.inputs)
     methods: set[str] = set()
-    compared = 0
+    compared = judged = 0
     for i, x in enumerate(subject.inputs):
         indices = list(np.ndindex(x.shape))
         if total > subject.options.elements:
@@ -67,8 +67,11 @@ def check_pulled(subject: Subject, report: Report) -> None:
         compared += len(indices)
         if indices:
             methods.add(slopes[0].method)
-        bad = _suspects(subject, i, a, r, slopes)
+        doubtful = bad = _suspects(subject, i, a, r, slopes)
         bad = [k for k in bad if not _excused(subject, i, indices[k], a[k], slopes[k], report, methods)]
+        sure = (np.isfinite(a) & np.isfinite(r)) | (np.isinf(a) & (a == r))
+        sure[doubtful] = True
+        judged += int(sure.sum())
         if bad:
             worst = max(bad, key=lambda k: _distance(float(a[k]), float(r[k])))
             whole = len(indices) == x.size
@@ -80,9 +83,13 @@ def check_pulled(subject: Subject, report: Report) -> None:
             report.findings.append(finding)
     if total > compared and not report.findings:
         _directions(subject, report, methods)
+    if compared and not judged:
+        report.findings.append(_unjudged("vjp", subject))
     if not any(f.check == "vjp" for f in report.findings):
         how = " and ".join(sorted(methods, reverse=True)) or "no elements"
-        report.passed["vjp"] = f"{compared} of {total} elements by {how}" + (", the rest along random directions" if total > compared else "")
+        report.passed["vjp"] = f"{judged} of {total} elements by {how}" + (", the rest along random directions" if total > compared else "")
+        if judged < compared:
+            report.passed["vjp"] += f"; {compared - judged} not judged, of which neither the derivative nor the reference is finite"
     report.notes += subject.kinks
     subject.kinks.clear()
 
@@ -99,6 +106,11 @@ def _same_values(subject: Subject, report: Report, check: str, found: Sequence[A
             index = _worst(a, r, wrong)
             report.findings.append(Finding(check, what, "", index, float(a[index]), float(r[index]), "the function itself"))
             return
+
+
+def _unjudged(check: str, subject: Subject) -> Finding:
+    cause = "; ".join(subject.undefined()) or "the point is not inside the domain: choose another one"
+    return Finding(check, "nothing can be judged: neither the derivative nor the reference is finite anywhere", cause=cause)
 
 
 def _faulty(subject: Subject, evidence: Evidence, forward: bool = False) -> Fault:
@@ -162,7 +174,13 @@ def check_pushed(subject: Subject, report: Report) -> None:
         if (wrong & steep).any():
             report.notes.append(f"jvp: the derivative is infinite here, and autodiff says so: {INFINITE}")
         wrong &= ~steep
-    if wrong.any():
+    judged = np.isfinite(r) | np.isinf(a)
+    if a.size and not judged.any():
+        if np.isfinite(a).any():
+            report.skipped["jvp"] = "not judged, since the reference is not finite"
+        else:
+            report.findings.append(_unjudged("jvp", subject))
+    elif wrong.any():
         worst = _worst(a, r, wrong)
         k = int(np.searchsorted(np.cumsum([y.size for y in subject.outputs]), worst[0], side="right"))
         start = sum(y.size for y in subject.outputs[:k])
@@ -174,7 +192,9 @@ def check_pushed(subject: Subject, report: Report) -> None:
         )
         report.findings.append(finding)
     else:
-        report.passed["jvp"] = f"along a random direction by {slope.method}"
+        report.passed["jvp"] = f"along a random direction by {slope.method}" + (
+            "" if judged.all() else f"; {int(judged.sum())} of {a.size} results, where it is finite"
+        )
 
 
 def check_agreement(subject: Subject, report: Report) -> None:
@@ -189,7 +209,9 @@ def check_agreement(subject: Subject, report: Report) -> None:
     reverse = sum(float(np.sum(c.astype(float) * u)) for c, u in zip(cotangents, subject.tangents, strict=True))
     size = sum(float(np.sum(np.abs(c.astype(float) * u))) for c, u in zip(cotangents, subject.tangents, strict=True))
     size += sum(float(np.sum(np.abs(g.astype(float) * t))) for g, t in zip(subject.cotangents, tangents, strict=True)) + subject.rounding
-    if np.isfinite(forward) and np.isfinite(reverse) and abs(forward - reverse) > _allowed(subject, COMPLEX_STEP) * size + subject.residue:
+    if not (np.isfinite(forward) and np.isfinite(reverse)):
+        report.skipped["modes_agree"] = "not judged, since the derivative is not finite"
+    elif abs(forward - reverse) > _allowed(subject, COMPLEX_STEP) * size + subject.residue:
         report.findings.append(Finding("modes_agree", "⟨v, Ju⟩ of forward mode is not ⟨Jᵀv, u⟩ of reverse mode", "", None, reverse, forward, "forward mode"))
     else:
         report.passed["modes_agree"] = "⟨v, Ju⟩ = ⟨Jᵀv, u⟩ (agreement, no reference)"

@@ -335,3 +335,22 @@ def test_every_check_stands_alone() -> None:
     for name, (function, args) in itertools.product(names, [RIGHT["batch norm"]]):
         report = getattr(ab.testing, name)(function, *args)
         assert list(report.passed) == [name.removeprefix("check_")]
+
+
+@pytest.mark.parametrize(("function", "point"), [(ab.sqrt, [-1.0, -2.0]), (lambda x: x * np.inf, [1.0, 2.0]), (lambda x: x * x, [np.nan])])
+def test_a_point_at_which_nothing_can_be_judged_fails(function: Any, point: list[float]) -> None:
+    report = check_gradients(function, np.array(point), raises=False)
+    assert "vjp" in {f.check for f in report.findings if f.what.startswith("nothing can be judged")}
+    assert "modes_agree" in report.skipped
+
+
+def test_forward_mode_by_itself_fails_where_nothing_can_be_judged() -> None:
+    with pytest.raises(GradientCheckError, match="choose a(nother one| point inside the domain)"):
+        ab.testing.check_jvp(ab.sqrt, np.array([-1.0, -2.0]))
+
+
+def test_what_is_not_finite_is_not_counted() -> None:
+    report = check_gradients(ab.sqrt, np.array([-1.0, 4.0, -9.0]))
+    assert report.passed["vjp"].startswith("1 of 3 elements by complex step; 2 not judged")
+    assert report.passed["jvp"].endswith("1 of 3 results, where it is finite")
+    assert check_gradients(ab.sqrt, np.array([0.0, 4.0])).passed["vjp"] == "2 of 2 elements by complex step"
