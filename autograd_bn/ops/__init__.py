@@ -103,6 +103,8 @@ METHODS = {
     "clip": rounding.clip,
     "round": rounding.round,
     "__round__": rounding.round,
+    "__divmod__": rounding.quotient_and_rest,
+    "__rdivmod__": rounding.reflected_quotient_and_rest,
     "__pos__": arithmetic.positive,
     "__invert__": comparison.bitwise_invert,
     "__neg__": arithmetic.negative,

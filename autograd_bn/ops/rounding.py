@@ -159,3 +159,13 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:  # noqa: A002 -
         x = x if min is None else maximum(x, min)
         return x if max is None else minimum(x, max)
     return apply(_clip, (x, -np.inf if min is None else min, np.inf if max is None else max))
+
+
+def quotient_and_rest(x: Any, other: Any, /) -> tuple[Tensor, Tensor]:
+    """``divmod(x, other)``: ``x // other`` and ``x % other``."""
+    return x // other, x % other
+
+
+def reflected_quotient_and_rest(x: Any, other: Any, /) -> tuple[Tensor, Tensor]:
+    """``divmod(other, x)``."""
+    return other // x, other % x

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -44,9 +45,9 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     Parameters
     ----------
     function
-        Takes one example of each argument; returns a tensor, or tensors in nested containers.
+        Takes one example of each argument; returns a tensor, or tensors in nested containers. Keyword arguments are mapped over axis 0.
     in_axes
-        The axis to map over, for all arguments or one an argument; None for an argument that all examples share.
+        The axis to map over, for all positional arguments or one an argument; None for an argument that all examples share.
         In the place of an axis there may be containers of axes, nested as the argument is from the top: ``({"w": None, "x": 0},)``.
     out_axes
         Where the axis of examples goes, in all results or, nested, in each; None for a result that is the same for all examples.
@@ -62,14 +63,14 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     """
 
     @functools.wraps(function)
-    def wrapped(*args: Any) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
         if len(axes) != len(args):
             raise OperationError(f"vmap: {len(axes)} in_axes for {len(args)} arguments")
         with Level() as level:
             size: int | None = None
             opened = []
-            for arg, spec in zip(args, axes, strict=True):
+            for name, arg, spec in (*zip(itertools.repeat(None), args, axes), *((name, arg, 0) for name, arg in kwargs.items())):
                 leaves, structure = flatten(arg)
                 inner = []
                 for leaf, axis in zip(leaves, _axes(spec, structure, "in_axes"), strict=True):
@@ -83,7 +84,10 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                             if isinstance(arg, (list, tuple))
                             else ""
                         )
-                        raise ShapeError(f"vmap over axis {axis} of an argument of shape {x.shape}, which has no such axis{listed}")
+                        if name is not None:
+                            listed += "; keyword arguments are mapped over axis 0: give one that all examples share by position, with None in in_axes"
+                        which = "an argument" if name is None else f"the argument {name}"
+                        raise ShapeError(f"vmap over axis {axis} of {which} of shape {x.shape}, which has no such axis{listed}")
                     if size not in (None, x.shape[axis]):
                         raise ShapeError(f"vmap over axes of different lengths: {size} and {x.shape[axis]}")
                     size = x.shape[axis]
@@ -91,7 +95,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                 opened.append(arg if spec is None else structure.unflatten(inner))
             if size is None:
                 raise OperationError("vmap: no argument is mapped; give at least one an axis")
-            leaves, structure = flatten(function(*opened))
+            leaves, structure = flatten(function(*opened[: len(args)], **dict(zip(kwargs, opened[len(args) :], strict=True))))
             out = []
             for y, axis in zip(map(lifted, map(asarray, leaves)), _axes(out_axes, structure, "out_axes"), strict=True):
                 if axis is None:

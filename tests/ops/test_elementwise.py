@@ -217,3 +217,17 @@ def test_angles_of_tiny_and_huge_points_have_gradients(dtype: str, sizes: list[f
     z = (4 * size + 3j * size).astype({"float32": "complex64", "float64": "complex128"}[dtype])
     gz = value(ab.vjp(ab.angle, z)[1](np.ones(len(sizes), dtype))[0])
     assert np.allclose(gz * size, -3 / 25 + 4j / 25, rtol=1e-6)
+
+
+def test_divmod_is_quotient_and_rest() -> None:
+    x = ab.tensor([7.5, -7.5], requires_grad=True)
+    for ours, its in (
+        (divmod(x, 2.0), divmod(np.array([7.5, -7.5]), 2.0)),
+        (divmod(20.0, x), divmod(20.0, np.array([7.5, -7.5]))),
+        (divmod(x, x), ([1, 1], [0, 0])),
+    ):
+        assert [part.tolist() for part in ours] == [list(part) for part in its]
+    divmod(x, 2.0)[1].sum().backward()
+    assert value(x.grad).tolist() == [1.0, 1.0]
+    with pytest.raises(TypeError, match="unsupported operand"):
+        divmod(x, None)  # type: ignore[operator]

@@ -267,3 +267,18 @@ def test_a_leaf_takes_no_batch_and_no_tangent() -> None:
 def test_what_fails_for_one_example_is_told_of_one_example(function: Any, kind: Any, told: str) -> None:
     with pytest.raises(kind, match=told + r"[\s\S]*test_mapping.py"):
         ab.vmap(function)(np.ones((2, 3)), np.ones((2, 4)))
+
+
+def test_keyword_arguments_are_mapped_over_axis_0() -> None:
+    def f(x: Any, k: Any = 1.0, *, p: Any = None) -> Any:
+        return x * k if p is None else x * k + p["a"]
+
+    x, k = np.arange(3.0), np.array([1.0, 10.0, 100.0])
+    assert ab.vmap(f)(x, k=k).tolist() == [0.0, 10.0, 200.0]
+    assert ab.vmap(f, in_axes=(None,))(2.0, k=k).tolist() == [2.0, 20.0, 200.0]
+    assert ab.vmap(f)(x, k, p={"a": k}).tolist() == [1.0, 20.0, 300.0]
+    assert ab.vmap(lambda *, x: x * 2.0)(x=x).tolist() == [0.0, 2.0, 4.0]
+    with pytest.raises(ShapeError, match=r"the argument k of shape \(\).*keyword arguments are mapped over axis 0: .* None in in_axes"):
+        ab.vmap(f)(x, k=2.0)
+    with pytest.raises(ShapeError, match="different lengths"):
+        ab.vmap(f)(x, k=np.ones(2))
