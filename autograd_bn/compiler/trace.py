@@ -13,7 +13,7 @@ from autograd_bn.core.dispatch import explained
 from autograd_bn.core.effects import concrete
 from autograd_bn.core.errors import DtypeError, GradientError, MutationError, ShapeError, TraceError
 from autograd_bn.core.graph import Graph, GraphNode, variable
-from autograd_bn.core.levels import Level
+from autograd_bn.core.levels import HeldLevel
 from autograd_bn.core.lines import Line, caller_line, outside_engine
 from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import Primitive, abstract_of, raw, registry
@@ -81,7 +81,7 @@ class FunctionTrace:
     """One run of a function on unknown values. See `Trace` in ``core.tracing`` for what the engine asks of it."""
 
     def __init__(self) -> None:
-        self._levels = Level(), Level()
+        self._levels = HeldLevel(), HeldLevel()
         self.level, self.tape = (level.number for level in self._levels)
         self.nodes: list[GraphNode] = []
         self.inputs: list[Source] = []

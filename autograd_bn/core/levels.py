@@ -9,25 +9,26 @@ from autograd_bn.core.errors import GradientError
 from autograd_bn.core.state import fresh_level, user_line
 
 open_levels: set[int] = {0}
+close_level = open_levels.discard
 
 
-class Level:
-    """A fresh level, above every one that exists. It is open until its block ends, or nobody holds this any longer."""
+def open_level() -> int:
+    """A fresh level, above every one that exists. It is open until ``close_level`` is told of it."""
+    level = fresh_level()
+    open_levels.add(level)
+    return level
+
+
+class HeldLevel:
+    """A level that is open as long as somebody holds this."""
 
     __slots__ = ("number",)
 
     def __init__(self) -> None:
-        self.number = fresh_level()
-        open_levels.add(self.number)
-
-    def __enter__(self) -> int:
-        return self.number
-
-    def __exit__(self, *error: object) -> None:
-        open_levels.discard(self.number)
+        self.number = open_level()
 
     def __del__(self) -> None:
-        open_levels.discard(self.number)
+        close_level(self.number)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from autograd_bn.core.errors import DtypeError, GradientError, RuleError, ShapeE
 from autograd_bn.core.forks import ForkedLock
 from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import Primitive, raw
-from autograd_bn.core.state import NESTED, State, current, enter, fresh_level, leave
+from autograd_bn.core.state import NESTED, State, current, fresh_level, resume
 from autograd_bn.core.structural import repeatable, unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray, owned, why_constant
 from autograd_bn.core.tracing import lifted, outer_tape
@@ -205,26 +205,27 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
     if state.floor > 0 and create_graph:
         raise GradientError("backward(create_graph=True) inside no_grad() would record nothing; move it out, or use ab.enable_grad()")
     seed = conjugated(_seed(output, gradient))
-    inside = None
     if create_graph:
         seed = seed if isinstance(seed, Tensor) else Tensor(seed)
     else:
         seed = seed.value if isinstance(seed, Tensor) and type(seed.node) is Node else seed
-        inside = enter(State(fresh_level(), state.scope, state.watch, state.effects, state.cut))
+        resume(State(fresh_level(), state.scope, state.watch, state.effects, state.cut))
     try:
         found = sweep([(node, seed)], free=not (retain_graph or create_graph), tape=create_graph)
         with _adding.lock:  # threads may share a leaf
             published = []
             for leaf, g in found.items():
-                extra = leaf.extras()
+                extra = leaf.extra
+                if extra is None:
+                    extra = leaf.extras()
                 g = conjugated(g)
                 new = g if isinstance(g, Tensor) else Tensor(g)
                 published.append((extra, new if extra.gradient is None else extra.gradient + new))
             for extra, total in published:
                 extra.gradient = total
     finally:
-        if inside is not None:
-            leave(inside)
+        if not create_graph:
+            resume(state)
 
 
 def _made(output: Tensor) -> str:

@@ -31,6 +31,8 @@ def integers(argnums: Argnums, what: str) -> tuple[tuple[int, ...], bool]:
 
 def positions(numbers: Sequence[int], count: int, what: str) -> tuple[int, ...]:
     """Which of ``count`` arguments the numbers mean. Raises OperationError where there is no such argument, or two mean the same."""
+    if len(numbers) == 1 and 0 <= numbers[0] < count:
+        return tuple(numbers)
     for i in numbers:
         if not -count <= i < count:
             raise OperationError(f"{what} names argument {i} of a call with {count} positional arguments")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
-from autograd_bn.core.levels import Level
+from autograd_bn.core.levels import close_level, open_level
 from autograd_bn.core.node import CONSTANT, Dual
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, owned
 from autograd_bn.core.tracing import lifted
@@ -44,7 +44,8 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
             raise OperationError(f"jvp: {what} is a tuple of one entry an argument, as in jvp(f, (x,), (t,)), got {type(given).__name__}")
     if len(primals) != len(tangents):
         raise OperationError(f"jvp: {len(primals)} primals and {len(tangents)} tangents")
-    with Level() as level:
+    level = open_level()
+    try:
         leaves, structure = flatten(tuple(primals))
         directions = matched(tuple(tangents), structure, "jvp: the tuple of tangents", "that of the primals")
         opened = []
@@ -66,4 +67,6 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
             else:
                 primal_out.append(y)
                 tangent_out.append(Tensor(np.zeros(y.shape, y.dtype), CONSTANT))
+    finally:
+        close_level(level)
     return out_structure.unflatten(primal_out), out_structure.unflatten(tangent_out)

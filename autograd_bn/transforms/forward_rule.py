@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.errors import GradientError, RuleError
-from autograd_bn.core.levels import Level
+from autograd_bn.core.levels import close_level, open_level
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
 from autograd_bn.core.sweep import sweep
@@ -88,7 +88,8 @@ class _Pushed:
 
     def pull(self, kept: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
         """The transpose: the pushforward is recorded at the operands, from tangents of zero, and swept."""
-        with Level() as level:
+        level = open_level()
+        try:
             zeros = [lifted(Tensor(np.zeros(x.shape, x.dtype))) for x in xs]
             ts = [leaf(z if z.node.level >= 0 else z.value, level) if z.dtype.kind in "fc" else z for z in zeros]
             _, _, tangents = self.push(xs, ts)
@@ -96,6 +97,8 @@ class _Pushed:
             self._check_linear([node for node, _ in roots])
             found = sweep(roots, free=True)
             return [_wrapped(found.get(t.node)) for t in ts]
+        finally:
+            close_level(level)
 
     def _check_linear(self, roots: list[Node]) -> None:
         """Refuse a rule that multiplies tangents with each other, or bends them: an operation then saved what depends on them."""
@@ -113,14 +116,20 @@ class _Pushed:
 
     def mapped(self, flags: Sequence[bool], size: int) -> _Pushed:
         def run(xs: list[Tensor]) -> Results:
-            with Level() as level:
+            level = open_level()
+            try:
                 outs, structure = self.run(opened(xs, flags, level, size))
                 return [gathered(y, level, size) for y in outs], structure
+            finally:
+                close_level(level)
 
         def tangent(xs: list[Tensor], ts: list[Tensor]) -> tuple[list[Tensor], Structure, list[Tensor]]:
-            with Level() as level:
+            level = open_level()
+            try:
                 outs, structure, found = self.push(opened(xs, flags, level, size), opened(ts, flags, level, size))
                 return [gathered(y, level, size) for y in outs], structure, [gathered(t, level, size) for t in found]
+            finally:
+                close_level(level)
 
         return _Pushed(self.name, run, tangent)
 

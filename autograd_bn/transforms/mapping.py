@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 from autograd_bn.core.errors import OperationError, ShapeError
-from autograd_bn.core.levels import Level
+from autograd_bn.core.levels import close_level, open_level
 from autograd_bn.core.node import CONSTANT, Batch
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray, owned
@@ -67,10 +66,14 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
         axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
         if len(axes) != len(args):
             raise OperationError(f"vmap: {len(axes)} in_axes for {len(args)} arguments")
-        with Level() as level:
+        level = open_level()
+        try:
             size: int | None = None
-            opened = []
-            for name, arg, spec in (*zip(itertools.repeat(None), args, axes), *((name, arg, 0) for name, arg in kwargs.items())):
+            opened: list[Any] = []
+            given = args
+            if kwargs:
+                given, axes = (*args, *kwargs.values()), (*axes, *(0 for _ in kwargs))
+            for arg, spec in zip(given, axes, strict=True):
                 leaves, structure = flatten(arg)
                 inner = []
                 for leaf, axis in zip(leaves, _axes(spec, structure, "in_axes"), strict=True):
@@ -84,9 +87,10 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                             if isinstance(arg, (list, tuple))
                             else ""
                         )
-                        if name is not None:
+                        which = "an argument"
+                        if len(opened) >= len(args):
+                            which = f"the argument {list(kwargs)[len(opened) - len(args)]}"
                             listed += "; keyword arguments are mapped over axis 0: give one that all examples share by position, with None in in_axes"
-                        which = "an argument" if name is None else f"the argument {name}"
                         raise ShapeError(f"vmap over axis {axis} of {which} of shape {x.shape}, which has no such axis{listed}")
                     if size not in (None, x.shape[axis]):
                         raise ShapeError(f"vmap over axes of different lengths: {size} and {x.shape[axis]}")
@@ -95,7 +99,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                 opened.append(arg if spec is None else structure.unflatten(inner))
             if size is None:
                 raise OperationError("vmap: no argument is mapped; give at least one an axis")
-            leaves, structure = flatten(function(*opened[: len(args)], **dict(zip(kwargs, opened[len(args) :], strict=True))))
+            leaves, structure = flatten(function(*opened[: len(args)], **dict(zip(kwargs, opened[len(args) :], strict=True))) if kwargs else function(*opened))
             out = []
             for y, axis in zip(map(lifted, map(asarray, leaves)), _axes(out_axes, structure, "out_axes"), strict=True):
                 if axis is None:
@@ -109,6 +113,8 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                     raise ShapeError(f"vmap: out_axes={axis} is no axis of a result of shape {value.shape}")
                 value = _moved(value, 0, axis)
                 out.append(value if isinstance(value, Tensor) else Tensor(value, CONSTANT))
+        finally:
+            close_level(level)
         return structure.unflatten(out)
 
     return wrapped

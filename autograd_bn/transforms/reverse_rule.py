@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from autograd_bn.core.complex_values import conjugated
 from autograd_bn.core.errors import GradientError, RuleError
-from autograd_bn.core.levels import Level
+from autograd_bn.core.levels import close_level, open_level
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray, snapshot
@@ -103,19 +103,26 @@ class _Pulled:
 
     def mapped(self, flags: Sequence[bool], size: int) -> _Pulled:
         def run(xs: list[Tensor]) -> Results:
-            with Level() as level:
+            level = open_level()
+            try:
                 outs, structure = self.run(opened(xs, flags, level, size))
                 return [gathered(y, level, size) for y in outs], structure
+            finally:
+                close_level(level)
 
         def forward(xs: list[Tensor]) -> tuple[list[Tensor], Structure, list[Any], Any]:
-            with Level() as level:
+            level = open_level()
+            try:
                 outs, structure, residuals, nesting = self._forward(opened(xs, flags, level, size))
                 batched = [isinstance(r, Tensor) and r.node.level == level for r in residuals]
                 lowered = [gathered(r, level, size) if b else r for r, b in zip(residuals, batched, strict=True)]
                 return [gathered(y, level, size) for y in outs], structure, lowered, (batched, nesting)
+            finally:
+                close_level(level)
 
         def backward(residuals: list[Any], nesting: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
-            with Level() as level:
+            level = open_level()
+            try:
                 batched, inner = nesting
                 raised = opened(residuals, batched, level, size)
                 found = self._backward(raised, inner, opened(xs, flags, level, size), structure, opened(gs, [True] * len(gs), level, size))
@@ -124,6 +131,8 @@ class _Pulled:
                     whole = None if c is None else gathered(c, level, size)
                     out.append(whole if whole is None or flag else asarray(raw.sum(whole, axis=(0,), keepdims=False)))
                 return out
+            finally:
+                close_level(level)
 
         return _Pulled(self.name, run, forward, backward)
 
