@@ -66,8 +66,19 @@ class Module:
 
     def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, Tensor):
-            if name not in self._buffers and value.requires_grad and value.is_leaf:
+            trained = value.requires_grad and value.is_leaf
+            if name in self._buffers:
+                if trained:
+                    raise OperationError(f"{type(self).__name__}.{name} is a buffer: it takes no tensor that requires a gradient; assign tensor.detach()")
+            elif trained:
                 self._parameters[name] = None
+            elif name in self._parameters and (old := self.__dict__[name]).requires_grad and old.is_leaf:
+                made = "a constant" if value.is_leaf else f"the result of {value.node.title}"
+                raise OperationError(
+                    f"{type(self).__name__}.{name} is a parameter and takes a leaf that requires a gradient, got {made}. For new values use "
+                    f"ab.assign(module.{name}, values), or ab.functional_call to let gradients flow to what they are made from; to freeze it, leave it out of "
+                    f"the optimiser's list, or del module.{name} and module.register_buffer({name!r}, values)"
+                )
         elif name in self._parameters:
             if value is not None:
                 raise OperationError(f"{type(self).__name__}.{name} is a parameter: assign a tensor or None to it, or new values with ab.assign, got {value!r}")
@@ -83,6 +94,12 @@ class Module:
         object.__delattr__(self, name)
         self._parameters.pop(name, None)
         self._buffers.pop(name, None)
+
+    def __copy__(self) -> Self:
+        """A module with the same tensors and parts, to which others can be assigned without a change of this one."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__, _parameters=dict(self._parameters), _buffers=dict(self._buffers))
+        return copied
 
     def register_buffer(self, name: str, value: Tensor | npt.ArrayLike | None) -> None:
         """Add state that ``state_dict`` saves and no optimiser trains, such as running statistics.

@@ -173,6 +173,38 @@ def test_copies_and_pickles_are_independent() -> None:
         assert net[1].num_batches_tracked.item() == 0  # type: ignore[attr-defined]
 
 
+def test_a_shallow_copy_has_the_same_tensors_and_its_own_attributes() -> None:
+    net = nn.BatchNorm1d(2)
+    names, buffers = list(net.state_dict()), len(list(net.buffers()))
+    twin = copy.copy(net)
+    assert [a is b for a, b in zip(net.parameters(), twin.parameters(), strict=True)] == [True, True]
+    twin.extra = ab.tensor(1.0, requires_grad=True)  # type: ignore[attr-defined]
+    twin.register_buffer("more", np.ones(2))
+    del twin.weight
+    assert list(net.state_dict()) == names and len(list(net.buffers())) == buffers
+    assert set(twin.state_dict()) == {*names, "extra", "more"} - {"weight"}
+    twin.eval()
+    assert net.training
+
+
+def test_a_parameter_takes_only_what_can_be_trained() -> None:
+    layer = nn.Linear(2, 2, rng=0)
+    for value, got in ((layer.weight.detach(), "a constant"), (layer.weight * 2.0, "the result of mul")):
+        with pytest.raises(OperationError, match=f"Linear.weight is a parameter and takes a leaf that requires a gradient, got {got}.*ab.assign"):
+            layer.weight = value
+    assert all(p.is_leaf and p.requires_grad for p in layer.parameters())
+    layer.weight = fresh = ab.tensor(np.ones((2, 2)), requires_grad=True)
+    assert next(layer.parameters()) is fresh
+    frozen = layer.weight.detach()
+    del layer.weight
+    layer.register_buffer("weight", frozen)
+    assert list(layer.state_dict()) == ["bias", "weight"]
+    assert [name for name, _ in layer.named_parameters()] == ["bias"]
+    gradients = ab.grad(lambda m: m(np.ones((1, 2), np.float32)).sum())(nn.Linear(2, 2, rng=0))
+    gradients.weight = gradients.weight * 0.5  # gradients are constants, and so may others be
+    assert len(list(gradients.parameters())) == 2
+
+
 def test_a_parameter_is_not_replaced_by_something_else() -> None:
     layer = nn.Linear(2, 2, rng=0)
     with pytest.raises(OperationError, match="weight is a parameter"):
@@ -187,6 +219,8 @@ def test_a_parameter_is_not_replaced_by_something_else() -> None:
 def test_a_buffer_does_not_require_a_gradient() -> None:
     with pytest.raises(OperationError, match="requires a gradient"):
         nn.Module().register_buffer("b", ab.tensor(1.0, requires_grad=True))
+    with pytest.raises(OperationError, match="running_mean is a buffer: it takes no tensor that requires a gradient"):
+        nn.BatchNorm1d(2).running_mean = ab.tensor([1.0, 2.0], requires_grad=True)
 
 
 def test_a_module_without_forward_says_so() -> None:
