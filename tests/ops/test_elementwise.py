@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn.core.errors import DtypeError
 from tests.ops.torch_oracle import assert_same, torch_module
 from tests.oracles import assert_close, value
 
@@ -187,6 +188,11 @@ def test_numpys_own_functions_are_recorded() -> None:
         assert isinstance(out, ab.Tensor) and out.requires_grad
         assert_close(out, use(x.detach().numpy()), 1e-12)
     assert np.isnan(x).tolist() == [False, False] and np.round(x).tolist() == [0.0, 1.0]
+
+
+def test_relu_of_complex_numbers_is_refused() -> None:
+    with pytest.raises(DtypeError, match="complex numbers are not ordered"):
+        ab.relu(ab.tensor([1 + 1j]))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
