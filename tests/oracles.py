@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.complex_values import analytic_continuation
+
 Array = Any
 STEP = 1e-6
 TINY = 1e-30
@@ -22,7 +24,7 @@ def directional(function: Callable[..., Array], operands: Sequence[Array], direc
     """The derivative of an array function along a direction: by a complex step where it takes one, else by central differences."""
     moved = [x if d is None else np.asarray(x) + 1j * TINY * np.asarray(d) for x, d in zip(operands, directions, strict=True)]
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        with np.errstate(all="ignore"), warnings.catch_warnings(), analytic_continuation():
             warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
             stepped = np.asarray(function(*moved))
         if stepped.dtype.kind == "c":

@@ -7,6 +7,9 @@ downhill; PyTorch means the same by it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -24,3 +27,21 @@ def cast(c: Any, dtype: np.dtype[Any]) -> Any:
 def conjugated(c: Any) -> Any:
     """A user's gradient from the cotangent that the sweep carries, or back."""
     return raw.conj(c) if c.dtype.kind == "c" else c
+
+
+_CONTINUED: ContextVar[bool] = ContextVar("autograd_bn_continued", default=False)
+
+
+@contextmanager
+def analytic_continuation() -> Iterator[None]:
+    """Let functions that are defined for real numbers take complex ones by the same formula: what a complex step computes with."""
+    token = _CONTINUED.set(True)
+    try:
+        yield
+    finally:
+        _CONTINUED.reset(token)
+
+
+def refused(dtype: np.dtype[Any]) -> bool:
+    """Whether a function that is defined for real numbers refuses a dtype."""
+    return dtype.kind == "c" and not _CONTINUED.get()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.complex_values import refused
 from autograd_bn.core.constructors import binary, composite, unary
 from autograd_bn.core.primitive import POSITIVE, Domain, raw
 from autograd_bn.core.tensor import Tensor
@@ -171,7 +172,7 @@ sigmoid = unary(
 
 def _relu(x: Any) -> Any:
     """NumPy's maximum with a number is not vectorised. Its clip is, but costs more to call. Both would compare complex numbers by their real parts."""
-    if x.dtype.kind == "c":
+    if refused(x.dtype):
         raise TypeError("complex numbers are not ordered; take the relu of their parts, ab.real(x) and ab.imag(x), or of ab.abs(x)")
     if type(x) is np.ndarray and x.size > 16384 and x.dtype.kind == "f":
         return np.clip(x, 0, np.inf)

@@ -20,6 +20,7 @@ from autograd_bn.ops.comparison import equal, isnan, not_equal
 from autograd_bn.ops.creation import ones_like
 from autograd_bn.ops.exponential import exp, log
 from autograd_bn.ops.indexing import getitem
+from autograd_bn.ops.precision import narrowed, widened
 from autograd_bn.ops.reduction import Axis, _reduced, norm_p
 from autograd_bn.ops.reduction import max as largest
 from autograd_bn.ops.reduction import mean as mean_of
@@ -105,9 +106,10 @@ def var(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool
     x = asarray(x)
     axes = normalized_axes(axis, x.ndim)
     freedom = _freedom("var", x, axes, correction)
-    mean = mean_of(x, axis=axes, keepdims=True)
-    sq = (x - mean) ** 2
-    return mean_of(sq, axis=axes, keepdims=keepdims) if not correction else total(sq, axis=axes, keepdims=keepdims) / freedom
+    wide = widened(x)
+    mean = mean_of(wide, axis=axes, keepdims=True)
+    sq = (wide - mean) ** 2
+    return narrowed(mean_of(sq, axis=axes, keepdims=keepdims) if not correction else total(sq, axis=axes, keepdims=keepdims) / freedom, x)
 
 
 @composite
@@ -125,8 +127,9 @@ def std(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool
     x = asarray(x)
     axes = normalized_axes(axis, x.ndim)
     freedom = _freedom("std", x, axes, correction)
-    mean = mean_of(x, axis=axes, keepdims=True)
-    return _reduced(norm_p, x - mean, axes, keepdims, "") / math.sqrt(freedom)
+    wide = widened(x)
+    mean = mean_of(wide, axis=axes, keepdims=True)
+    return narrowed(_reduced(norm_p, wide - mean, axes, keepdims, "") / math.sqrt(freedom), x)
 
 
 @composite
@@ -251,11 +254,12 @@ def softmax(x: Any, /, axis: Axis = -1) -> Tensor:
     >>> ab.softmax(ab.tensor([1000.0, 1000.0]))
     tensor([0.5, 0.5])
     """
-    x = asarray(x)
+    given = asarray(x)
+    x = widened(given)
     peak = largest(x.detach(), axis=axis, keepdims=True) if x.size else 0
     e = exp(x - peak)
     out: Tensor = e / total(e, axis=axis, keepdims=True)
-    return out
+    return narrowed(out, given)
 
 
 @composite
@@ -268,7 +272,8 @@ def log_softmax(x: Any, /, axis: Axis = -1) -> Tensor:
     >>> ab.log_softmax(ab.tensor([0.0, -1000.0]))
     tensor([    0., -1000.])
     """
-    x = asarray(x)
+    given = asarray(x)
+    x = widened(given)
     peak = largest(x.detach(), axis=axis, keepdims=True) if x.size else 0
     z: Tensor = x - peak
-    return z - log(total(exp(z), axis=axis, keepdims=True))
+    return narrowed(z - log(total(exp(z), axis=axis, keepdims=True)), given)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_bn.core.complex_values import analytic_continuation
+
 Array = np.ndarray[Any, Any]
 Line = Callable[[Any], Array]
 """A function of one number, real or complex, to a flat array."""
@@ -50,7 +52,7 @@ def tolerance(dtype: np.dtype[Any]) -> Tolerance:
 def complex_slope(line: Line) -> Array | None:
     """The derivative at 0 by a complex step; None where the function is not written for complex numbers."""
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        with np.errstate(all="ignore"), warnings.catch_warnings(), analytic_continuation():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             stepped = line(1j * TINY)
     except Exception:  # noqa: BLE001 - whatever it says, it does not take complex numbers

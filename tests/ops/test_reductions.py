@@ -210,3 +210,18 @@ def test_norms_of_tiny_and_huge_vectors_have_values_and_gradients(dtype: str, si
 
 def test_logsumexp_has_a_derivative_at_infinity() -> None:
     assert value(ab.grad(ab.logsumexp)(np.array([np.inf, 0.0, -np.inf]))).tolist() == [1.0, 0.0, 0.0]
+
+
+def test_float16_whose_sums_leave_its_range() -> None:
+    many = np.zeros(70_000, np.float16)
+    assert ab.softmax(ab.tensor(many)).dtype == np.float16
+    np.testing.assert_array_equal(ab.softmax(ab.tensor(many)).numpy(), np.full(70_000, 1 / 70_000).astype(np.float16))
+    np.testing.assert_array_equal(ab.log_softmax(ab.tensor(many)).numpy(), np.full(70_000, -np.log(70_000)).astype(np.float16))
+    large = np.float16([300, 600, 900, 120])
+    for correction in (0, 1):
+        assert ab.std(ab.tensor(large), correction=correction).item() == np.float16(np.std(large.astype(np.float32), ddof=correction))
+    small = large / 8
+    assert ab.var(ab.tensor(small)).dtype == np.float16 and ab.var(ab.tensor(small)).item() == np.float16(np.var(small.astype(np.float32)))
+    gradient = ab.grad(lambda x: ab.std(x))(large)
+    assert gradient.dtype == np.float16
+    assert_close(gradient, ab.grad(lambda x: ab.std(x))(large.astype(np.float32)), 1e-3)

@@ -6,6 +6,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 
+from autograd_bn.core.complex_values import refused
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
@@ -18,6 +19,7 @@ from autograd_bn.ops.arithmetic import abs as absolute
 from autograd_bn.ops.arithmetic import minimum, where
 from autograd_bn.ops.exponential import exp, log, softplus
 from autograd_bn.ops.indexing import getitem
+from autograd_bn.ops.precision import narrowed, widened
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
@@ -52,8 +54,8 @@ def cross_entropy(logits: Any, labels: Any, *, ignore_index: int | None = None, 
     >>> ab.nn.functional.cross_entropy(ab.tensor([[0.0, 0.0]]), [1]).item() == ab.log(2.0).item()
     True
     """
-    if type(logits) is not Tensor:
-        logits = asarray(logits)
+    given = asarray(logits)
+    logits = widened(given)
     if not 0 <= label_smoothing <= 1:
         raise OperationError(f"cross_entropy: label_smoothing is a share, from 0 to 1, got {label_smoothing!r}\n  at {user_line()}")
     labels, index, counts = _checked_labels("cross_entropy", logits, labels, ignore_index)
@@ -66,7 +68,7 @@ def cross_entropy(logits: Any, labels: Any, *, ignore_index: int | None = None, 
     if label_smoothing:
         zlabel = (1 - label_smoothing) * zlabel + label_smoothing * z.mean(1)
     losses = logtotal - zlabel
-    return _reduced("cross_entropy", losses, reduction, counts)
+    return narrowed(_reduced("cross_entropy", losses, reduction, counts), given)
 
 
 @composite
@@ -145,6 +147,11 @@ def mse_loss(prediction: Any, target: Any, *, reduction: Reduction = "mean") -> 
     tensor(2.)
     """
     prediction, target = _pair("mse_loss", prediction, target)
+    if refused(prediction.dtype) or refused(target.dtype):
+        raise DtypeError(
+            f"mse_loss(prediction {describe(prediction)}, target {describe(target)}): a loss is real; square the sizes, as in "
+            f"(ab.abs(prediction - target) ** 2).mean()\n  at {user_line()}"
+        )
     difference = prediction - target
     sq = difference**2
     return _reduced("mse_loss", sq, reduction)
@@ -225,10 +232,10 @@ def _reduced(name: str, losses: Tensor, reduction: Reduction, counts: Any = None
     if reduction == "mean" and counts is None:
         loss = losses.mean()
         return loss
-    loss = losses.sum()
+    loss = widened(losses).sum()
     if reduction == "mean":
         loss = loss / counts.sum().astype(loss.dtype)
-    return loss
+    return narrowed(loss, losses)
 
 
 def _pair(name: str, prediction: Any, target: Any, what: str = "the prediction has") -> tuple[Tensor, Tensor]:
@@ -262,7 +269,7 @@ def _checked_labels(name: str, scores: Tensor, labels: Any, ignore_index: int | 
     if known:
         y = np.asarray(y)
     shape = scores.shape
-    if len(shape) != 2 or y.shape != shape[:1] or y.dtype.kind not in "iu" or not y.shape[0]:
+    if refused(scores.dtype) or len(shape) != 2 or y.shape != shape[:1] or y.dtype.kind not in "iu" or not y.shape[0]:
         _refuse_labels(name, scores, y)
 
     if known and ignore_index is None and y.min() >= 0 and y.max() < shape[1]:
@@ -288,6 +295,8 @@ def _refuse_labels(name: str, scores: Tensor, y: Any) -> NoReturn:
     shape = scores.shape
     what = f"{name}(logits {describe(scores)}, labels {describe(y)})"
     line = f"\n  at {user_line()}"
+    if refused(scores.dtype):
+        raise DtypeError(f"{what}: logits must be real{line}")
     if len(shape) != 2:
         raise ShapeError(f"{what}: logits must have shape (N, K), a row an example, got {shape}{line}")
     if y.ndim == 2 and y.shape == shape:

@@ -9,13 +9,15 @@ from typing import Any, Literal, NoReturn, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
+from autograd_bn.core.complex_values import refused
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
-from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.state import user_line
 from autograd_bn.core.structural import averaged
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.exponential import sqrt
+from autograd_bn.ops.precision import narrowed, widened
 
 Values: TypeAlias = Tensor | npt.ArrayLike
 
@@ -72,9 +74,9 @@ def batch_norm(
     return_statistics
         Return ``(y, μ, σ²)``, the statistics with the averaged axes kept.
 
-    Returns a tensor of the shape of x; float32 in, float32 out.
+    Returns a tensor of the shape of x; float32 in, float32 out, and float16 in, float16 out, computed in float32.
 
-    Raises ShapeError where the number of channels differs or x has fewer than two axes, OperationError for an empty batch.
+    Raises ShapeError where the number of channels differs or x has fewer than two axes, OperationError for an empty batch, DtypeError for complex x.
 
     Examples
     --------
@@ -85,8 +87,8 @@ def batch_norm(
             [ 1.,  1.]])
     """
     x, rank, gamma, beta, population = _per_channel("batch_norm", x, gamma, beta, population)
-    x̂, μ, var = _standardized(x, 0 if rank == 2 else (0, *range(2, rank)), eps, population)
-    out = _affine(x̂, gamma, beta)
+    x̂, μ, var = _standardized("batch_norm", x, 0 if rank == 2 else (0, *range(2, rank)), eps, population)
+    out = _affine(x, x̂, gamma, beta)
     return (out, μ, var) if return_statistics else out
 
 
@@ -119,8 +121,8 @@ def instance_norm(
     axes = tuple(range(2, rank))
     if population is None:
         _check_count("instance_norm", x, averaged(x.shape, axes), "channel of an example", "use larger inputs, or statistics over a whole batch (batch_norm)")
-    x̂, μ, var = _standardized(x, axes, eps, population)
-    out = _affine(x̂, gamma, beta)
+    x̂, μ, var = _standardized("instance_norm", x, axes, eps, population)
+    out = _affine(x, x̂, gamma, beta)
     return (out, μ, var) if return_statistics else out
 
 
@@ -150,8 +152,8 @@ def layer_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None
     """
     x, axes, (weight, bias) = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
     _check_count("layer_norm", x, averaged(x.shape, axes), "example", "normalise over more axes, or leave the layer out")
-    x̂, _, _ = _standardized(x, axes, eps)
-    return _affine(x̂, weight, bias)
+    x̂, _, _ = _standardized("layer_norm", x, axes, eps)
+    return _affine(x, x̂, weight, bias)
 
 
 @composite
@@ -182,12 +184,13 @@ def rms_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None, 
         x = x.astype(np.float64)
     if eps is None:
         eps = float(np.finfo(x.dtype).eps)
-    sq = x**2
+    wide = _wide("rms_norm", x)
+    sq = wide**2
     meansq = sq.mean(axes, keepdims=True)
     rms = sqrt(meansq + eps)
     irms = 1 / rms
-    x̂ = x * irms
-    return _affine(x̂, weight, None)
+    x̂ = wide * irms
+    return _affine(x, x̂, weight, None)
 
 
 @composite
@@ -225,12 +228,23 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
         )
     groups = x.reshape((shape[0], num_groups, math.prod(shape[1:]) // num_groups))
     _check_count("group_norm", x, groups.shape[2], "group of an example", "make fewer groups")
-    x̂, _, _ = _standardized(groups, 2, eps)
-    return _affine(x̂.reshape(shape), weight, bias)
+    x̂, _, _ = _standardized("group_norm", groups, 2, eps)
+    return _affine(x, x̂.reshape(shape), weight, bias)
 
 
-def _standardized(x: Tensor, axes: int | tuple[int, ...], eps: float, population: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def _wide(name: str, x: Tensor) -> Tensor:
+    """The input as it is, but float16 in float32. Refuses complex numbers, whose squares are no distances."""
+    if refused(x.dtype):
+        raise DtypeError(f"{name}(x {describe(x)}): x must be real; normalise ab.real(x) and ab.imag(x), or ab.abs(x)\n  at {user_line()}")
+    return widened(x)
+
+
+def _standardized(
+    name: str, x: Tensor, axes: int | tuple[int, ...], eps: float, population: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """(x − μ) / √(σ² + ε), μ and σ² over axes, which are kept: what batch, layer, group and instance norm have in common."""
+    if x.dtype.char not in "fd":
+        x = _wide(name, x)
     # One operation a statement, named as in the figure: drawings read these names from the bytecode.
     if population is None:
         μ = x.mean(axes, keepdims=True)
@@ -246,15 +260,15 @@ def _standardized(x: Tensor, axes: int | tuple[int, ...], eps: float, population
     return x̂, μ, var
 
 
-def _affine(x̂: Tensor, gamma: Tensor | None, beta: Tensor | None) -> Tensor:
-    """γ·x̂ + β, as far as there are any."""
+def _affine(x: Tensor, x̂: Tensor, gamma: Tensor | None, beta: Tensor | None) -> Tensor:
+    """γ·x̂ + β, as far as there are any; of the dtype that x has where x̂ was computed in another."""
     γx̂ = x̂
     if gamma is not None:
         γx̂ = x̂ * gamma
     out = γx̂
     if beta is not None:
         out = γx̂ + beta
-    return out
+    return narrowed(out, x, gamma, beta) if x.dtype.char == "e" else out
 
 
 def _per_channel(

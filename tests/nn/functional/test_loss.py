@@ -196,3 +196,20 @@ def test_differences_of_integers_do_not_wrap_around(loss: Any, dtype: str) -> No
         found = loss(x, y, reduction=reduction)
         assert found.dtype == np.float64
         np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_float16_scores_of_many_classes_and_examples() -> None:
+    scores = np.zeros((2, 70_000), np.float16)
+    loss = F.cross_entropy(ab.tensor(scores), [0, 1])
+    assert loss.dtype == np.float16 and loss.item() == np.float16(np.log(70_000))
+    rows = np.zeros((70_000, 2), np.float16)
+    labels = np.where(np.arange(70_000) % 2, 5, 1)
+    assert F.cross_entropy(ab.tensor(rows), labels, ignore_index=5).item() == np.float16(np.log(2))
+
+
+def test_a_complex_squared_difference_is_refused() -> None:
+    z = np.array([1 + 1j, 2 - 1j])
+    with pytest.raises(DtypeError, match="mse_loss.*: a loss is real"):
+        F.mse_loss(ab.tensor(z), z * 2)
+    with pytest.raises(DtypeError, match="cross_entropy.*: logits must be real"):
+        F.cross_entropy(ab.tensor(z.reshape(1, 2)), [0])

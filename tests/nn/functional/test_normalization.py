@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import autograd_bn as ab
-from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.complex_values import analytic_continuation
+from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.graph import graph
 from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import registry
@@ -81,7 +82,8 @@ def test_the_gradient_agrees_with_the_complex_step(shape: tuple[int, ...]) -> No
         for i in np.ndindex(values[k].shape):
             moved = [v.astype(complex) for v in values]
             moved[k][i] += 1e-30j
-            slope = (F.batch_norm(*moved).numpy() * dy).sum().imag / 1e-30
+            with analytic_continuation():
+                slope = (F.batch_norm(*moved).numpy() * dy).sum().imag / 1e-30
             assert abs(slope - got[i]) <= 1e-10
 
 
@@ -229,3 +231,43 @@ def test_second_order_through_batch_norm() -> None:
     h = 1e-5
     want = (first(values + h * v).numpy() - first(values - h * v).numpy()) / (2 * h)
     np.testing.assert_allclose(got, want, atol=1e-5 * max(1, abs(want).max()))
+
+
+def test_complex_input_is_refused_by_name() -> None:
+    z = ab.tensor(np.ones((4, 2)) * (1 + 1j))
+    for name, call in {
+        "batch_norm": lambda: F.batch_norm(z, None, None),
+        "instance_norm": lambda: F.instance_norm(z.reshape((2, 2, 2))),
+        "layer_norm": lambda: F.layer_norm(z, 2),
+        "rms_norm": lambda: F.rms_norm(z, 2),
+        "group_norm": lambda: F.group_norm(z, 1),
+    }.items():
+        with pytest.raises(DtypeError, match=rf"{name}\(x complex128\[.*\]\): x must be real"):
+            call()
+
+
+def test_float16_is_computed_in_float32() -> None:
+    wide = np.float32([[300.0, 5.0], [600.0, 7.0], [900.0, 1.0], [1200.0, 4000.0]])
+    half = wide.astype(np.float16)
+    scale, shift = np.float16([2.0, 0.5]), np.float16([1.0, 0.0])
+    calls = {
+        "batch": lambda x, g, b: F.batch_norm(x, g, b),
+        "population": lambda x, g, b: F.batch_norm(x, g, b, population=(np.float32([600.0, 9.0]), np.float32([9e4, 1e6]))),
+        "instance": lambda x, g, b: F.instance_norm(ab.asarray(x).reshape((1, 2, 4)), g, b),
+        "layer": lambda x, g, b: F.layer_norm(x, 2, g, b),
+        "rms": lambda x, g, b: F.rms_norm(x, 2, g, eps=1e-5),
+        "group": lambda x, g, b: F.group_norm(x, 1, g, b),
+    }
+    for name, call in calls.items():
+        found = call(ab.tensor(half), scale, shift)
+        expected = call(ab.tensor(half.astype(np.float32)), np.float32(scale), np.float32(shift))
+        assert found.dtype == np.float16, name
+        np.testing.assert_array_equal(found.numpy(), expected.numpy().astype(np.float16), err_msg=name)
+        assert call(ab.tensor(half), np.float32(scale), np.float32(shift)).dtype == np.float32
+        gradient = ab.grad(lambda x, call=call: (call(x, scale, shift) ** 2).sum())(half)
+        wanted = ab.grad(lambda x, call=call: (call(x, np.float32(scale), np.float32(shift)) ** 2).sum())(half.astype(np.float32))
+        assert gradient.dtype == np.float16
+        np.testing.assert_allclose(gradient.numpy(), wanted.numpy(), rtol=5e-3, atol=2e-3, err_msg=name)
+    y, mean, variance = F.batch_norm(ab.tensor(half), scale, shift, return_statistics=True)
+    assert (y.dtype, mean.dtype, variance.dtype) == (np.float16, np.float32, np.float32)
+    assert np.isfinite(variance.numpy()).all()
