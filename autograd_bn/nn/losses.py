@@ -13,6 +13,11 @@ from autograd_bn.nn.module import Module
 class CrossEntropyLoss(Module):
     """The negative log-likelihood of labels under softmax(scores). See `functional.cross_entropy` for the settings.
 
+    Attributes
+    ----------
+    weight
+        A buffer, or None.
+
     Examples
     --------
     >>> import autograd_bn as ab
@@ -20,14 +25,26 @@ class CrossEntropyLoss(Module):
     True
     """
 
-    def __init__(self, *, ignore_index: int | None = None, reduction: Reduction = "mean", label_smoothing: float = 0.0) -> None:
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        weight: Tensor | npt.ArrayLike | None = None,
+        ignore_index: int | None = None,
+        reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
         self.reduction = reduction
         self.label_smoothing = label_smoothing
 
     def forward(self, prediction: Tensor | npt.ArrayLike, target: Tensor | npt.ArrayLike) -> Tensor:
         """The loss."""
-        return functional.cross_entropy(prediction, target, ignore_index=self.ignore_index, reduction=self.reduction, label_smoothing=self.label_smoothing)
+        return functional.cross_entropy(
+            prediction, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction, label_smoothing=self.label_smoothing
+        )
 
     def extra_repr(self) -> str:
         """The settings."""
@@ -37,6 +54,11 @@ class CrossEntropyLoss(Module):
 class NLLLoss(Module):
     """The negative log-likelihood of labels, of logarithms of probabilities. See `functional.nll_loss` for the settings.
 
+    Attributes
+    ----------
+    weight
+        A buffer, or None.
+
     Examples
     --------
     >>> import autograd_bn as ab
@@ -44,13 +66,16 @@ class NLLLoss(Module):
     tensor(1.03972077)
     """
 
-    def __init__(self, *, ignore_index: int | None = None, reduction: Reduction = "mean") -> None:
+    weight: Tensor | None
+
+    def __init__(self, *, weight: Tensor | npt.ArrayLike | None = None, ignore_index: int | None = None, reduction: Reduction = "mean") -> None:
+        self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
         self.reduction = reduction
 
     def forward(self, prediction: Tensor | npt.ArrayLike, target: Tensor | npt.ArrayLike) -> Tensor:
         """The loss."""
-        return functional.nll_loss(prediction, target, ignore_index=self.ignore_index, reduction=self.reduction)
+        return functional.nll_loss(prediction, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
     def extra_repr(self) -> str:
         """The settings."""

@@ -20,12 +20,16 @@ from autograd_bn.ops.arithmetic import minimum, where
 from autograd_bn.ops.exponential import exp, log, softplus
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.precision import narrowed, widened
+from autograd_bn.ops.shape import astype
+from autograd_bn.ops.statistics import log_softmax
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 
 @composite
-def cross_entropy(logits: Any, labels: Any, *, ignore_index: int | None = None, reduction: Reduction = "mean", label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    logits: Any, labels: Any, *, weight: Any = None, ignore_index: int | None = None, reduction: Reduction = "mean", label_smoothing: float = 0.0
+) -> Tensor:
     """The negative log-likelihood of the labels under softmax(logits).
 
     Computed as log Σ exp(z − max z) − (z[label] − max z), which neither overflows nor loses small probabilities.
@@ -35,29 +39,40 @@ def cross_entropy(logits: Any, labels: Any, *, ignore_index: int | None = None, 
     logits
         Shape (N, K), real floating.
     labels
-        Shape (N,), integers from 0 to K − 1.
+        Shape (N,), integers from 0 to K − 1; or probabilities of the classes, floating, shape (N, K).
+    weight
+        Shape (K,), a factor of each class's terms, or None for 1.
     ignore_index
         A label, which need not be a class, whose examples do not count.
     reduction
-        ``"mean"`` over the examples that count, ``"sum"``, or ``"none"`` for one value an example.
+        ``"mean"`` over the examples that count, each by the weight of its label (of probabilities, over all N), ``"sum"``, or ``"none"`` for
+        one value an example.
     label_smoothing
         The share, from 0 to 1, of the probability that is spread evenly over all classes (Szegedy et al. 2015).
 
     Returns a scalar, or shape (N,).
 
-    Raises ShapeError where the shapes do not fit, DtypeError for labels that are not integers, OperationError for a
-    label out of range, a batch of which nothing counts, or settings out of range.
+    Raises ShapeError where the shapes do not fit, DtypeError for labels that are neither integers nor probabilities, OperationError for a
+    label out of range, a batch of which nothing counts, ``ignore_index`` with probabilities, or settings out of range.
 
     Examples
     --------
     >>> import autograd_bn as ab
     >>> ab.nn.functional.cross_entropy(ab.tensor([[0.0, 0.0]]), [1]).item() == ab.log(2.0).item()
     True
+    >>> ab.nn.functional.cross_entropy(ab.tensor([[0.0, 0.0]]), [[0.25, 0.75]]).item() == ab.log(2.0).item()
+    True
     """
     given = asarray(logits)
     logits = widened(given)
     if not 0 <= label_smoothing <= 1:
         raise OperationError(f"cross_entropy: label_smoothing is a share, from 0 to 1, got {label_smoothing!r}\n  at {user_line()}")
+    if type(labels) is not Tensor:
+        labels = np.asarray(labels)
+    weight = _checked_weight("cross_entropy", logits, weight)
+    if labels.dtype.kind == "f" and labels.ndim == 2:
+        losses = _soft(logits, labels, weight, ignore_index, label_smoothing)
+        return narrowed(_reduced("cross_entropy", losses, reduction), given)
     labels, index, counts = _checked_labels("cross_entropy", logits, labels, ignore_index)
     peak = logits.detach().max(1, keepdims=True)
     z = logits - peak
@@ -65,6 +80,13 @@ def cross_entropy(logits: Any, labels: Any, *, ignore_index: int | None = None, 
     total = expz.sum(1)
     logtotal = log(total)
     zlabel = _chosen(z, labels, index)
+    if weight is not None:
+        share = _chosen(weight, labels, index and index[1:])
+        losses = (logtotal - zlabel) * share
+        if label_smoothing:
+            spread = (weight * (logtotal.reshape((-1, 1)) - z)).mean(1)
+            losses = (1 - label_smoothing) * losses + label_smoothing * spread
+        return narrowed(_reduced("cross_entropy", losses, reduction, counts, share), given)
     if label_smoothing:
         zlabel = (1 - label_smoothing) * zlabel + label_smoothing * z.mean(1)
     losses = logtotal - zlabel
@@ -72,14 +94,16 @@ def cross_entropy(logits: Any, labels: Any, *, ignore_index: int | None = None, 
 
 
 @composite
-def nll_loss(log_probabilities: Any, labels: Any, *, ignore_index: int | None = None, reduction: Reduction = "mean") -> Tensor:
+def nll_loss(log_probabilities: Any, labels: Any, *, weight: Any = None, ignore_index: int | None = None, reduction: Reduction = "mean") -> Tensor:
     """The negative log-likelihood of the labels, of logarithms of probabilities, such as `log_softmax` gives.
 
     Parameters
     ----------
     log_probabilities
         Shape (N, K).
-    labels, ignore_index, reduction
+    labels
+        Shape (N,), integers from 0 to K − 1.
+    weight, ignore_index, reduction
         As in `cross_entropy`, and so are the errors.
 
     Returns a scalar, or shape (N,).
@@ -91,9 +115,14 @@ def nll_loss(log_probabilities: Any, labels: Any, *, ignore_index: int | None = 
     tensor(1.03972077)
     """
     log_probabilities = asarray(log_probabilities)
+    weight = _checked_weight("nll_loss", log_probabilities, weight)
     labels, index, counts = _checked_labels("nll_loss", log_probabilities, labels, ignore_index)
     losses = -_chosen(log_probabilities, labels, index)
-    return _reduced("nll_loss", losses, reduction, counts)
+    share = None
+    if weight is not None:
+        share = _chosen(weight, labels, index and index[1:])
+        losses = losses * share
+    return _reduced("nll_loss", losses, reduction, counts, share)
 
 
 @composite
@@ -221,20 +250,25 @@ def _huber(name: str, prediction: Any, target: Any, what: str, delta: float) -> 
     return inner * (difference - inner / 2)
 
 
-def _reduced(name: str, losses: Tensor, reduction: Reduction, counts: Any = None) -> Tensor:
-    """The mean or the sum of those that count (all unless told), or all as they are and 0 for those that do not."""
+def _reduced(name: str, losses: Tensor, reduction: Reduction, counts: Any = None, weights: Any = None) -> Tensor:
+    """The mean or the sum of those that count (all unless told), or all as they are and 0 for those that do not.
+
+    The mean of losses that have been weighted is their sum over that of the weights.
+    """
     if reduction not in ("mean", "sum", "none"):
         raise OperationError(f"{name}: the reduction is 'mean', 'sum' or 'none', got {reduction!r}\n  at {user_line()}")
     if counts is not None:
         losses = where(counts, losses, 0.0)
     if reduction == "none":
         return losses
-    if reduction == "mean" and counts is None:
+    if reduction == "mean" and counts is None and weights is None:
         loss = losses.mean()
         return loss
     loss = widened(losses).sum()
-    if reduction == "mean":
+    if reduction == "mean" and weights is None:
         loss = loss / counts.sum().astype(loss.dtype)
+    elif reduction == "mean":
+        loss = loss / (weights if counts is None else where(counts, weights, 0.0)).sum()
     return narrowed(loss, losses)
 
 
@@ -248,10 +282,36 @@ def _pair(name: str, prediction: Any, target: Any, what: str = "the prediction h
     return prediction, target
 
 
-def _chosen(scores: Tensor, labels: Any, index: tuple[Any, Any] | None) -> Tensor:
-    """The score of each row's label."""
+def _soft(logits: Tensor, labels: Any, weight: Tensor | None, ignore_index: int | None, label_smoothing: float) -> Tensor:
+    """The cross-entropy of each row with probabilities."""
+    target = astype(labels, logits.dtype)
+    if target.shape != logits.shape or not target.shape[0]:
+        _refuse_labels("cross_entropy", logits, target)
+    if ignore_index is not None:
+        raise OperationError(f"cross_entropy: ignore_index is a label, but these are probabilities; give the examples a row of zeros\n  at {user_line()}")
+    if label_smoothing:
+        target = (1 - label_smoothing) * target + label_smoothing / logits.shape[1]
+    if weight is not None:
+        target = target * weight
+    return -(target * log_softmax(logits)).sum(1)
+
+
+def _checked_weight(name: str, scores: Tensor, weight: Any) -> Tensor | None:
+    """One factor a class, of the dtype of the scores."""
+    if weight is None:
+        return None
+    weight = asarray(weight)
+    if weight.shape != scores.shape[1:] or weight.dtype.kind not in "biuf":
+        raise ShapeError(
+            f"{name}(logits {describe(scores)}): weight has one real factor a class, shape {scores.shape[1:]}, got {describe(weight)}\n  at {user_line()}"
+        )
+    return astype(weight, scores.dtype)
+
+
+def _chosen(scores: Tensor, labels: Any, index: tuple[Any, ...] | None) -> Tensor:
+    """The score of each row's label; of one row, for all."""
     if index is None:  # noqa: SIM108 - drawings read the name from an assignment of its own
-        zlabel = where(labels.reshape((-1, 1)) == np.arange(scores.shape[1]), scores, 0.0).sum(1)
+        zlabel = where(labels.reshape((-1, 1)) == np.arange(scores.shape[-1]), scores, 0.0).sum(1)
     else:
         zlabel = getitem(scores, index)
     return zlabel
@@ -300,7 +360,11 @@ def _refuse_labels(name: str, scores: Tensor, y: Any) -> NoReturn:
     if len(shape) != 2:
         raise ShapeError(f"{what}: logits must have shape (N, K), a row an example, got {shape}{line}")
     if y.ndim == 2 and y.shape == shape:
-        raise ShapeError(f"{what}: labels must have shape ({shape[0]},), the number of the class; for one-hot rows pass labels.argmax(1){line}")
+        raise ShapeError(
+            f"{what}: labels must have shape ({shape[0]},), the number of the class; for one-hot rows pass labels.argmax(1), or floats as probabilities{line}"
+        )
+    if y.ndim == 2 and y.dtype.kind == "f" and y.shape != shape:
+        raise ShapeError(f"{what}: probabilities must have the shape of the logits, {shape}, got {y.shape}{line}")
     if y.shape != shape[:1]:
         raise ShapeError(f"{what}: labels must have shape ({shape[0]},), one an example, got {y.shape}{line}")
     if y.dtype.kind not in "iu":

@@ -213,3 +213,67 @@ def test_a_complex_squared_difference_is_refused() -> None:
         F.mse_loss(ab.tensor(z), z * 2)
     with pytest.raises(DtypeError, match="cross_entropy.*: logits must be real"):
         F.cross_entropy(ab.tensor(z.reshape(1, 2)), [0])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("ignore_index", [None, 1, -7])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_with_weights_is_pytorchs(reduction: Any, label_smoothing: float, ignore_index: int | None, weighted: bool) -> None:
+    torch = torch_module()
+    rng = np.random.default_rng(5)
+    z, w = rng.standard_normal((6, 4)), rng.uniform(0.2, 3.0, 4)
+    labels = np.array([0, 3, 1, -7 if ignore_index == -7 else 2, 1, 3])
+    settings = {"reduction": reduction, "label_smoothing": label_smoothing}
+    theirs = dict(settings, ignore_index=-100 if ignore_index is None else ignore_index, weight=torch.tensor(w) if weighted else None)
+    ours = dict(settings, ignore_index=ignore_index, weight=w if weighted else None)
+    assert_same(lambda x: F.cross_entropy(x, labels, **ours), lambda x: torch.nn.functional.cross_entropy(x, torch.tensor(labels), **theirs), [z])
+    compiled = ab.jit(lambda x, y: F.cross_entropy(x, y, **ours))
+    np.testing.assert_allclose(compiled(z, labels), F.cross_entropy(z, labels, **ours).numpy(), rtol=1e-12)
+    if not label_smoothing:
+        del theirs["label_smoothing"], ours["label_smoothing"]
+        assert_same(lambda x: F.nll_loss(x, labels, **ours), lambda x: torch.nn.functional.nll_loss(x, torch.tensor(labels), **theirs), [z])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_with_probabilities_is_pytorchs(reduction: Any, label_smoothing: float, weighted: bool) -> None:
+    torch = torch_module()
+    rng = np.random.default_rng(6)
+    z, w, t = rng.standard_normal((5, 3)), rng.uniform(0.2, 3.0, 3), rng.dirichlet(np.ones(3), 5)
+    settings: dict[str, Any] = {"reduction": reduction, "label_smoothing": label_smoothing}
+    ours, theirs = dict(settings, weight=w if weighted else None), dict(settings, weight=torch.tensor(w) if weighted else None)
+    assert_same(lambda x, y: F.cross_entropy(x, y, **ours), lambda x, y: torch.nn.functional.cross_entropy(x, y, **theirs), [z, t])
+    assert F.cross_entropy(z.astype(np.float32), t, **ours).dtype == np.float32
+
+
+def test_gradients_flow_to_the_weights_and_examples_map() -> None:
+    rng = np.random.default_rng(7)
+    z, w, t = rng.standard_normal((5, 3)), rng.uniform(0.2, 3.0, 3), rng.dirichlet(np.ones(3), 5)
+    labels = rng.integers(0, 3, 5)
+    ab.testing.check_gradients(lambda z, w: F.cross_entropy(z, labels, weight=w, label_smoothing=0.1), z, w)
+    ab.testing.check_gradients(lambda z, w, t: F.cross_entropy(z, t, weight=w), z, w, t)
+    for one, many in ((t, t[:, None]), (labels, labels[:, None])):
+        mapped = ab.vmap(lambda z, y: F.cross_entropy(z, y, weight=w, reduction="sum"))(z[:, None], many)
+        np.testing.assert_allclose(mapped.numpy(), F.cross_entropy(z, one, weight=w, reduction="none").numpy(), rtol=1e-12)
+
+
+def test_weights_and_probabilities_that_do_not_fit_are_refused() -> None:
+    z = np.zeros((2, 3))
+    with pytest.raises(ShapeError, match=r"cross_entropy\(logits .*\): weight has one real factor a class, shape \(3,\)"):
+        F.cross_entropy(z, [0, 1], weight=np.ones(2))
+    with pytest.raises(ShapeError, match=r"nll_loss.*weight has one real factor"):
+        F.nll_loss(z, [0, 1], weight=np.ones((2, 3)))
+    with pytest.raises(ShapeError, match=r"probabilities must have the shape of the logits, \(2, 3\), got \(2, 2\)"):
+        F.cross_entropy(z, np.ones((2, 2)))
+    with pytest.raises(OperationError, match="ignore_index is a label, but these are probabilities"):
+        F.cross_entropy(z, np.ones((2, 3)), ignore_index=1)
+
+
+def test_the_modules_take_weights_as_buffers() -> None:
+    z, w = np.array([[0.5, 1.0, -1.0], [0.0, 2.0, 1.0]]), np.array([1.0, 2.0, 3.0])
+    loss = nn.CrossEntropyLoss(weight=w, reduction="sum")
+    assert list(loss.state_dict()) == ["weight"] and list(loss.parameters()) == []
+    assert loss(z, [0, 2]).item() == F.cross_entropy(z, [0, 2], weight=w, reduction="sum").item()
+    assert nn.NLLLoss(weight=w)(z, [0, 2]).item() == F.nll_loss(z, [0, 2], weight=w).item()
