@@ -207,6 +207,14 @@ def test_float16_scores_of_many_classes_and_examples() -> None:
     assert F.cross_entropy(ab.tensor(rows), labels, ignore_index=5).item() == np.float16(np.log(2))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_losses_have_the_dtype_of_the_scores_also_where_labels_are_ignored(dtype: str) -> None:
+    scores = np.zeros((3, 2), dtype)
+    for loss in (F.cross_entropy, F.nll_loss, lambda *args, **settings: ab.jit(lambda z, y: F.cross_entropy(z, y, **settings))(*args)):
+        assert loss(ab.tensor(scores), np.array([0, 1, 5]), ignore_index=5).dtype == dtype
+        assert loss(ab.tensor(scores), np.array([0, 1, 5]), ignore_index=5, weight=np.ones(2)).dtype == dtype
+
+
 def test_a_complex_squared_difference_is_refused() -> None:
     z = np.array([1 + 1j, 2 - 1j])
     with pytest.raises(DtypeError, match="mse_loss.*: a loss is real"):
