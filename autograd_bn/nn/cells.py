@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.nn import init
-from autograd_bn.nn.functional import linear
+from autograd_bn.nn.functional.linear import linear
 from autograd_bn.nn.gates import Gated, LongShort, Nonlinearity, Recurrent, Simple, product
 
 

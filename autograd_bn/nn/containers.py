@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import operator
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self, overload
 
 from autograd_bn.core.errors import OperationError
 from autograd_bn.nn.convolution import Convolution
@@ -15,8 +17,43 @@ from autograd_bn.nn.module import Module
 from autograd_bn.nn.normalization import BatchNorm
 
 
-class Sequential(Module):
-    """A chain: each part takes what the one before returned.
+class _Numbered(Module):
+    """Parts in order, found by their numbers."""
+
+    def __iter__(self) -> Iterator[Module]:
+        return (part for _, part in self.named_children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @overload
+    def __getitem__(self, i: int) -> Module: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> Self: ...
+
+    def __getitem__(self, i: int | slice) -> Module:
+        named = list(self.named_children())
+        if not isinstance(i, slice):
+            return named[i][1]
+        chosen = copy.copy(self)
+        for name, _ in named:
+            delattr(chosen, name)
+        for name, part in self._renamed(named[i]):
+            setattr(chosen, name, part)
+        return chosen
+
+    def __setitem__(self, i: int, part: Module) -> None:
+        name = [name for name, _ in self.named_children()][operator.index(i)]
+        setattr(self, name, _checked(self, part, f"at position {i}"))
+
+    def _renamed(self, named: list[tuple[str, Module]]) -> list[tuple[str, Module]]:
+        """The names that parts have in a slice: their own, as in PyTorch."""
+        return named
+
+
+class Sequential(_Numbered):
+    """A chain: each part takes what the one before returned. A slice is a chain of the same parts.
 
     Warns of an affine layer or convolution with a bias right before batch norm or instance norm, also where one of them ends or begins a chain inside:
     the mean that is subtracted takes the bias with it. In a ``forward`` of your own nothing is warned of.
@@ -64,17 +101,8 @@ class Sequential(Module):
             x = part(x)
         return x
 
-    def __iter__(self) -> Iterator[Module]:
-        return (part for _, part in self.named_children())
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __getitem__(self, i: int) -> Module:
-        return list(self)[i]
-
-
-class ModuleList(Module):
+class ModuleList(_Numbered):
     """A list of modules, which are its parts under their numbers, as in PyTorch. A plain list as an attribute does as well.
 
     Examples
@@ -95,14 +123,8 @@ class ModuleList(Module):
         number = len(self)
         setattr(self, str(number), _checked(self, part, f"at position {number}"))
 
-    def __iter__(self) -> Iterator[Module]:
-        return (part for _, part in self.named_children())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __getitem__(self, i: int) -> Module:
-        return list(self)[i]
+    def _renamed(self, named: list[tuple[str, Module]]) -> list[tuple[str, Module]]:
+        return [(str(i), part) for i, (_, part) in enumerate(named)]
 
 
 class ModuleDict(Module):

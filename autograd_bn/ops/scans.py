@@ -16,7 +16,7 @@ from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.views import unshared
 from autograd_bn.ops.creation import ones, zeros
 from autograd_bn.ops.indexing import getitem
-from autograd_bn.ops.shape import astype, concat, stack
+from autograd_bn.ops.shape import astype, broadcast_to, concat, stack
 from autograd_bn.ops.statistics import accumulated_dtype
 
 
@@ -100,9 +100,17 @@ def cumulative_prod(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike 
     return concat([ones(_column(x.shape, along), dtype=x.dtype), out], axis=along) if include_initial else out
 
 
+def _beside(part: Any, x: Tensor, along: int) -> Tensor:
+    """What is joined to x along an axis; a number as often as one place there takes it."""
+    if isinstance(part, (int, float, complex)):
+        part = asarray(part, dtype=np.result_type(x.dtype, part))
+    part = asarray(part)
+    return part if part.ndim else broadcast_to(part, (*x.shape[:along], 1, *x.shape[along + 1 :]))
+
+
 @composite
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
-    """The differences between neighbours along an axis, taken ``n`` times; ``prepend`` and ``append`` are joined to x first.
+    """The differences between neighbours along an axis, taken ``n`` times; ``prepend`` and ``append`` are joined to x first, a number as one place.
 
     Examples
     --------
@@ -114,7 +122,7 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     if n < 0:
         raise OperationError(f"diff: n must not be negative, got {n}")
     (along,) = normalized_axes(axis, x.ndim)
-    parts = [part for part in (prepend, x, append) if part is not None]
+    parts = [part if part is x else _beside(part, x, along) for part in (prepend, x, append) if part is not None]
     x = concat(parts, axis=along) if len(parts) > 1 else x
     for _ in range(n):
         head, tail = ((slice(None),) * along + (part,) for part in (slice(0, -1), slice(1, None)))

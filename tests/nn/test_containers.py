@@ -94,3 +94,37 @@ def test_they_take_part_in_modes_saving_and_transforms() -> None:
     other = Heads()
     other.load_state_dict(model.state_dict())
     np.testing.assert_array_equal(other.eval()(x).detach().numpy(), model(x).detach().numpy())
+
+
+def test_a_slice_is_a_container_of_the_same_parts() -> None:
+    net = nn.Sequential(nn.Linear(2, 3, rng=0), nn.Tanh(), nn.Linear(3, 1, rng=1)).eval()
+    tail = net[1:]
+    assert type(tail) is nn.Sequential and not tail.training
+    assert [a is b for a, b in zip(tail, list(net)[1:], strict=True)] == [True, True]
+    assert list(tail.state_dict()) == ["2.weight", "2.bias"]  # PyTorch's names
+    assert len(net) == 3 and len(net[:0]) == 0
+    x = np.ones((1, 2), np.float32)
+    np.testing.assert_array_equal(tail(net[:1](x)).detach().numpy(), net(x).detach().numpy())
+    assert [type(part) for part in net[::-1]] == [nn.Linear, nn.Tanh, nn.Linear]
+    parts = nn.ModuleList(net)[1:]
+    assert type(parts) is nn.ModuleList and list(parts.state_dict()) == ["1.weight", "1.bias"]
+    parts.append(nn.ReLU())
+    assert len(parts) == 3
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        chain = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+        chain[:2]
+    assert len(told) == 1
+
+
+def test_a_part_is_replaced_by_its_number() -> None:
+    net = nn.Sequential(nn.Linear(2, 3, rng=0), nn.Tanh())
+    net[-1] = nn.ReLU()
+    assert [type(part) for part in net] == [nn.Linear, nn.ReLU] and len(net) == 2
+    with pytest.raises(OperationError, match="Sequential takes modules, got .* at position 0"):
+        net[0] = ab.tanh  # type: ignore[assignment]
+    with pytest.raises(IndexError):
+        net[2] = nn.ReLU()
+    parts = nn.ModuleList([nn.ReLU()])
+    parts[0] = nn.Linear(1, 1)
+    assert list(parts.state_dict()) == ["0.weight", "0.bias"]

@@ -172,3 +172,15 @@ def test_an_error_says_what_is_wrong_and_what_to_do(call: Any, kind: type[Except
         call()
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_the_function_takes_a_seed_as_the_layer_does() -> None:
+    x = ab.ones(50)
+    first = ab.nn.functional.dropout(x, 0.5, rng=3)
+    np.testing.assert_array_equal(first.numpy(), ab.nn.functional.dropout(x, 0.5, rng=ab.nn.Generator(3)).numpy())
+    np.testing.assert_array_equal(first.numpy(), ab.nn.functional.dropout(x, 0.5, rng=np.int64(3)).numpy())
+    assert set(first.tolist()) == {0.0, 2.0}
+    with pytest.raises(OperationError, match="rng is an nn.Generator, or a seed, got RandomState"):
+        ab.nn.functional.dropout(x, 0.5, rng=np.random.RandomState(0))  # type: ignore[arg-type]
+    with pytest.raises(OperationError, match=r"got Generator; make one with nn.Generator\(rng\)"):
+        ab.nn.functional.dropout(x, 0.5, rng=np.random.default_rng(0))  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn.core.errors import ShapeError
 from tests.ops.torch_oracle import assert_same, torch_module
 from tests.oracles import assert_close, central, gradient, value
 
@@ -225,3 +226,14 @@ def test_float16_whose_sums_leave_its_range() -> None:
     gradient = ab.grad(lambda x: ab.std(x))(large)
     assert gradient.dtype == np.float16
     assert_close(gradient, ab.grad(lambda x: ab.std(x))(large.astype(np.float32)), 1e-3)
+
+
+def test_differences_with_numbers_before_and_after() -> None:
+    x = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
+    for axis in (0, 1):
+        found = ab.diff(x, axis=axis, prepend=0.0, append=2)
+        np.testing.assert_array_equal(found.numpy(), np.diff(x, axis=axis, prepend=np.float32(0), append=np.float32(2)))
+        assert found.dtype == np.float32
+    assert_close(ab.grad(lambda a: (ab.diff(x, prepend=a) ** 2).sum())(0.5), 2 * np.sum(0.5 - x[:, 0].astype(float)), 1e-6)
+    with pytest.raises(ShapeError):
+        ab.diff(x, prepend=np.zeros(2))

@@ -32,7 +32,7 @@ def scaled_dot_product_attention(
     is_causal: bool = False,
     scale: float | None = None,
     *,
-    rng: Generator | None = None,
+    rng: Generator | int | None = None,
     return_weights: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """softmax(Q·Kᵀ/√E + mask)·V (Vaswani et al. 2017, arXiv 1706.03762).
@@ -44,7 +44,7 @@ def scaled_dot_product_attention(
     attn_mask
         Broadcasts to (…, L, S): booleans, true where a query may see a key, or numbers that are added to the scores.
     dropout_p
-        The probability that a weight becomes 0; it needs ``rng``, an `nn.Generator`.
+        The probability that a weight becomes 0; it needs ``rng``, an `nn.Generator` or a seed.
     is_causal
         Whether query i sees the keys up to i only.
     scale

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import DtypeError, OperationError
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @composite
-def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Generator | None = None) -> Tensor:
+def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Generator | int | None = None) -> Tensor:
     """In training, elements set to 0 with probability p and the others divided by 1 − p (Srivastava et al. 2014); else x as it is.
 
     Parameters
@@ -28,7 +30,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Generator | N
     training
         Whether to.
     rng
-        An `nn.Generator`, which draws what is kept; needed in training.
+        An `nn.Generator`, which draws what is kept; needed in training. An integer is the seed of one, so the same elements are kept each time.
 
     Returns a tensor of the shape of x.
 
@@ -51,6 +53,14 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Generator | N
     if rng is None:
         raise OperationError(
             f"dropout: what is kept is drawn from a generator; make one with nn.Generator(seed), keep it, and pass it as rng\n  at {user_line()}"
+        )
+    if isinstance(rng, (int, np.integer)):
+        from autograd_bn.nn.random import Generator
+
+        rng = Generator(int(rng))
+    elif not hasattr(rng, "state"):
+        raise OperationError(
+            f"dropout: rng is an nn.Generator, or a seed, got {type(rng).__name__}; make one with nn.Generator(rng) and keep it\n  at {user_line()}"
         )
     _refuse_vmap(x)
     drawn = rng.uniform(x.shape, dtype=x.dtype)
