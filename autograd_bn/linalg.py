@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from autograd_bn.core.namespaces import public
 from autograd_bn.ops import diagonals
 from autograd_bn.ops.decompositions import cholesky, det, eigh, eigvalsh, inv, slogdet, solve, svd, svdvals
 from autograd_bn.ops.einsum import outer, tensordot, vecdot
@@ -12,6 +13,7 @@ from autograd_bn.ops.products import cross
 from autograd_bn.ops.shape import matrix_transpose
 from autograd_bn.ops.statistics import vector_norm
 
+__dir__ = public(__name__)
 __all__ = [
     "cholesky",
     "cross",

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.namespaces import public
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+__dir__ = public(__name__)
+__all__ = ["fans", "generator", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "uniform", "xavier_normal", "xavier_uniform"]
 
 # As text, so that importing the package does not import numpy.random.
 Seed: TypeAlias = "int | np.random.Generator | None"

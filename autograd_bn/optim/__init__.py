@@ -1,9 +1,8 @@
 """Optimisers, clipping of gradients, and schedules of learning rates."""
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from autograd_bn.core.elsewhere import missing
+from autograd_bn.core.namespaces import absent, public
 from autograd_bn.optim.adam import Adam, AdamW
 from autograd_bn.optim.clipping import clip_grad_norm, clip_grad_value
 from autograd_bn.optim.optimizer import Optimizer, ParamGroup
@@ -11,11 +10,9 @@ from autograd_bn.optim.rmsprop import RMSprop
 from autograd_bn.optim.schedules import CosineAnnealingLR, LinearLR, Schedule, SequentialLR, StepLR
 from autograd_bn.optim.sgd import SGD
 
+__dir__ = public(__name__)
 if not TYPE_CHECKING:  # to a type checker it would be every name
-
-    def __getattr__(name: str) -> Any:
-        raise missing("optim", f"module {__name__!r}", name, sys.modules[__name__])
-
+    __getattr__ = absent(__name__)
 
 __all__ = [
     "SGD",

@@ -1,5 +1,6 @@
 """Checks of derivatives, for this engine's operations and for anyone's. Hypothesis is imported only where it is used."""
 
+from autograd_bn.core.namespaces import public
 from autograd_bn.testing.gradients import (
     check_accumulation,
     check_aliasing,
@@ -20,6 +21,7 @@ from autograd_bn.testing.gradients import (
 from autograd_bn.testing.registering import OperationSuite, register_op
 from autograd_bn.testing.report import Finding, GradientCheckError, Report
 
+__dir__ = public(__name__)
 __all__ = [
     "Finding",
     "GradientCheckError",

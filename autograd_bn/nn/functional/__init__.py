@@ -1,9 +1,8 @@
 """Functions of networks, each a composition of primitives: no rule is written here."""
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from autograd_bn.core.elsewhere import missing
+from autograd_bn.core.namespaces import absent, public
 from autograd_bn.nn.functional.activation import elu, gelu, leaky_relu, silu
 from autograd_bn.nn.functional.attention import scaled_dot_product_attention
 from autograd_bn.nn.functional.convolution import conv1d, conv2d
@@ -15,11 +14,9 @@ from autograd_bn.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_
 from autograd_bn.ops.exponential import relu, sigmoid, softplus, tanh
 from autograd_bn.ops.statistics import log_softmax, softmax
 
+__dir__ = public(__name__)
 if not TYPE_CHECKING:  # to a type checker it would be every name
-
-    def __getattr__(name: str) -> Any:
-        raise missing("nn.functional", f"module {__name__!r}", name, sys.modules[__name__])
-
+    __getattr__ = absent(__name__)
 
 __all__ = [
     "adaptive_avg_pool1d",
