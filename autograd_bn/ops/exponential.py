@@ -172,7 +172,7 @@ sigmoid = unary(
 
 def _relu(x: Any) -> Any:
     """NumPy's maximum with a number is not vectorised. Its clip is, but costs more to call. Both would compare complex numbers by their real parts."""
-    if refused(x.dtype):
+    if x.dtype.kind == "c" and refused(x.dtype):
         raise TypeError("complex numbers are not ordered; take the relu of their parts, ab.real(x) and ab.imag(x), or of ab.abs(x)")
     if type(x) is np.ndarray and x.size > 16384 and x.dtype.kind == "f":
         return np.clip(x, 0, np.inf)
