@@ -361,6 +361,7 @@ def owned(x: Tensor) -> Any:
 def snapshot(x: Any) -> Any:
     """A value as it is now, whatever is written into its tensor or array later; what is neither is itself."""
     if isinstance(x, Tensor):
+        x = lifted(x)
         return Tensor(x.value.copy() if getattr(x.node, "foreign", False) else x.value, x.node)
     return x.copy() if isinstance(x, np.ndarray) else x
 
