@@ -16,7 +16,7 @@ from autograd_bn.core.allocation import keep_freed_memory
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.display import show_with
 from autograd_bn.core.effects import assign
-from autograd_bn.core.elsewhere import FUNCTIONS, missing
+from autograd_bn.core.elsewhere import FUNCTIONS, missing, tell
 from autograd_bn.core.errors import (
     AnomalyError,
     AutogradError,
@@ -397,3 +397,4 @@ __all__ = [
 ]
 
 FUNCTIONS.update(__all__)
+tell(Tensor)

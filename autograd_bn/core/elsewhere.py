@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -224,3 +224,27 @@ def missing(owner: str, subject: str, name: str, of: object) -> AttributeError:
         instead = f"np.{name}" + (" of x.detach(), through which no gradient flows" if function else "")
     message = f"{subject} has no attribute {name!r}"
     return AttributeError(message, name=name, obj=of) if instead is None else AttributeError(f"{message}; instead: {instead}")
+
+
+class Elsewhere:
+    """An attribute that a tensor has in other libraries: to read it is the AttributeError of `missing`.
+
+    Each stands for one name, because a class with ``__getattr__`` has all of its attributes read in four times the time.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, x: object, kind: type) -> NoReturn:
+        raise missing("Tensor", "'Tensor' object" if x is not None else "type object 'Tensor'", self.name, kind if x is None else x)
+
+
+def tell(kind: type) -> None:
+    """Make what tensors have elsewhere, and functions that are no methods, attributes of a class of tensors that say what is here."""
+    public = {*INSTEAD["Tensor"], *FUNCTIONS, *(name for name in dir(np.ndarray) if not name.startswith("_"))}
+    in_place = {f"{name}_" for name in (*public, *dir(kind), "add", "sub", "mul", "div", "zero", "clamp", "uniform", "normal") if not name.endswith("_")}
+    for name in public | in_place:
+        if not hasattr(kind, name):
+            setattr(kind, name, Elsewhere(name))

@@ -11,7 +11,7 @@ import numpy as np
 
 from autograd_bn.core.allocation import copied
 from autograd_bn.core.display import mimebundle
-from autograd_bn.core.elsewhere import missing
+from autograd_bn.core.elsewhere import Elsewhere, missing
 from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, OperationError, ShapeError
 from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.methods import Methods
@@ -46,23 +46,27 @@ class Tensor(Methods, Traced):
         self.node = node
         self.base = self.views = None
 
-    if not TYPE_CHECKING:  # to a type checker it would be every attribute
-
-        def __getattr__(self, name: str) -> Any:
-            raise missing("Tensor", "'Tensor' object", name, self)
+    def __dir__(self) -> list[str]:
+        return [name for name in object.__dir__(self) if type(vars(Tensor).get(name)) is not Elsewhere]
 
     # What it is
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
-        shape: tuple[int, ...] = self.value.shape
+        try:
+            shape: tuple[int, ...] = self.value.shape
+        except AttributeError:  # a Tensor made of a list
+            raise missing("Tensor", "'Tensor' object", "shape", self) from None
         return shape[1:] if type(self.node) is Batch else shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The element type."""
-        return self.value.dtype  # type: ignore[no-any-return]
+        try:
+            return self.value.dtype  # type: ignore[no-any-return]
+        except AttributeError:
+            raise missing("Tensor", "'Tensor' object", "dtype", self) from None
 
     @property
     def ndim(self) -> int:
