@@ -42,7 +42,7 @@ def explore(
     inputs
         The arguments of a function or module. An array of floats becomes a leaf with the name of the parameter.
     file
-        Where to write the page; it has to be said.
+        Where to write the page; it may also stand last without its name, ``explore(y, "page.html")``. It has to be said.
     title
         The page's title; by default from the target.
 
@@ -66,6 +66,9 @@ def explore(
     >>> page.read_text(encoding="utf-8").startswith("<!doctype html>")
     True
     """
+    if file is None and inputs and isinstance(inputs[-1], (str, os.PathLike)):
+        *rest, file = inputs
+        inputs = tuple(rest)
     shown = graph_of(target, inputs, "explore(f, x, file='page.html')")
     if file is None:
         raise DrawingError("explore() writes a page: say where, as in explore(y, file='page.html')")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,14 +27,18 @@ def test_a_function_or_module_is_run_and_differentiated(tmp_path: Path) -> None:
         ab.explore(x * 2.0, file=tmp_path / "nowhere" / "c.html")
 
 
-@pytest.mark.parametrize("show", [ab.explore, ab.draw])
-def test_a_file_that_is_not_given_by_name_is_told(tmp_path: Path, show: Any) -> None:
+def test_the_file_of_a_drawing_is_given_by_name_that_of_a_page_may_stand_last(tmp_path: Path) -> None:
     x = ab.tensor([1.0, 2.0], requires_grad=True)
-    for file in ("c.html", tmp_path / "c.html"):
-        with pytest.raises(DrawingError, match=r"not for a Tensor; a file is given by name, file='.*c\.html'$"):
-            show(x * 2.0, file)
-    with pytest.raises(DrawingError, match="not for a Tensor$"):
-        show(x * 2.0, x, file=tmp_path / "c.html")
+    for file in ("c.svg", tmp_path / "c.svg"):
+        with pytest.raises(DrawingError, match=r"not for a Tensor; a file is given by name, file='.*c\.svg'$"):
+            ab.draw(x * 2.0, file)
+    for k, file in enumerate((str(tmp_path / "0.html"), tmp_path / "1.html")):
+        assert ab.explore(x * 2.0, file) == tmp_path / f"{k}.html"
+    ab.explore(lambda v: (v * v).sum(), np.array([3.0]), tmp_path / "2.html")
+    assert all((tmp_path / f"{k}.html").stat().st_size > 10_000 for k in range(3))
+    for show in (ab.explore, ab.draw):
+        with pytest.raises(DrawingError, match="not for a Tensor$"):
+            show(x * 2.0, x, file=tmp_path / "c.html")
 
 
 def test_a_page_without_a_file_is_refused() -> None:
