@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from types import MethodType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -61,9 +61,19 @@ class _Held:
 
 
 EMITTERS = ("llvm", "numpy")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def jit(function: Callable[..., Any], *, emitter: Literal["llvm", "numpy"] | None = None) -> Compiled:
+@overload
+def jit(function: Callable[P, R], *, emitter: Literal["llvm", "numpy"] | None = ...) -> Compiled[P, R]: ...
+
+
+@overload
+def jit(*, emitter: Literal["llvm", "numpy"] | None = ...) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
+
+
+def jit(function: Callable[..., Any] | None = None, *, emitter: Literal["llvm", "numpy"] | None = None) -> Any:
     """Compile a function of tensors: trace it once for each kind of arguments, then run the simplified graph.
 
     Parameters
@@ -76,7 +86,8 @@ def jit(function: Callable[..., Any], *, emitter: Literal["llvm", "numpy"] | Non
         ``"llvm"`` makes native code and needs the extra, ``pip install "autograd_bn[jit]"``; ``"numpy"`` makes straight NumPy calls, which give what the
         function gives to the last bit. Unless given, native code where the extra is installed.
 
-    Returns a `Compiled` of the same arguments. Its results are tensors that require no gradient.
+    Returns a `Compiled` of the same arguments; without a function, as in ``@ab.jit(emitter="numpy")``, a decorator.
+    Its results are tensors that require no gradient.
 
     Raises TraceError where the function looks at a value (``if``, ``float()``, ``.item()``), naming the line and the way out; GradientError
     where a result requires a gradient; OperationError for an emitter that is not known or not installed.
@@ -92,6 +103,8 @@ def jit(function: Callable[..., Any], *, emitter: Literal["llvm", "numpy"] | Non
     >>> f.cache_info()
     CacheInfo(hits=1, misses=1, currsize=1, eager=0)
     """
+    if function is None:
+        return functools.partial(jit, emitter=emitter)
     return Compiled(function, _emitter(emitter))
 
 
@@ -110,10 +123,10 @@ def _emitter(wanted: str | None) -> str:
     return wanted or ("llvm" if installed else "numpy")
 
 
-class Compiled:
+class Compiled(Generic[P, R]):
     """A compiled function. ``graph`` is what was traced, ``lowered`` what is left after all passes, ``source`` the kernel; all of the last version used."""
 
-    def __init__(self, function: Callable[..., Any], emitter: str) -> None:
+    def __init__(self, function: Callable[P, R], emitter: str) -> None:
         if not callable(function):
             raise OperationError(f"jit compiles a function, got {type(function).__name__}")
         functools.update_wrapper(self, function)
@@ -130,14 +143,14 @@ class Compiled:
     def __get__(self, owner: Any, kind: type) -> Any:
         return self if owner is None else MethodType(self, owner)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the version for these arguments; the first time, make it."""
         state = current()
         if state is self._state and not kwargs:
             found = self._short(args)
             if found is not MISS:
                 self._counts[0] += 1
-                return found
+                return found  # type: ignore[no-any-return]
         held = _held(args, kwargs)
         leaves, structure = flatten(held)
         dynamic = [i for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray, np.generic))]
@@ -156,7 +169,7 @@ class Compiled:
             self._last = version
             short = version.short(structure, [_released(x) for x in leaves])
             self._state, self._short = (state, short) if short is not None else (None, _missed)
-        return version.run(arguments)
+        return version.run(arguments)  # type: ignore[no-any-return]
 
     def _compiled(self, key: Any, leaves: list[Any], dynamic: Sequence[int], structure: Structure) -> Bound:
         with _tracing:

@@ -32,12 +32,6 @@ def _resolved(name: str) -> str:
     return symbol
 
 
-def resolve() -> None:
-    """Make the routines known to LLVM, for code that was compiled before."""
-    for name in _NAMES.values():
-        _resolved(name)
-
-
 def _routine(module: ir.Module, dtype: np.dtype[Any]) -> ir.Function:
     symbol = _resolved(_NAMES[dtype])
     known = module.globals.get(symbol)

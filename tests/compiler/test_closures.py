@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,8 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.errors import OperationError, TraceError
+from tests.threads import switching as switching
+from tests.threads import together
 
 F = ab.nn.functional
 
@@ -189,6 +189,15 @@ def test_a_result_that_is_no_number_is_refused(jit: Callable[..., Any]) -> None:
         jit(lambda x: (x, "loss"))(ab.tensor([1.0]))
 
 
+def test_options_can_be_given_to_a_decorator() -> None:
+    @ab.jit(emitter="numpy")
+    def doubled(x: ab.Tensor) -> ab.Tensor:
+        return x * 2.0
+
+    assert doubled(ab.tensor([1.0])).item() == 2.0
+    assert "def kernel(x0, buffers)" in doubled.source  # straight NumPy calls
+
+
 def test_a_method_can_be_compiled(jit: Callable[..., Any]) -> None:
     class Scaled:
         def __init__(self, factor: float) -> None:
@@ -205,25 +214,7 @@ def test_a_method_can_be_compiled(jit: Callable[..., Any]) -> None:
     assert "apply" in repr(Scaled.apply)
 
 
-@pytest.fixture
-def busy() -> Iterator[None]:
-    """Threads take turns as often as they can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
-
-
-def together(*functions: Callable[[], object]) -> None:
-    """Run each in a thread; raise what one of them raised."""
-    with ThreadPoolExecutor(len(functions)) as pool:
-        for future in [pool.submit(function) for function in functions]:
-            future.result()
-
-
-@pytest.mark.usefixtures("busy")
+@pytest.mark.usefixtures("switching")
 def test_tensors_can_be_used_by_others_while_a_function_that_reads_them_is_traced(jit: Callable[..., Any]) -> None:
     w = ab.tensor([1.0, 2.0], requires_grad=True)
     count = ab.tensor(0.0)

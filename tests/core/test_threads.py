@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -18,6 +18,8 @@ import autograd_bn as ab
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import current
 from autograd_bn.core.watch import Observer, observed
+from tests.threads import switching as switching
+from tests.threads import together
 
 THREADS, EACH = 8, 400
 MODES: list[Callable[[], AbstractContextManager[Any]]] = [
@@ -32,36 +34,9 @@ MODES: list[Callable[[], AbstractContextManager[Any]]] = [
 ]
 
 
-@pytest.fixture
-def switching() -> Iterator[None]:
-    """Threads that give way to each other as often as they can."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
-
-
-def together(work: Callable[[int], None], threads: int = THREADS) -> None:
-    """Run at the same time in several threads; the first error of any of them is raised."""
-    errors: list[BaseException] = []
-    gate = threading.Barrier(threads)
-
-    def run(number: int) -> None:
-        try:
-            gate.wait()
-            work(number)
-        except BaseException as error:  # noqa: BLE001 - raised below
-            errors.append(error)
-
-    running = [threading.Thread(target=run, args=(i,)) for i in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    if errors:
-        raise errors[0]
+def in_threads(work: Callable[[int], None], threads: int = THREADS) -> None:
+    """Run for each number in a thread of its own."""
+    together(*(functools.partial(work, number) for number in range(threads)))
 
 
 def function(x: Any) -> Any:
@@ -85,7 +60,7 @@ def test_nested_gradients_in_many_threads_are_all_right(switching: None) -> None
             assert abs(found - second(a)) <= 1e-12 * abs(second(a)), (number, i)
             done[number] += 1
 
-    together(work)
+    in_threads(work)
     assert done == [EACH] * THREADS
 
 
@@ -105,7 +80,7 @@ def test_tapes_of_threads_are_apart_though_they_read_the_same_leaves(switching: 
             _, pullback = ab.vjp(lambda x: (x * own.detach()).sum(), shared)
             assert pullback(1.0)[0].tolist() == [float(number), float(i)]
 
-    together(work)
+    in_threads(work)
     assert shared.grad is None
 
 
@@ -116,7 +91,7 @@ def test_gradients_of_a_leaf_that_threads_share_add_up(switching: None) -> None:
         for _ in range(EACH * 2):
             (w * 1.0 + b).sum().backward()
 
-    together(work)
+    in_threads(work)
     assert w.grad is not None and w.grad.tolist() == [2.0 * EACH * THREADS] * 2
     assert b.grad is not None and b.grad.item() == 4.0 * EACH * THREADS
 
@@ -168,7 +143,7 @@ def test_a_mode_of_one_thread_is_not_that_of_another() -> None:
             left.wait()
         assert current() is before
 
-    together(work, 2)
+    in_threads(work, 2)
 
 
 def test_the_report_of_each_thread_is_its_own(switching: None) -> None:
@@ -179,7 +154,7 @@ def test_the_report_of_each_thread_is_its_own(switching: None) -> None:
                     ab.grad(function)(0.5)
             assert {row.count for row in report.rows if row.operation in ("sin", "exp")} == {number + 1}
 
-    together(work)
+    in_threads(work)
 
 
 def test_a_recording_of_one_thread_leaves_the_graphs_of_others_alone(switching: None) -> None:
@@ -192,4 +167,4 @@ def test_a_recording_of_one_thread_leaves_the_graphs_of_others_alone(switching: 
             kept = [node.value is not None for node in ab.graph(y).nodes]
             assert all(kept) if number % 2 else not any(kept)
 
-    together(work)
+    in_threads(work)
