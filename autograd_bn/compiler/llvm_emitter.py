@@ -6,6 +6,7 @@ import bisect
 import ctypes
 import functools
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -319,6 +320,31 @@ def _unused(known: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
     return array
 
 
+_SPARE = """
+try: {name} = pop_{name}(0)
+except IndexError: {name} = empty({size})
+push_{name}({name})
+if references({name}) != ALONE: {name} = spare_{name}[-1] = empty({size})
+"""
+"""`_unused` of a small result, as statements: a call would take as long as new memory does. It need not begin where a line of the caches does."""
+_SPELT_OUT = re.compile(r"( *)try: (\w+) = pop_.*\n.* = empty\((.*)\)\n.*\n.*spare_.*\n")
+_IN_SHORT = r"\1\2 = unused(spare_\2, \3)\n"
+"""These statements, and how they are shown."""
+
+
+def _counted_alone() -> int:
+    """What ``references`` counts there of an array that nobody else refers to."""
+    space: dict[str, Any] = {"references": sys.getrefcount, "empty": np.empty, "spare_x": [np.empty(1)], "ALONE": None}
+    space |= {"pop_x": space["spare_x"].pop, "push_x": space["spare_x"].append}
+    statements = _SPARE.format(name="x", size="1").strip().splitlines()[:3]
+    exec("\n".join(["def count():", *(f"    {line}" for line in statements), "    return references(x)"]), space)  # noqa: S102 - made of the text above
+    count: int = space["count"]()
+    return count
+
+
+_SMALL_ALONE = _counted_alone()
+
+
 def _again(segment: Callable[..., int], kind: Any, arena: Any, *rest: Any) -> None:
     """Call with arrays that native code can read. Raises Mismatch if it still cannot."""
     arrays = [np.require(np.asarray(x), requirements=["C", "A"]) for x in rest]
@@ -339,6 +365,8 @@ def written(emitter: _Emitter, code: Code) -> tuple[Lines, int]:
         ndarray=np.ndarray,
         empty=np.empty,
         unused=_unused,
+        references=sys.getrefcount,
+        ALONE=_SMALL_ALONE,
         arena=functools.partial(aligned, (emitter.nbytes,), np.dtype(np.uint8)),
         take=free.pop,
         give=free.append,
@@ -388,7 +416,9 @@ def written(emitter: _Emitter, code: Code) -> tuple[Lines, int]:
                     writer.space[f"known_{names[base]}"] = []
                     body.append(f"{names[base]} = unused(known_{names[base]}, {size})")
                 else:
-                    body.append(f"{names[base]} = empty({size})")
+                    spare = writer.space[f"spare_{names[base]}"] = [np.empty(shape.get(base, node.shape), node.dtype) for _ in range(2)]
+                    writer.space |= {f"pop_{names[base]}": spare.pop, f"push_{names[base]}": spare.append}
+                    body += _SPARE.format(name=names[base], size=size).strip().splitlines()
         writer.space[f"segment{n}"] = code.call(f"segment{n}", threads.COUNT)
         arrays = f"ndarray, memory, {', '.join(names[base] for base in emitter.tables[n])}"
         body.append(f"if segment{n}({arrays}): again(segment{n}, {arrays})")
@@ -425,7 +455,7 @@ def emit(graph: Graph) -> Emitted:
     exec(compile(text, "<ab.jit>", "exec"), lines.space)  # noqa: S102 - the source is made of the names above
 
     def source() -> str:
-        return "\n".join([*_segments(emitter, Writer(graph).names), text])
+        return "\n".join([*_segments(emitter, Writer(graph).names), _SPELT_OUT.sub(_IN_SHORT, text)])
 
     def summary() -> str:
         return "\n".join(

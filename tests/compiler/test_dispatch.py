@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import namedtuple
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.errors import GradientError
+from tests.threads import switching as switching
+from tests.threads import together
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* was compiled 8 times")
 Pair = namedtuple("Pair", "a b")
@@ -126,13 +129,14 @@ def test_results_are_never_memory_that_is_used_again() -> None:
         np.testing.assert_array_equal(outs[0].numpy(), np.ones((2, 3)))
 
 
-def test_the_memory_of_large_results_is_used_again_only_when_nobody_refers_to_it() -> None:
+@pytest.mark.parametrize("n", [4, 60, 200])
+def test_the_memory_of_results_is_used_again_only_when_nobody_refers_to_it(n: int) -> None:
     compiled = ab.jit(lambda x: x + 1)
     kept: list[Any] = []
     for k in range(12):
-        x = ab.tensor(np.full((200, 200), float(k)))
+        x = ab.tensor(np.full((n, n), float(k)))
         out = compiled(x)
-        kept.append([out, out.numpy(), out.numpy()[3:, 1], memoryview(out.numpy()), out[5], out.reshape(-1), None][k % 7])
+        kept.append([out, out.numpy(), out.numpy()[3:, 1], memoryview(out.numpy()), out[3], out.reshape(-1), None][k % 7])
         del out
         for j, holder in enumerate(kept):
             if holder is not None:
@@ -141,3 +145,16 @@ def test_the_memory_of_large_results_is_used_again_only_when_nobody_refers_to_it
     kept.clear()
     places = {compiled(x).numpy().__array_interface__["data"][0] for _ in range(8)}
     assert len(places) <= 2
+
+
+def test_threads_do_not_get_one_memory_for_two_results(switching: None) -> None:
+    compiled = ab.jit(lambda x: x + 1)
+
+    def work(k: int) -> None:
+        x = ab.tensor(np.full((5, 5), float(k)))
+        kept: list[Any] = []
+        for _ in range(300):
+            kept = [*kept[-3:], compiled(x)]
+            assert all((out.numpy() == k + 1).all() for out in kept)
+
+    together(*(functools.partial(work, k) for k in range(4)))
