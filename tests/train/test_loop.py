@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,15 @@ def refusal(model: Any, optimizer: Any, path: Path) -> str:
     return str(told.value)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As in a program in the foreground: a shell has those in the background ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_finishes_the_step_saves_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a"
     whole = started(tmp_path / "whole", steps=30)
@@ -279,6 +289,7 @@ def test_ctrl_c_finishes_the_step_saves_and_says_where(tmp_path: Path, capsys: p
         run(callbacks=[Press()])
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_ctrl_c_does_not_wait() -> None:
     class Press(Callback):
         def on_gradients(self, run: Run) -> None:
