@@ -92,7 +92,10 @@ def test_gradients_are_right_in_every_mode(name: str, args: Any, options: Any) -
         assert not getattr(ab, name)(ab.tensor(args[0], requires_grad=True), *args[1:]).requires_grad
         return
     if name == "nan_to_num" and np.isinf(options.get("nan", 0.0)):
-        return  # from one infinity to another there is no slope to compare with
+        # From one infinity to another there is no slope to compare with: 1 where the element stays, 0 where it was replaced.
+        assert value(ab.vjp(lambda x: ab.nan_to_num(x, **options), *args)[1](np.ones(4))[0]).tolist() == [1.0, 0.0, 0.0, 0.0]
+        assert value(ab.jvp(lambda x: ab.nan_to_num(x, **options), args, (np.ones(4),))[1]).tolist() == [1.0, 0.0, 0.0, 0.0]
+        return
     mapped = all(isinstance(a, np.ndarray) and a.ndim == args[0].ndim and np.all(np.isfinite(a)) for a in args)
     also = ("vmap", "jit") if mapped else ("jit",)
     report = ab.testing.check_gradients(lambda *xs: getattr(ab, name)(*xs, **options), *args, also=also, name=name)
