@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from autograd_bn.core.errors import RuleError, ShapeError
 from autograd_bn.core.operators import Binary, Unary, binary_function, unary_function
 from autograd_bn.core.partials import Partial, parameters, rules
 from autograd_bn.core.primitive import REAL, Abstract, Domain, Primitive, broadcast_shapes, raw
-from autograd_bn.core.state import open_scope, resume
+from autograd_bn.core.state import open_scope, resume, user_line
 
 Static = Mapping[str, Any]
 
@@ -331,17 +332,26 @@ def reduced_shape(shape: tuple[int, ...], axis: tuple[int, ...], keepdims: bool)
     return kept_shape(shape, axis) if keepdims else tuple(n for i, n in enumerate(shape) if i not in axis)
 
 
+def normalized_axis(axis: Any, ndim: int) -> int:
+    """One axis, counted from the first. Raises ShapeError for one that does not exist, and where one number is wanted and something else given."""
+    try:
+        place = operator.index(axis)
+    except TypeError:
+        raise ShapeError(f"an axis is one integer, here from {-ndim} to {ndim - 1}; got {axis!r}\n  at {user_line()}") from None
+    if -ndim <= place < ndim:
+        return place if place >= 0 else place + ndim
+    raise ShapeError(f"axis {place} does not exist in a tensor of {ndim} axes\n  at {user_line()}")
+
+
 def normalized_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """Non-negative, sorted, distinct axes; None means all. Raises ShapeError for one that does not exist."""
     if axis is None:
         return tuple(range(ndim))
-    if isinstance(axis, int):
-        if -ndim <= axis < ndim:
-            return (axis if axis >= 0 else axis + ndim,)
-        raise ShapeError(f"axis {axis} does not exist in a tensor of {ndim} axes")
-    found = sorted({a for one in axis for a in normalized_axes(int(one), ndim)})
+    if isinstance(axis, int) or not isinstance(axis, Iterable):
+        return (normalized_axis(axis, ndim),)
+    found = sorted({normalized_axis(one, ndim) for one in axis})
     if len(found) != len(tuple(axis)):
-        raise ShapeError(f"axes {tuple(axis)} name one axis twice")
+        raise ShapeError(f"axes {tuple(axis)} name one axis twice\n  at {user_line()}")
     return tuple(found)
 
 

@@ -305,6 +305,8 @@ class Tensor(Methods, Traced):
             return f"tensor({inner.value!r})"
         text = np.array2string(np.asarray(inner.value), separator=", ", prefix="tensor(")
         notes = "" if inner.dtype in (np.float64, np.int64, np.bool_) else f", dtype={inner.dtype}"
+        if inner.size == 0 and inner.ndim > 1:
+            notes = f", shape={inner.shape}" + notes
         if self.name is not None:
             notes += f", name={self.name!r}"
         if type(self.node) is Node:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.integers import is_integer
 
 Array = np.ndarray[Any, Any]
 
@@ -57,9 +58,9 @@ class Loader:
         lengths = {array.shape[0] if array.ndim else 0 for array in self.data}
         if len(lengths) != 1:
             raise OperationError(f"Loader: the arrays have lengths {', '.join(str(len(a)) if a.ndim else '(none)' for a in self.data)}; they must be equal")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        if not is_integer(batch_size, 1):
             raise OperationError(f"Loader: the batch size must be a positive integer, got {batch_size!r}")
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 1 << 63):
+        if seed is not None and not (is_integer(seed, 0) and seed < 1 << 63):
             raise OperationError(f"Loader: a seed is an integer from 0 to 2⁶³ − 1, or None, got {seed!r}")
         self.count = lengths.pop()
         self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
@@ -130,7 +131,7 @@ def batches(images: Array, labels: Array, batch_size: int, rng: np.random.Genera
     """
     if len(images) != len(labels):
         raise OperationError(f"batches: {len(images)} images but {len(labels)} labels")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+    if not is_integer(batch_size, 1):
         raise OperationError(f"batches: the batch size must be a positive integer, got {batch_size!r}")
     return _batches(images, labels, batch_size, rng, drop_last)
 

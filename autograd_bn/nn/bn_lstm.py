@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.state import no_effects, scope
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.core.tracing import tracing
@@ -117,7 +118,7 @@ class BNLSTM(Recurrent):
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         self._sizes(input_size, hidden_size)
-        if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < 1:
+        if not is_integer(max_length, 1):
             raise OperationError(f"BNLSTM: max_length is the number of steps that have running statistics, a positive integer, got {max_length!r}")
         rng = init.generator(rng)
         rows, bound = 4 * hidden_size, 1 / math.sqrt(hidden_size)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.tensor import Tensor, tensor
 from autograd_bn.nn import functional, init
 from autograd_bn.nn.functional.sliding import Call, Each, Padding
@@ -39,7 +40,7 @@ class Convolution(Module):
         call = Call(type(self).__name__, self._rank, {})
         numbers = {"in_channels": in_channels, "out_channels": out_channels, "groups": groups}
         for name, n in numbers.items():
-            if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            if not is_integer(n, 1):
                 call.fail(OperationError, f"{name} must be an integer from 1 up, got {n!r}")
             if n % groups:
                 call.fail(OperationError, f"{n} {name} cannot be cut into {groups} groups; choose a number that divides both")

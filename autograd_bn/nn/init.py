@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.namespaces import public
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def generator(seed: Seed = None) -> np.random.Generator:
     """
     if isinstance(seed, np.random.Generator):
         return seed
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
+    if seed is not None and not is_integer(seed, 0):
         raise OperationError(f"a seed is a non-negative integer, a numpy Generator or None, got {seed!r}")
     return np.random.Generator(np.random.Philox(seed))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.integers import integers, is_integer
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.nn import functional
@@ -171,10 +172,10 @@ class GroupNorm(Module):
 
 
 def _lengths(layer: Module, shape: int | Sequence[int]) -> tuple[int, ...]:
-    lengths = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not lengths or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in lengths):
+    lengths = (shape,) if is_integer(shape) else tuple(shape) if isinstance(shape, Iterable) else ()
+    if not lengths or not all(is_integer(n, 1) for n in lengths):
         raise OperationError(f"{type(layer).__name__}: normalized_shape is a positive length or some of them, got {shape!r}")
-    return lengths
+    return integers(lengths)
 
 
 def _checked_eps(layer: Module, eps: float) -> float:

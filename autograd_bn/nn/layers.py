@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import normalized_axes
+from autograd_bn.core.constructors import normalized_axis
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray, tensor
@@ -92,7 +92,7 @@ class Flatten(Module):
     def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
         """Shape (N, …) to (N, the product of the others)."""
         x = asarray(x)
-        (start,), (end,) = normalized_axes(self.start_dim, x.ndim), normalized_axes(self.end_dim, x.ndim)
+        start, end = normalized_axis(self.start_dim, x.ndim), normalized_axis(self.end_dim, x.ndim)
         if end < start:
             raise ShapeError(
                 f"Flatten: axis {self.end_dim} of shape {x.shape} comes before axis {self.start_dim}; swap start_dim and end_dim\n  at {user_line()}"

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.effects import assign, concrete, require_finite
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.state import current, no_effects, no_grad, user_line
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.core.tracing import tracing
@@ -47,7 +48,7 @@ class _RunningNorm(Module):
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         kind = type(self).__name__
-        if isinstance(num_features, bool) or not isinstance(num_features, int) or num_features < 1:
+        if not is_integer(num_features, 1):
             raise OperationError(f"{kind}: num_features is the number of channels, a positive integer, got {num_features!r}")
         if not (isinstance(eps, (int, float)) and 0 <= eps < math.inf):
             raise OperationError(f"{kind}: eps is added to the variance, so it must be finite and not negative, got {eps!r}")

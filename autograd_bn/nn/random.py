@@ -9,6 +9,7 @@ import numpy as np
 
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.effects import assign
+from autograd_bn.core.integers import integers
 from autograd_bn.core.tensor import Tensor, tensor
 from autograd_bn.nn import init
 from autograd_bn.ops import random
@@ -60,7 +61,7 @@ class Generator:
         return self._drawn(random.normal, shape, dtype)
 
     def _drawn(self, primitive: Primitive, shape: int | Sequence[int], dtype: npt.DTypeLike) -> Tensor:
-        static: dict[str, Any] = {"shape": (shape,) if isinstance(shape, int) else tuple(shape), "dtype": np.dtype(dtype)}
+        static: dict[str, Any] = {"shape": integers(shape), "dtype": np.dtype(dtype)}
         drawn = apply(primitive, (self.state,), static)
         assign(self.state, self.state + _NEXT)
         return drawn

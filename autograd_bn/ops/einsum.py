@@ -13,6 +13,7 @@ from autograd_bn.core.constructors import composite, normalized_axes
 from autograd_bn.core.contraction import contract, contraction, planned
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.integers import integers
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.complex_numbers import conj
 from autograd_bn.ops.diagonals import diagonal
@@ -179,12 +180,12 @@ def tensordot(x1: Any, x2: Any, /, axes: int | Sequence[Any] = 2) -> Tensor:
     tensor([12., 12.])
     """
     x, y = asarray(x1), asarray(x2)
-    if isinstance(axes, int):
+    if isinstance(axes, (int, np.integer)):
         if not 0 <= axes <= min(x.ndim, y.ndim):
             raise ShapeError(f"tensordot: {axes} axes of shapes {x.shape} and {y.shape}")
         first, second = tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
     else:
-        first, second = ((a,) if isinstance(a, int) else tuple(a) for a in axes)
+        first, second = (integers(a) for a in axes)
     if len(first) != len(second):
         raise ShapeError(f"tensordot: {len(first)} axes {first} of x1 and {len(second)} axes {second} of x2")
     normalized_axes(first, x.ndim), normalized_axes(second, y.ndim)

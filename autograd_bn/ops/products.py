@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autograd_bn.core.constructors import composite, normalized_axes
+from autograd_bn.core.constructors import composite, normalized_axis
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.arithmetic import multiply
@@ -92,7 +92,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     """
     vectors = []
     for z in (asarray(x1), asarray(x2)):
-        (along,) = normalized_axes(axis, z.ndim)
+        along = normalized_axis(axis, z.ndim)
         if z.shape[along] != 3:
             raise ShapeError(f"cross takes vectors of three elements, got {z.shape[along]} along axis {axis} of shape {z.shape}")
         vectors.append(moveaxis(z, along, -1))

@@ -7,16 +7,17 @@ from typing import Any, Literal, Never
 
 import numpy as np
 
-from autograd_bn.core.constructors import composite, linear, normalized_axes
+from autograd_bn.core.constructors import composite, linear, normalized_axes, normalized_axis
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.integers import integers
 from autograd_bn.core.primitive import broadcast_shapes, raw
 from autograd_bn.core.tensor import Tensor, asarray, plain
 from autograd_bn.core.views import unshared
 from autograd_bn.ops.arithmetic import where
 from autograd_bn.ops.indexing import getitem
-from autograd_bn.ops.shape import broadcast_to, concat, permute_dims
+from autograd_bn.ops.shape import broadcast_to, concat, permute_dims, row_or_axis
 
 Mode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 
@@ -115,16 +116,17 @@ def roll(x: Any, /, shift: int | Sequence[int], axis: int | Sequence[int] | None
     tensor([3., 1., 2.])
     """
     given = x = asarray(x)
+    shifts = integers(shift)
     if axis is None:
-        if not isinstance(shift, (int, np.integer)):
-            raise ShapeError(f"roll: several shifts {tuple(shift)} need as many axes")
-        return roll(x.reshape((x.size,)), shift, 0).reshape(x.shape)
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    shifts = (int(shift),) * len(axes) if isinstance(shift, (int, np.integer)) else tuple(shift)
+        if len(shifts) != 1:
+            raise ShapeError(f"roll: several shifts {shifts} need as many axes")
+        return roll(x.reshape((x.size,)), shifts, 0).reshape(x.shape)
+    axes = integers(axis)
+    shifts = shifts * len(axes) if len(shifts) == 1 else shifts
     if len(axes) != len(shifts):
         raise ShapeError(f"roll: {len(shifts)} shifts {shifts} for {len(axes)} axes {axes}")
     for one, places in zip(axes, shifts, strict=True):
-        (along,) = normalized_axes(one, x.ndim)
+        along = normalized_axis(one, x.ndim)
         n = x.shape[along]
         if n and places % n:
             cut = n - places % n
@@ -144,10 +146,8 @@ def repeat(x: Any, repeats: int | Sequence[int] | Any, /, axis: int | None = Non
     >>> ab.repeat(ab.tensor([1.0, 2.0]), 2)
     tensor([1., 1., 2., 2.])
     """
-    given = x = asarray(x)
-    if axis is None:
-        x, axis = x.reshape((x.size,)), 0
-    (along,) = normalized_axes(axis, x.ndim)
+    given = asarray(x)
+    x, along = row_or_axis(given, axis)
     counts = np.asarray(plain(repeats))
     if counts.size and (counts.dtype.kind not in "iu" or counts.min() < 0):
         raise OperationError(f"repeat: repeats are integers from 0 up, got {repeats}")
@@ -171,7 +171,7 @@ def tile(x: Any, repetitions: int | Sequence[int], /) -> Tensor:
     tensor([1., 2., 1., 2.])
     """
     x = asarray(x)
-    counts = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
+    counts = integers(repetitions)
     rank = max(x.ndim, len(counts))
     counts = (1,) * (rank - len(counts)) + counts
     shape = (1,) * (rank - x.ndim) + x.shape
@@ -192,7 +192,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     (3, 4, 2)
     """
     x = asarray(x)
-    old, new = ((a,) if isinstance(a, int) else tuple(a) for a in (source, destination))
+    old, new = integers(source), integers(destination)
     if len(old) != len(new):
         raise ShapeError(f"moveaxis: {len(old)} axes {old} for {len(new)} places {new}")
     normalized_axes(old, x.ndim), normalized_axes(new, x.ndim)
@@ -211,7 +211,7 @@ def swapaxes(x: Any, axis1: int, axis2: int, /) -> Tensor:
     (4, 3, 2)
     """
     x = asarray(x)
-    (a,), (b,) = normalized_axes(axis1, x.ndim), normalized_axes(axis2, x.ndim)
+    a, b = normalized_axis(axis1, x.ndim), normalized_axis(axis2, x.ndim)
     order = list(range(x.ndim))
     order[a], order[b] = b, a
     return permute_dims(x, order)
@@ -230,7 +230,7 @@ def unstack(x: Any, /, *, axis: int = 0, **elsewhere: Never) -> tuple[Tensor, ..
     if elsewhere:
         raise unexpected(unstack, elsewhere)
     x = asarray(x)
-    (along,) = normalized_axes(axis, x.ndim)
+    along = normalized_axis(axis, x.ndim)
     return tuple(getitem(x, _along(along, i)) for i in range(x.shape[along]))
 
 
@@ -249,15 +249,15 @@ def split(x: Any, indices_or_sections: int | Sequence[int], /, axis: int = 0, **
     if elsewhere:
         raise unexpected(split, elsewhere)
     x = asarray(x)
-    (along,) = normalized_axes(axis, x.ndim)
+    along = normalized_axis(axis, x.ndim)
     n = x.shape[along]
-    if isinstance(indices_or_sections, int):
+    if isinstance(indices_or_sections, (int, np.integer)):
         if indices_or_sections < 1 or n % indices_or_sections:
             raise ShapeError(f"split: axis {along} of shape {x.shape} cannot be cut into {indices_or_sections} equal parts")
-        step = n // indices_or_sections
-        cuts: list[int] = list(range(step, n, step)) if step else [0] * (indices_or_sections - 1)
+        step = n // int(indices_or_sections)
+        cuts = list(range(step, n, step)) if step else [0] * (int(indices_or_sections) - 1)
     else:
-        cuts = [int(i) for i in indices_or_sections]
+        cuts = list(integers(indices_or_sections))
     return [getitem(x, _along(along, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import discrete, kept_shape, linear, normalized_axes, reduced_shape, reduction
+from autograd_bn.core.constructors import discrete, kept_shape, linear, normalized_axes, normalized_axis, reduced_shape, reduction
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.operators import run_unary
@@ -296,7 +296,7 @@ def _placed(primitive: Primitive, x: Any, axis: int | None, keepdims: bool) -> T
     if axis is None:
         x, place = x.reshape(-1 if x.size else 0), 0
     else:
-        (place,) = normalized_axes(axis, len(shape))
+        place = normalized_axis(axis, len(shape))
     if not x.shape[place]:
         raise OperationError(f"{primitive.name} over axis {axis} of shape {shape}: there is nothing to compare")
     out = run_unary(primitive, x, {"axis": place})

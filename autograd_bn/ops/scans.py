@@ -7,16 +7,17 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import composite, linear, normalized_axes
+from autograd_bn.core.constructors import composite, linear, normalized_axis
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.views import unshared
+from autograd_bn.ops.comparison import not_equal
 from autograd_bn.ops.creation import ones, zeros
 from autograd_bn.ops.indexing import getitem
-from autograd_bn.ops.shape import astype, broadcast_to, concat, stack
+from autograd_bn.ops.shape import astype, broadcast_to, concat, row_or_axis, stack
 from autograd_bn.ops.statistics import accumulated_dtype
 
 
@@ -37,10 +38,7 @@ _cumsum = linear(
 
 def _prepared(x: Any, axis: int | None, dtype: npt.DTypeLike | None) -> tuple[Tensor, int]:
     x = asarray(x)
-    x = astype(x, accumulated_dtype(x.dtype) if dtype is None else dtype)
-    if axis is None:
-        x, axis = x.reshape((x.size,)), 0
-    return x, normalized_axes(axis, x.ndim)[0]
+    return row_or_axis(astype(x, accumulated_dtype(x.dtype) if dtype is None else dtype), axis)
 
 
 def _column(shape: tuple[int, ...], along: int) -> tuple[int, ...]:
@@ -110,7 +108,9 @@ def _beside(part: Any, x: Tensor, along: int) -> Tensor:
 
 @composite
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
-    """The differences between neighbours along an axis, taken ``n`` times; ``prepend`` and ``append`` are joined to x first, a number as one place.
+    """The differences between neighbours along an axis, taken ``n`` times; of flags, whether they differ.
+
+    ``prepend`` and ``append`` are joined to x first, a number as one place.
 
     Examples
     --------
@@ -121,10 +121,11 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     x = asarray(x)
     if n < 0:
         raise OperationError(f"diff: n must not be negative, got {n}")
-    (along,) = normalized_axes(axis, x.ndim)
+    along = normalized_axis(axis, x.ndim)
     parts = [part if part is x else _beside(part, x, along) for part in (prepend, x, append) if part is not None]
     x = concat(parts, axis=along) if len(parts) > 1 else x
     for _ in range(n):
         head, tail = ((slice(None),) * along + (part,) for part in (slice(0, -1), slice(1, None)))
-        x = getitem(x, tail) - getitem(x, head)
+        later, earlier = getitem(x, tail), getitem(x, head)
+        x = not_equal(later, earlier) if x.dtype.kind == "b" else later - earlier
     return asarray(x)

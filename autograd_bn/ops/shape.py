@@ -10,10 +10,11 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import linear, normalized_axes
+from autograd_bn.core.constructors import linear, normalized_axes, normalized_axis
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
+from autograd_bn.core.integers import integers
 from autograd_bn.core.operators import run_unary
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import user_line
@@ -35,8 +36,8 @@ def reshape(x: Any, /, shape: int | Sequence[int], *rest: int) -> Tensor:
     """
     if type(x) is not Tensor:
         x = asarray(x)
-    if isinstance(shape, int):
-        wanted = (shape, *rest)
+    if isinstance(shape, (int, np.integer)):
+        wanted = integers((shape, *rest))
     elif rest:
         raise OperationError(f"reshape takes lengths in C order alone, one by one or as one tuple, got {shape} and {', '.join(map(repr, rest))}")
     else:
@@ -53,7 +54,7 @@ def reshape(x: Any, /, shape: int | Sequence[int], *rest: int) -> Tensor:
 
 @keywords
 def flatten(x: Any, /, start_axis: int = 0, **elsewhere: Never) -> Tensor:
-    """Join all axes from ``start_axis`` on into one.
+    """Join all axes from ``start_axis`` on into one. Raises ShapeError if there is no such axis.
 
     Examples
     --------
@@ -64,7 +65,13 @@ def flatten(x: Any, /, start_axis: int = 0, **elsewhere: Never) -> Tensor:
     if elsewhere:
         raise unexpected(flatten, elsewhere)
     x = asarray(x)
-    return reshape(x, (*x.shape[:start_axis], math.prod(x.shape[start_axis:])))
+    start = normalized_axis(start_axis, max(x.ndim, 1))
+    return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))
+
+
+def row_or_axis(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
+    """X and the axis counted from the first; without one, all elements in a row and its only axis. Raises ShapeError."""
+    return (reshape(x, (x.size,)), 0) if axis is None else (x, normalized_axis(axis, x.ndim))
 
 
 @functools.lru_cache(maxsize=256)
@@ -134,7 +141,7 @@ def matrix_transpose(x: Any, /) -> Tensor:
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-def broadcast_to(x: Any, /, shape: Sequence[int]) -> Tensor:
+def broadcast_to(x: Any, /, shape: int | Sequence[int]) -> Tensor:
     """Repeat along new axes and axes of length 1, without copying.
 
     Raises ShapeError if the shapes do not fit.
@@ -146,11 +153,12 @@ def broadcast_to(x: Any, /, shape: Sequence[int]) -> Tensor:
     tensor([[1., 2.],
             [1., 2.]])
     """
-    return apply(broadcast_to_p, (asarray(x),), {"shape": tuple(shape)})
+    return apply(broadcast_to_p, (asarray(x),), {"shape": integers(shape)})
 
 
-def expand_dims(x: Any, /, *, axis: int = 0) -> Tensor:
-    """Insert an axis of length 1 at ``axis`` of the result.
+@keywords
+def expand_dims(x: Any, /, axis: int | Sequence[int] = 0, **elsewhere: Never) -> Tensor:
+    """Insert an axis of length 1 at ``axis`` of the result, or several.
 
     Raises ShapeError if there is no such place.
 
@@ -160,9 +168,12 @@ def expand_dims(x: Any, /, *, axis: int = 0) -> Tensor:
     >>> ab.expand_dims(ab.zeros(3), axis=1).shape
     (3, 1)
     """
+    if elsewhere:
+        raise unexpected(expand_dims, elsewhere)
     x = asarray(x)
-    (place,) = normalized_axes(axis, x.ndim + 1)
-    return apply(reshape_p, (x,), {"shape": (*x.shape[:place], 1, *x.shape[place:])})
+    ndim = x.ndim + (len(axis) if isinstance(axis, Sequence) else 1)
+    places, rest = normalized_axes(axis, ndim), iter(x.shape)
+    return apply(reshape_p, (x,), {"shape": tuple(1 if i in places else next(rest) for i in range(ndim))})
 
 
 @keywords
@@ -226,7 +237,7 @@ def concat(arrays: Sequence[Any], /, *, axis: int | None = 0, **elsewhere: Never
         raise ShapeError("concat of no tensors")
     if axis is None:
         parts, axis = [flatten(x) for x in parts], 0
-    (place,) = normalized_axes(axis, parts[0].ndim)
+    place = normalized_axis(axis, parts[0].ndim)
     rest = parts[0].shape[:place] + parts[0].shape[place + 1 :]
     for i, x in enumerate(parts):
         if x.ndim != parts[0].ndim or x.shape[:place] + x.shape[place + 1 :] != rest:
@@ -236,7 +247,7 @@ def concat(arrays: Sequence[Any], /, *, axis: int | None = 0, **elsewhere: Never
 
 @keywords
 def stack(arrays: Sequence[Any], /, *, axis: int = 0, **elsewhere: Never) -> Tensor:
-    """Join tensors of one shape along a new axis. Raises ShapeError if the shapes differ.
+    """Join tensors of one shape along a new axis. Raises ShapeError if the shapes differ, or if there is nothing to join.
 
     Examples
     --------
@@ -248,10 +259,13 @@ def stack(arrays: Sequence[Any], /, *, axis: int = 0, **elsewhere: Never) -> Ten
     if elsewhere:
         raise unexpected(stack, elsewhere)
     parts = [asarray(x) for x in arrays]
+    if not parts:
+        raise ShapeError("stack of no tensors")
+    place = normalized_axis(axis, parts[0].ndim + 1)
     for i, x in enumerate(parts):
         if x.shape != parts[0].shape:
             raise ShapeError(f"stack: part {i} has shape {x.shape}, the first {parts[0].shape}; all must be equal")
-    return concat([expand_dims(x, axis=axis) for x in parts], axis=axis)
+    return concat([expand_dims(x, place) for x in parts], axis=place)
 
 
 def astype(x: Any, dtype: npt.DTypeLike, /) -> Tensor:

@@ -6,17 +6,18 @@ from typing import Any, Never
 
 import numpy as np
 
-from autograd_bn.core.constructors import composite, discrete, gathering, normalized_axes
+from autograd_bn.core.constructors import composite, discrete, gathering
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
-from autograd_bn.core.errors import ShapeError
+from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.node import Batch
 from autograd_bn.core.primitive import broadcast_shapes, raw
+from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.tracing import Symbol, lifted
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.rearranging import moveaxis
-from autograd_bn.ops.shape import broadcast_to
+from autograd_bn.ops.shape import broadcast_to, row_or_axis
 
 
 def _argsort(x: Any, axis: int, descending: bool) -> Any:
@@ -77,8 +78,8 @@ _add = gathering(
 
 
 @keywords
-def take_along_axis(x: Any, indices: Any, /, axis: int = -1, **elsewhere: Never) -> Tensor:
-    """The elements at the places that ``indices`` names along an axis; the other axes are broadcast.
+def take_along_axis(x: Any, indices: Any, /, axis: int | None = -1, **elsewhere: Never) -> Tensor:
+    """The elements at the places that ``indices`` names along an axis; the other axes are broadcast. With ``axis=None`` of all elements in a row.
 
     Raises ShapeError if the numbers of axes differ, OperationError for a place that does not exist, DtypeError for
     places that are not integers.
@@ -93,20 +94,19 @@ def take_along_axis(x: Any, indices: Any, /, axis: int = -1, **elsewhere: Never)
     """
     if elsewhere:
         raise unexpected(take_along_axis, elsewhere)
-    x, places = asarray(x), asarray(indices)
+    (x, along), places = row_or_axis(asarray(x), axis), asarray(indices)
     if x.ndim != places.ndim:
         raise ShapeError(f"take_along_axis: x has {x.ndim} axes (shape {x.shape}), the indices {places.ndim} (shape {places.shape}); they must have as many")
-    (along,) = normalized_axes(axis, x.ndim)
     rest = broadcast_shapes(*((*v.shape[:along], 1, *v.shape[along + 1 :]) for v in (x, places)))
     spread = [broadcast_to(v, (*rest[:along], v.shape[along], *rest[along + 1 :])) for v in (x, places)]
     return apply(_take, spread, {"axis": along})
 
 
 @keywords
-def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = True, **elsewhere: Never) -> Tensor:
+def argsort(x: Any, /, axis: int | None = -1, *, descending: bool = False, stable: bool = True, **elsewhere: Never) -> Tensor:
     """The places of the elements along an axis in ascending or descending order; those that tie stay in order, NaNs come last.
 
-    In descending order NaNs come first. ``stable`` is accepted for the standard's sake: sorting always is.
+    With ``axis=None`` of all elements in a row. In descending order NaNs come first. ``stable`` is accepted for the standard's sake: sorting always is.
 
     Examples
     --------
@@ -116,16 +116,15 @@ def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool
     """
     if elsewhere:
         raise unexpected(argsort, elsewhere)
-    x = asarray(x)
-    (along,) = normalized_axes(axis, x.ndim)
+    x, along = row_or_axis(asarray(x), axis)
     return apply(_argsort_p, (x,), {"axis": along, "descending": descending})
 
 
 @composite
-def sort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
+def sort(x: Any, /, axis: int | None = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
     """The elements along an axis in ascending or descending order. The gradient goes where each element came from.
 
-    Those that tie stay in order (see `argsort`).
+    With ``axis=None`` all elements in a row. Those that tie stay in order (see `argsort`).
 
     Examples
     --------
@@ -133,8 +132,8 @@ def sort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = 
     >>> ab.sort(ab.tensor([3.0, 1.0, 2.0]), descending=True)
     tensor([3., 2., 1.])
     """
-    x = asarray(x)
-    return take_along_axis(x, argsort(x, axis, descending=descending, stable=stable), axis)
+    x, along = row_or_axis(asarray(x), axis)
+    return take_along_axis(x, argsort(x, along, descending=descending, stable=stable), along)
 
 
 def _is_known(x: Any) -> bool:
@@ -161,11 +160,10 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Tensor:
             [3., 4.],
             [1., 2.]])
     """
-    x = asarray(x)
-    if axis is None:
-        x, axis = x.reshape((x.size,)), 0
-    (along,) = normalized_axes(axis, x.ndim)
+    x, along = row_or_axis(asarray(x), axis)
     places = asarray(indices)
+    if places.dtype.kind not in "iu" and places.size:
+        raise OperationError(f"take: places are integers, got {places.dtype}{list(places.shape)}; for a mask write x[mask]\n  at {user_line()}")
     if _is_known(places):
         return getitem(x, (slice(None),) * along + (places,))
     last = moveaxis(x, along, -1)

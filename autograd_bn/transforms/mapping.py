@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.levels import close_level, open_level
 from autograd_bn.core.node import CONSTANT, Batch
 from autograd_bn.core.primitive import raw
@@ -24,7 +25,7 @@ def _moved(x: Any, source: int, target: int) -> Any:
 
 def _axes(spec: Any, structure: Structure, what: str) -> list[int | None]:
     """The axis of each leaf, of a specification that is an axis (or None) for everything, or nested as the value is from the top."""
-    if spec is None or (isinstance(spec, int) and not isinstance(spec, bool)):
+    if spec is None or is_integer(spec):
         return [spec] * structure.leaf_count()
     kind = structure.kind
     parts: list[Any] | None = None

@@ -45,6 +45,16 @@ SAME: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("diagonal", (7,), {}),
     ("trace", (1, 0, 2), {}),
     ("sort", (), {"axis": 1}),
+    ("sort", (), {"axis": None}),
+    ("expand_dims", ((0, -1),), {}),
+    ("expand_dims", (), {"axis": (1, 3)}),
+    ("broadcast_to", ((2, 3, 4, 2),), {}),
+    ("diff", (), {"axis": np.int64(0), "n": np.int64(2)}),
+    ("roll", (np.int64(1),), {"axis": np.int64(1)}),
+    ("tile", (np.int64(2),), {}),
+    ("moveaxis", (np.int64(0), np.int64(2)), {}),
+    ("reshape", (np.int64(24),), {}),
+    ("sum", (), {"axis": np.int64(1)}),
     ("take", ([3, 0, -1],), {"axis": 1}),
     ("take", ([[3, 0], [5, 5]],), {}),
     ("cumulative_sum", (), {"axis": 1}),
@@ -150,6 +160,16 @@ def test_each_example_may_take_from_places_of_its_own(axis: Any) -> None:
         (lambda: ab.diff(X, n=-1), ab.OperationError, "negative"),
         (lambda: ab.diag(X), ab.ShapeError, "vector or a matrix"),
         (lambda: ab.tril(X[0, 0]), ab.ShapeError, "two axes"),
+        (lambda: ab.sort(X, axis=(0, 1)), ab.ShapeError, r"one integer, here from -3 to 2; got \(0, 1\)\n  at .*test_rearranging"),
+        (lambda: ab.cumulative_sum(X, axis=(0, 1)), ab.ShapeError, "one integer"),
+        (lambda: ab.stack([X, X], axis=None), ab.ShapeError, "one integer, here from -4 to 3"),  # type: ignore[arg-type]
+        (lambda: ab.sum(X, axis=0.5), ab.ShapeError, "one integer"),  # type: ignore[arg-type]
+        (lambda: ab.expand_dims(X, (0, 0)), ab.ShapeError, "one axis twice"),
+        (lambda: ab.expand_dims(X, (0, 5)), ab.ShapeError, "axis 5 does not exist in a tensor of 5 axes"),
+        (lambda: ab.flatten(X, 3), ab.ShapeError, "axis 3 does not exist"),
+        (lambda: ab.roll(X, 0.5), ab.OperationError, "an integer is wanted, or several, got 0.5"),  # type: ignore[arg-type]
+        (lambda: ab.stack([]), ab.ShapeError, "no tensors"),
+        (lambda: ab.take(X[:2, 0, 0], [True, False]), ab.OperationError, r"take: places are integers, got bool\[2\]; for a mask write x\[mask\]"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(call: Any, error: type[Exception], words: str) -> None:
@@ -168,3 +188,35 @@ def test_reshape_takes_no_other_order() -> None:
     for reshaped in (lambda: x.reshape((2, 3), "F"), lambda: np.reshape(x, (2, 3), "F"), lambda: ab.reshape(x, (2, 3), 1)):  # type: ignore[arg-type, call-overload]
         with pytest.raises(ab.OperationError, match=r"in C order alone, one by one or as one tuple, got \(2, 3\) and"):
             reshaped()
+
+
+def test_places_of_all_elements_in_a_row() -> None:
+    assert np.array_equal(value(ab.argsort(X, axis=None)), np.argsort(X, axis=None, kind="stable"))
+    order = np.argsort(-X, axis=None)
+    out, pullback = ab.vjp(lambda x: ab.take_along_axis(x, order[:5], axis=None), X)
+    assert np.array_equal(value(out), np.take_along_axis(X, order[:5], axis=None))
+    assert np.array_equal(value(pullback(np.ones(5))[0]).reshape(-1), np.isin(np.arange(X.size), order[:5]))
+
+
+def test_numpys_integers_are_integers() -> None:
+    two = np.int64(2)
+    assert ab.tensor(X).reshape(np.int64(12), two).shape == (12, 2)
+    assert [p.shape for p in ab.split(X, two, axis=1)] == [(3, 2, 2)] * 2
+    assert ab.broadcast_to(1.0, two).shape == (2,)
+    assert ab.tensordot(X, X.T, np.int64(1)).shape == (3, 4, 4, 3)
+    assert ab.vmap(ab.sin, in_axes=two, out_axes=two)(X).shape == X.shape
+    assert ab.nn.Generator(0).normal(two).shape == (2,)
+    layers = ab.nn.Sequential(ab.nn.Conv1d(two, np.int64(3), two, bias=False), ab.nn.BatchNorm1d(np.int64(3)), ab.nn.MaxPool1d(two), ab.nn.LayerNorm(two))
+    assert layers(np.ones((4, 2, 5), np.float32)).shape == (4, 3, 2)
+    assert "int64" not in repr(layers)
+
+
+def test_differences_of_flags_are_whether_they_differ() -> None:
+    flags = np.array([[True, False, False], [True, True, False]])
+    for n in (1, 2):
+        assert np.array_equal(value(ab.diff(flags, n=n)), np.diff(flags, n=n))
+
+
+def test_an_empty_tensor_shows_its_shape() -> None:
+    assert repr(ab.zeros(0)) == "tensor([])"
+    assert repr(ab.zeros((0, 3), dtype="float32")) == "tensor([], shape=(0, 3), dtype=float32)"

@@ -6,6 +6,7 @@ from typing import Any
 
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.nn.functional.sliding import Call, Each, Padding
 from autograd_bn.ops.einsum import einsum
@@ -107,7 +108,7 @@ def _check_weight(call: Call, images: Tensor, weight: Tensor, bias: Tensor | Non
     if weight.ndim != call.rank + 2 or 0 in weight.shape:
         call.fail(ShapeError, f"the weight must have shape (O, C / groups, {axes}) with no empty axis, got {weight.shape}")
     channels, (channels_out, share) = images.shape[0], weight.shape[:2]
-    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+    if not is_integer(groups, 1):
         call.fail(OperationError, f"groups must be an integer from 1 up, got {groups!r}")
     if channels_out % groups:
         call.fail(ShapeError, f"{channels_out} output channels (axis 0 of the weight) cannot be cut into {groups} groups; choose a number that divides them")

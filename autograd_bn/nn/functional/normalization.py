@@ -13,6 +13,7 @@ from autograd_bn.core.complex_values import refused
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
+from autograd_bn.core.integers import integers
 from autograd_bn.core.state import user_line
 from autograd_bn.core.structural import averaged
 from autograd_bn.core.tensor import Tensor, asarray
@@ -326,7 +327,7 @@ def _last_axes(name: str, x: Any, normalized_shape: int | Sequence[int], **param
     """The arguments as tensors, and the last axes of x, once it is certain that all have these lengths."""
     x = asarray(x)
     given = {what: None if p is None else asarray(p) for what, p in parameters.items()}
-    lengths = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    lengths = integers(normalized_shape)
     first = x.ndim - len(lengths)
     if not lengths or first < 0 or x.shape[first:] != lengths or 0 in lengths:
         raise ShapeError(f"{name}(x {describe(x)}): the last axes of x must have the lengths {lengths}, got shape {x.shape}\n  at {user_line()}")

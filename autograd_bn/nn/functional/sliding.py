@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias
 
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import AutogradError, OperationError, ShapeError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.ops.rearranging import pad
@@ -34,11 +35,11 @@ class Call(NamedTuple):
 
     def each(self, what: str, value: Any, least: int = 1) -> Lengths:
         """A setting as one integer an axis. Raises OperationError for anything else, or less than ``least``."""
-        found = (value,) * self.rank if isinstance(value, int) else tuple(value) if isinstance(value, (tuple, list)) else ()
-        if len(found) != self.rank or not all(isinstance(n, int) and not isinstance(n, bool) and n >= least for n in found):
+        found = (value,) * self.rank if is_integer(value) else tuple(value) if isinstance(value, (tuple, list)) else ()
+        if len(found) != self.rank or not all(is_integer(n, least) for n in found):
             shown = "an integer" if self.rank == 1 else f"an integer or {self.rank} of them, one an axis,"
             self.fail(OperationError, f"{what} must be {shown} from {least} up, got {value!r}")
-        return found
+        return tuple(map(int, found))
 
     def around(self, padding: Padding, kernel: Lengths, stride: Lengths, dilation: Lengths) -> list[tuple[int, int]]:
         """How much to pad before and after each axis."""
