@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -168,12 +169,26 @@ class Module:
             yield buffer
 
     def _walk(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """All parts with all their names, one that is used twice under both."""
-        stack: list[tuple[str, Module]] = [(prefix, self)]
+        """All parts with all their names, one that is used twice under both. Raises OperationError for a module that is a part of itself."""
+        stack: list[tuple[str, Module, bool]] = [(prefix, self, False)]
+        around: dict[int, str] = {}
         while stack:
-            name, module = stack.pop()
+            name, module, left = stack.pop()
+            if left:
+                del around[id(module)]
+                continue
+            if id(module) in around:
+                whole = around[id(module)]
+                raise OperationError(
+                    f"{type(module).__name__} contains itself: its part {name.removeprefix(whole and f'{whole}.')} is the module again. "
+                    "For a way back to what contains a module keep a weakref.ref, which makes no part"
+                )
             yield name, module
-            stack.extend(reversed([(f"{name}.{key}" if name else key, part) for key, part in module.named_children()]))
+            parts = [(f"{name}.{key}" if name else key, part, False) for key, part in module.named_children()]
+            if parts:
+                around[id(module)] = name
+                stack.append((name, module, True))
+                stack.extend(reversed(parts))
 
     def _tensors(self, kind: str) -> Iterator[tuple[str, Tensor]]:
         for prefix, module in self._walk():
@@ -263,6 +278,7 @@ class Module:
 
     _repr_mimebundle_ = mimebundle
 
+    @reprlib.recursive_repr("(itself)")
     def __repr__(self) -> str:
         extra = self.extra_repr()
         parts = [f"({name}): {part!r}".replace("\n", "\n  ") for name, part in self.named_children()]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import weakref
 from typing import Any
 
 import numpy as np
@@ -226,3 +227,15 @@ def test_a_buffer_does_not_require_a_gradient() -> None:
 def test_a_module_without_forward_says_so() -> None:
     with pytest.raises(NotImplementedError, match="Module has no forward"):
         nn.Module()(1)
+
+
+def test_a_module_that_contains_itself_says_where() -> None:
+    inner, outer = nn.Sequential(nn.Linear(2, 3)), nn.Sequential(nn.Linear(2, 2))
+    outer.inner = inner
+    inner.back = [inner]
+    for asked in (lambda: list(outer.parameters()), outer.state_dict, outer.train, lambda: ab.grad(lambda m: m(np.ones(2, np.float32)).sum())(outer)):
+        with pytest.raises(OperationError, match=r"Sequential contains itself: its part back\.0 is the module again\. .* weakref\.ref"):
+            asked()
+    assert "(back.0): (itself)" in repr(outer)
+    inner.back = weakref.ref(outer)
+    assert list(outer.state_dict()) == ["0.weight", "0.bias", "inner.0.weight", "inner.0.bias"]
