@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import Signature
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -45,13 +46,8 @@ def positions(numbers: Sequence[int], count: int, what: str) -> tuple[int, ...]:
 class Arguments:
     """One call's arguments: the tensors in them in order, the rest as it is."""
 
-    def __init__(self, function: Callable[..., Any], name: str, static: Sequence[int], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        if kwargs:
-            bound = inspect.signature(function).bind(*args, **kwargs)
-            bound.apply_defaults()
-            if bound.kwargs:
-                raise OperationError(f"{name} has a rule of its own, so it takes positional arguments only, got {', '.join(bound.kwargs)}")
-            args = bound.args
+    def __init__(self, signature: Signature | None, name: str, static: Sequence[int], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        args = _completed(signature, name, args, kwargs)
         self.name = name
         self.static = {i: args[i] for i in positions(static, len(args), f"{name}: nondiff_argnums")}
         self.count = len(args)
@@ -95,6 +91,32 @@ class Arguments:
                     x = next(given)
                     found.append(None if c is None or x.dtype.kind not in "fc" else like(c, x, f"{rule}: a cotangent of argument {i}", "the operand"))
         return found
+
+
+def signature_of(function: Callable[..., Any]) -> Signature | None:
+    """What a function takes; None for one that does not say."""
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
+def _completed(signature: Signature | None, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Sequence[Any]:
+    """The arguments of a call by position, with defaults for those that are not given."""
+    if signature is None:
+        if kwargs:
+            raise OperationError(f"{name} has a rule of its own and no signature, so it takes positional arguments only, got {', '.join(kwargs)}")
+        return args
+    if not kwargs and len(args) >= len(signature.parameters):
+        return args
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}() {error}") from None
+    if bound.kwargs:
+        raise OperationError(f"{name} has a rule of its own, so it takes positional arguments only, got {', '.join(bound.kwargs)}")
+    bound.apply_defaults()
+    return bound.args
 
 
 def _numeric(x: Any) -> bool:

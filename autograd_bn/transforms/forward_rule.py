@@ -17,7 +17,7 @@ from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, leaf, owned
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure, flatten, matched
-from autograd_bn.transforms.arguments import Argnums, Arguments, integers, like
+from autograd_bn.transforms.arguments import Argnums, Arguments, integers, like, signature_of
 from autograd_bn.transforms.calls import Results, call, gathered, opened
 
 Tangent = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], Structure, list[Tensor]]]
@@ -29,6 +29,7 @@ class CustomJVP:
     def __init__(self, function: Callable[..., Any], nondiff_argnums: Argnums) -> None:
         functools.update_wrapper(self, function)
         self._function = function
+        self._signature = signature_of(function)
         self._static, _ = integers(nondiff_argnums, "nondiff_argnums")
         self._rule: Callable[..., Any] | None = None
         self._name = getattr(function, "__name__", type(function).__name__)
@@ -39,8 +40,8 @@ class CustomJVP:
         Parameters
         ----------
         jvp
-            Takes the ``nondiff_argnums``, the tuple of arguments and the tuple of their tangents; returns the value and its tangent, which must
-            be linear in the tangents.
+            Takes the ``nondiff_argnums``, the tuple of arguments, those by default too, and the tuple of their tangents; returns the value and
+            its tangent, which must be linear in the tangents.
         """
         self._rule = jvp
         return jvp
@@ -54,7 +55,7 @@ class CustomJVP:
         rule = self._rule
         if rule is None:
             raise GradientError(f"custom_jvp: {self._name} has no rule yet; give it one by {self._name}.defjvp(jvp)\n  at {caller_line(2)}")
-        arguments = Arguments(self._function, self._name, self._static, args, kwargs)
+        arguments = Arguments(self._signature, self._name, self._static, args, kwargs)
         what = f"the jvp rule of {self._name}"
 
         def run(xs: list[Tensor]) -> Results:

@@ -14,7 +14,7 @@ from autograd_bn.core.lines import caller_line
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray, snapshot
 from autograd_bn.core.tree import Structure, flatten
-from autograd_bn.transforms.arguments import Argnums, Arguments, integers
+from autograd_bn.transforms.arguments import Argnums, Arguments, integers, signature_of
 from autograd_bn.transforms.calls import Results, call, gathered, opened
 
 Forward = Callable[[list[Tensor]], tuple[list[Tensor], Structure, list[Any], Any]]
@@ -28,6 +28,7 @@ class CustomVJP:
     def __init__(self, function: Callable[..., Any], nondiff_argnums: Argnums) -> None:
         functools.update_wrapper(self, function)
         self._function = function
+        self._signature = signature_of(function)
         self._static, _ = integers(nondiff_argnums, "nondiff_argnums")
         self._rule: tuple[Callable[..., Any], Callable[..., Any]] | None = None
         self._name = getattr(function, "__name__", type(function).__name__)
@@ -38,7 +39,7 @@ class CustomVJP:
         Parameters
         ----------
         fwd
-            Takes the function's arguments; returns its value and residuals: whatever ``bwd`` needs, in containers.
+            Takes the function's arguments, those by default too; returns its value and residuals: whatever ``bwd`` needs, in containers.
         bwd
             Takes the ``nondiff_argnums``, the residuals, and the cotangent of the value in its structure; returns a tuple of one cotangent
             an argument, None for zeros.
@@ -54,7 +55,7 @@ class CustomVJP:
         if self._rule is None:
             raise GradientError(f"custom_vjp: {self._name} has no rule yet; give it one by {self._name}.defvjp(fwd, bwd)\n  at {caller_line(2)}")
         fwd, bwd = self._rule
-        arguments = Arguments(self._function, self._name, self._static, args, kwargs)
+        arguments = Arguments(self._signature, self._name, self._static, args, kwargs)
 
         def run(xs: list[Tensor]) -> Results:
             leaves, structure = flatten(self._function(*arguments.all(xs)))

@@ -470,3 +470,20 @@ def test_a_pushforward_is_transposed_in_a_trace(emitter: Any) -> None:
         compiled = ab.jit(gradient, emitter=emitter)
         for x in (ab.tensor([0.5, -2.0, 3.0]), ab.tensor([1.0, 4.0, -0.25])):
             np.testing.assert_allclose(compiled(x).numpy(), gradient(x).numpy(), rtol=1e-13)
+
+
+def test_a_rule_sees_the_defaults_of_its_function_as_a_call_does() -> None:
+    def scaled(x: Any, k: float = 2.0, mode: str = "plain", *, sign: int = 1) -> Any:
+        return x * k
+
+    reverse = ab.custom_vjp(scaled, nondiff_argnums=(2,))
+    reverse.defvjp(lambda x, k, mode: (x * k, (x, k)), lambda mode, kept, g: (g * kept[1], g * kept[0]))
+    forward = ab.custom_jvp(scaled, nondiff_argnums=(2,))
+    forward.defjvp(lambda mode, xs, ts: (xs[0] * xs[1], ts[0] * xs[1] + ts[1] * xs[0]))
+    for f in (reverse, forward):
+        assert value(ab.grad(f)(3.0)) == 2.0
+        assert value(ab.grad(lambda k, f=f: f(3.0, mode="other", k=k))(5.0)) == 3.0
+        with pytest.raises(OperationError, match="positional arguments only, got sign"):
+            f(3.0, sign=-1)
+        with pytest.raises(TypeError, match=r"^scaled\(\) missing a required argument: 'x'"):
+            f()
