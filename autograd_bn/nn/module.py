@@ -156,8 +156,7 @@ class Module:
 
     def parameters(self) -> Iterator[Tensor]:
         """What is trained."""
-        for _, parameter in self.named_parameters():
-            yield parameter
+        return Parameters(self.named_parameters())
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
         """State that is not trained, with dotted names."""
@@ -286,6 +285,16 @@ class Module:
             return f"{type(self).__name__}({extra})"
         lines = ([extra] if extra else []) + parts
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+
+class Parameters(Iterator[Tensor]):
+    """The parameters of a module one by one; messages take the names that are still to come from ``named``."""
+
+    def __init__(self, named: Iterator[tuple[str, Tensor]]) -> None:
+        self.named = named
+
+    def __next__(self) -> Tensor:
+        return next(self.named)[1]
 
 
 def _parts(name: str, value: object) -> Iterator[tuple[str, Module]]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from autograd_bn.core.state import no_grad
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.ops.arithmetic import maximum, minimum, square
 from autograd_bn.ops.exponential import sqrt
 from autograd_bn.ops.reduction import sum as total
 from autograd_bn.ops.shape import stack
-from autograd_bn.optim.optimizer import as_dtype, check_finite, number, of_parts, real_parts
+from autograd_bn.optim.optimizer import Named, as_dtype, check_finite, listed, number, of_parts, real_parts
 
 
-def clip_grad_norm(params: Iterable[Tensor] | Tensor, max_norm: float) -> float:
+def clip_grad_norm(params: Named | Tensor, max_norm: float) -> float:
     """Scale all gradients by one factor, so that the 2-norm of them all together is at most ``max_norm``; gives the norm before.
 
     The factor is min(1, max_norm / (norm + 1e-6)), as in PyTorch; the norm is summed in float64.
@@ -42,7 +40,7 @@ def clip_grad_norm(params: Iterable[Tensor] | Tensor, max_norm: float) -> float:
     return float(norm.item())
 
 
-def clip_grad_value(params: Iterable[Tensor] | Tensor, clip_value: float) -> None:
+def clip_grad_value(params: Named | Tensor, clip_value: float) -> None:
     """Limit each element of the gradients, of complex ones each part, to ±``clip_value``.
 
     Raises GradientError where no parameter has a gradient, or one is NaN or infinite; nothing is then changed.
@@ -64,7 +62,7 @@ def clip_grad_value(params: Iterable[Tensor] | Tensor, clip_value: float) -> Non
                 p.grad = of_parts(minimum(maximum(real_parts(p.grad), -limit), limit), p.dtype)
 
 
-def _listed(what: str, params: Iterable[Tensor] | Tensor) -> list[Tensor]:
-    params = [params] if isinstance(params, Tensor) else list(params)
-    check_finite(what, params)
-    return params
+def _listed(what: str, params: Named | Tensor) -> list[Tensor]:
+    names, found = listed(params)
+    check_finite(what, names, found)
+    return found

@@ -16,12 +16,13 @@ from autograd_bn.core.node import Node
 from autograd_bn.core.state import current, no_grad
 from autograd_bn.core.tensor import Tensor, plain, tensor
 from autograd_bn.core.tracing import tracing
-from autograd_bn.nn.module import Module
+from autograd_bn.nn.module import Module, Parameters
 from autograd_bn.ops.complex_numbers import imag, real
 from autograd_bn.ops.shape import stack
 
 Array = np.ndarray[Any, Any]
-Params: TypeAlias = "Iterable[Tensor] | Iterable[Mapping[str, Any]]"
+Named: TypeAlias = "Iterable[Tensor] | Iterable[tuple[str, Tensor]]"
+Params: TypeAlias = "Named | Iterable[Mapping[str, Any]]"
 State: TypeAlias = dict[str, Tensor]
 
 
@@ -58,8 +59,8 @@ class Optimizer:
     Parameters
     ----------
     params
-        Leaf tensors that require a gradient, as from ``module.parameters()``; or dicts, each with ``"params"`` and the
-        settings that differ for these.
+        Leaf tensors that require a gradient, as from ``module.parameters()``, or with their names, as from ``module.named_parameters()``, which
+        messages then have; or dicts, each with ``"params"`` and the settings that differ for these.
     settings
         Those that hold where a group says nothing.
 
@@ -85,17 +86,18 @@ class Optimizer:
         if isinstance(params, Mapping):
             raise OperationError("an optimiser takes a list of groups, got one mapping; pass [group]")
         self.params: list[Tensor] = []
+        self._names: list[str] = []
         self.param_groups: list[ParamGroup] = []
         self._state: list[State] = []
         self._defaults = dict(ParamGroup(type(self).__name__, settings, []))
         del self._defaults["params"]
-        given = list(params)
+        given: list[Any] = list(params.named if isinstance(params, Parameters) else params)
         if not given:
             raise OperationError("an optimiser needs parameters, got an empty list; parameters() is a generator, which can be used once")
         if not isinstance(given[0], Mapping):
             given = [{"params": given}]
         for group in given:
-            self.add_param_group(group)  # type: ignore[arg-type]
+            self.add_param_group(group)
 
     def __repr__(self) -> str:
         groups = []
@@ -111,30 +113,32 @@ class Optimizer:
         unknown = sorted(set(group) - set(self._defaults) - {"params"})
         if unknown:
             raise OperationError(f"{type(self).__name__} has no setting {', '.join(unknown)}; it has {', '.join(self._defaults)}")
-        new = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        names, new = listed(group["params"])
         if not new:
             raise OperationError("a group has no parameters; parameters() is a generator, which can be used once")
-        for i, p in enumerate([*self.params, *new]):
-            if i >= len(self.params):
-                self._check(i, p, [*self.params, *new[: i - len(self.params)]])
+        for i, (name, p) in enumerate(zip(names, new, strict=True)):
+            self._check(i + len(self.params), p, name, [*self.params, *new[:i]])
         settings = {**self._defaults, **{name: value for name, value in group.items() if name != "params"}}
         made = ParamGroup(type(self).__name__, settings, new)
         self._check_group(made)
         self.param_groups.append(made)
         self.params += new
+        self._names += names
         self._state += [{} for _ in new]
 
     @staticmethod
-    def _check(i: int, p: Tensor, before: list[Tensor]) -> None:
+    def _check(i: int, p: Tensor, name: str, before: list[Tensor]) -> None:
         if not isinstance(p, Tensor):
             raise OperationError(f"an optimiser takes tensors, got {type(p).__name__} at position {i}")
         for j, other in enumerate(before):
             if other is p:
-                raise OperationError(f"{described(i, p)} is given twice, at positions {j} and {i}: it would be updated twice a step")
+                raise OperationError(f"{described(i, p, name)} is given twice, at positions {j} and {i}: it would be updated twice a step")
         if not p.is_leaf:
-            raise GradientError(f"{described(i, p)} is no leaf but the result of {p.node.title} at {p.node.line}; optimise the tensors that it was made from")
+            raise GradientError(
+                f"{described(i, p, name)} is no leaf but the result of {p.node.title} at {p.node.line}; optimise the tensors that it was made from"
+            )
         if p.node.__class__ is not Node:
-            raise GradientError(f"{described(i, p)} does not require a gradient; make it with requires_grad=True")
+            raise GradientError(f"{described(i, p, name)} does not require a gradient; make it with requires_grad=True")
 
     def _check_group(self, group: ParamGroup) -> None:
         """Raise OperationError for settings that do not go together."""
@@ -159,7 +163,7 @@ class Optimizer:
         trace = tracing()
         if trace is not None:
             trace.depends(self)
-        check_finite("step()", self.params)
+        check_finite("step()", self._names, self.params)
         with no_grad():
             updates: list[Update | None] = []
             for group in self.param_groups:
@@ -227,10 +231,10 @@ class Optimizer:
                 problems += unmatched(f"group {i}: ", group, new)
                 if new.get("params", group["params"]) != group["params"]:
                     problems.append(f"group {i}: other parameters")
-            for i, (p, arrays) in enumerate(zip(self.params, state["state"], strict=True)):
-                problems += unmatched(f"{described(i, p)}: ", self._names(i, state), arrays) if arrays else []
+            for i, (p, path, arrays) in enumerate(zip(self.params, self._names, state["state"], strict=True)):
+                problems += unmatched(f"{described(i, p, path)}: ", self._remembered_of(i, state), arrays) if arrays else []
                 problems += [
-                    f"wrong shape: {name} of {described(i, p)} has shape {np.shape(plain(array))}"
+                    f"wrong shape: {name} of {described(i, p, path)} has shape {np.shape(plain(array))}"
                     for name, array in arrays.items()
                     if np.shape(plain(array)) != (() if name == "step" else real_parts(p.detach()).shape)
                 ]
@@ -250,7 +254,7 @@ class Optimizer:
                 else:
                     own[name] = tensor(array, dtype=None if name == "step" else real_parts(p.detach()).dtype)
 
-    def _names(self, i: int, state: Mapping[str, Any]) -> set[str]:
+    def _remembered_of(self, i: int, state: Mapping[str, Any]) -> set[str]:
         """What is remembered of parameter i once it has been updated, with the settings of the state."""
         return next(self._remembered(group) for group in state["param_groups"] if i in group.get("params", ()))
 
@@ -258,9 +262,17 @@ class Optimizer:
         raise NotImplementedError
 
 
-def described(i: int, p: Tensor) -> str:
-    """A parameter for a message."""
-    return f"parameter {i}{f' ({p.name})' if p.name else ''} of shape {p.shape}"
+def listed(params: Named | Tensor) -> tuple[list[str], list[Tensor]]:
+    """The names that are known of parameters ("" for none), and the parameters."""
+    given: list[Any] = [params] if isinstance(params, Tensor) else list(params.named if isinstance(params, Parameters) else params)
+    named = [p if isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) else ("", p) for p in given]
+    return [name for name, _ in named], [p for _, p in named]
+
+
+def described(i: int, p: Tensor, name: str) -> str:
+    """A parameter for a message: by its place in a module, or else by the tensor's own name."""
+    name = name or p.name or ""
+    return f"parameter {i}{f' ({name})' if name else ''} of shape {p.shape}"
 
 
 def as_dtype(x: Tensor, dtype: Any) -> Tensor:
@@ -278,15 +290,15 @@ def of_parts(x: Tensor, dtype: Any) -> Tensor:
     return x[..., 0] + 1j * x[..., 1] if dtype.kind == "c" else x
 
 
-def check_finite(what: str, params: Iterable[Tensor]) -> None:
+def check_finite(what: str, names: Iterable[str], params: Iterable[Tensor]) -> None:
     """Raise GradientError where no parameter has a gradient, or one is NaN or infinite."""
     found = False
-    for i, p in enumerate(params):
+    for i, (name, p) in enumerate(zip(names, params, strict=True)):
         g = p.grad
         if g is None:
             continue
         found = True
-        require_finite((g,), functools.partial(_refuse, f"{what}: the gradient of {described(i, p)}"))
+        require_finite((g,), functools.partial(_refuse, f"{what}: the gradient of {described(i, p, name)}"))
     if not found:
         raise GradientError(f"{what}: no parameter has a gradient; call backward() first")
 

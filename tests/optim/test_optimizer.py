@@ -81,6 +81,19 @@ def test_a_gradient_that_is_not_finite_changes_nothing(make: Any, bad: float) ->
     assert optimizer.state_dict()["state"] == [{}, {}]
 
 
+def test_messages_name_the_parameters_of_a_module_by_their_paths(make: Any) -> None:
+    net = ab.nn.Sequential(ab.nn.Linear(2, 3, rng=0), ab.nn.Linear(3, 1, rng=1))
+    net[1].weight.grad = ab.tensor(np.full((1, 3), np.nan, np.float32))
+    for params in (net.parameters, net.named_parameters, lambda: [{"params": net.parameters()}], lambda: [{"params": net.named_parameters()}]):
+        with pytest.raises(GradientError, match=r"step\(\): the gradient of parameter 2 \(1.weight\) of shape"):
+            make(params()).step()
+    for clipped in (clip_grad_norm, clip_grad_value):
+        with pytest.raises(GradientError, match=r"of parameter 2 \(1.weight\) of shape"):
+            clipped(net.parameters(), 1.0)
+    with pytest.raises(OperationError, match=r"parameter 4 \(0.weight\) of shape \(3, 2\) is given twice"):
+        make([*net.named_parameters(), *net.named_parameters()])
+
+
 def test_empty_lists_and_duplicates_are_refused(make: Any) -> None:
     w = leaf(1.0, name="w")
     for params, match in (
