@@ -168,3 +168,18 @@ def test_the_pages_have_a_full_run_of_every_experiment(name: str) -> None:
 def test_the_verdict_on_a_page_is_what_its_numbers_give(name: str) -> None:
     outcome = read(RESULTS / "results" / f"{name}.json")
     assert EXPERIMENTS[name].verdict(outcome.results) == outcome.verdict
+
+
+def test_the_legend_of_folding_lies_on_no_limit() -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    FigureCanvasAgg(figure).draw()
+    EXPERIMENTS["folding"].figure(read(RESULTS / "results" / "folding.json").results, figure)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    legend = axes.get_legend() or figure.legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["folded against not folded", "limit"]
+    assert not legend.get_window_extent().overlaps(axes.get_window_extent())

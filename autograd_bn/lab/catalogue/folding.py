@@ -71,10 +71,10 @@ def figure(results: Results, figure: Figure) -> None:
     runs = [[max(x, 1e-17) for x in results.where(dtype=dtype, eps=eps).values("error")] for dtype, eps in kinds]
     figures.curve(axes, range(len(kinds)), list(zip(*runs, strict=True)), color=figures.ACCENT, marker="o", linestyle="", label="folded against not folded")
     for k, (dtype, _) in enumerate(kinds):
-        axes.hlines(LIMITS[dtype], k - 0.4, k + 0.4, color=figures.GREY, linestyle=":")
+        axes.hlines(LIMITS[dtype], k - 0.4, k + 0.4, color=figures.GREY, linestyle=":", label="" if k else "limit")
     axes.set_xticks(range(len(kinds)), [f"{dtype}\nε {eps:g}" for dtype, eps in kinds])
     axes.set(yscale="log", ylabel="relative error of the outputs")
-    axes.legend()
+    figure.legend(loc="outside upper right", ncols=2)  # inside it would lie on a limit
 
 
 EXPERIMENT = Experiment(
