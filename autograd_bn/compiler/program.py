@@ -16,7 +16,7 @@ from autograd_bn.compiler.plan import Emitted, Mismatch
 from autograd_bn.compiler.trace import Program, Source, mutable, settings
 from autograd_bn.core.errors import TraceError
 from autograd_bn.core.graph import Graph, GraphNode
-from autograd_bn.core.node import Constant, Node
+from autograd_bn.core.node import Constant
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.tree import Structure
 from autograd_bn.core.views import replay
@@ -56,14 +56,6 @@ class Bound:
         self._guards = [_Guard(owner, known) for owner, known in program.guards]
         leaves = [node for node in program.graph.nodes if node.kind == "leaf"]
         self._hidden = [(source, leaf) for source, leaf in zip(program.inputs, leaves, strict=True) if source.tensor is not None]
-        # A leaf whose gradient was None when it was traced is another case than one that has a gradient.
-        graded = {(source.position, id(source.tensor)) for source in program.inputs if source.gradient}
-        self._ungraded = [
-            source
-            for source in program.inputs
-            if source.tensor is not None and type(source.tensor.node) is Node and not source.gradient and (source.position, id(source.tensor)) not in graded
-        ]
-        self._written = {id(source.tensor) for source in (*program.writes, *program.cleared) if source.tensor is not None}
         self._closed = {id(source.tensor) for source, _ in self._hidden}
 
     def short(self, structure: Structure, leaves: Sequence[Any]) -> Callable[[tuple[Any, ...]], Any] | None:
@@ -71,7 +63,7 @@ class Bound:
         lines = self.emitted.lines
         if lines is None:
             return None
-        unchanged = self._unchanged if self._program.guards or self._ungraded else None
+        unchanged = self._unchanged if self._program.guards or self._program.ungraded else None
         return shortened(self._program, lines, structure, leaves, _commit, unchanged)
 
     def _unchanged(self) -> bool:
@@ -79,7 +71,7 @@ class Bound:
         for guard in self._guards:
             if not guard.holds():
                 return False
-        return all(source.tensor is None or source.tensor.grad is None for source in self._ungraded)
+        return all(source.tensor is None or source.tensor.grad is None for source in self._program.ungraded)
 
     def fits(self, arguments: Sequence[Any]) -> bool:
         """Whether what the function closes over is still as it was when it was traced."""
@@ -162,7 +154,7 @@ def settled(program: Program) -> Program:
     slots = [(s.position, s.gradient) for s in program.inputs]
     writes = [None if s.tensor is None else weakref.ref(s.tensor) for s in program.writes]
     rest = [(s.position, s.gradient) for s in program.writes]
-    cleared = [(None if s.tensor is None else weakref.ref(s.tensor), s.position, s.gradient) for s in program.cleared]
+    cleared, ungraded = _loose(program.cleared), _loose(program.ungraded)
     graph, structure, results, checks, guards = program.graph, program.structure, program.results, program.checks, program.guards
     del program
     kept: list[Source] = []
@@ -187,5 +179,18 @@ def settled(program: Program) -> Program:
     moved = len(outputs) - results - len(writes)
     outputs += graph.outputs[results + len(writes) :]
     checks = tuple(check._replace(outputs=tuple(i + moved for i in check.outputs), flags=tuple(i + moved for i in check.flags)) for check in checks)
-    gone = tuple(Source(p, None if r is None else r(), g) for r, p, g in cleared if r is None or r() is not None)
-    return Program(Graph(tuple(nodes), tuple(outputs)), tuple(kept), structure, results, tuple(changed), gone, checks, guards)
+    return Program(Graph(tuple(nodes), tuple(outputs)), tuple(kept), structure, results, tuple(changed), _living(cleared), _living(ungraded), checks, guards)
+
+
+_Loose = list[tuple[Source, Callable[[], Tensor | None] | None]]
+
+
+def _loose(sources: Sequence[Source]) -> _Loose:
+    """Sources that do not keep their tensors."""
+    return [(source._replace(tensor=None), None if source.tensor is None else weakref.ref(source.tensor)) for source in sources]
+
+
+def _living(sources: _Loose) -> tuple[Source, ...]:
+    """Those whose tensors are still there."""
+    found = [(source, None if tensor is None else tensor(), tensor is None) for source, tensor in sources]
+    return tuple(source._replace(tensor=tensor) for source, tensor, argument in found if argument or tensor is not None)

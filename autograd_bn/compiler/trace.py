@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from autograd_bn.core.errors import DtypeError, GradientError, MutationError, Sh
 from autograd_bn.core.graph import Graph, GraphNode, variable
 from autograd_bn.core.levels import HeldLevel
 from autograd_bn.core.lines import Line, caller_line, outside_engine
-from autograd_bn.core.node import Constant, Node
+from autograd_bn.core.node import Constant, Extra, Node
 from autograd_bn.core.primitive import Primitive, abstract_of, raw, registry
 from autograd_bn.core.state import State, current, enter, fresh_level, leave, located, user_line
 from autograd_bn.core.tensor import Tensor, leaf
@@ -51,7 +52,7 @@ class Program(NamedTuple):
     """What a trace found.
 
     ``graph`` has a leaf an input, in the order of ``inputs``, and its outputs are, one after the other: the results, the changed
-    values of ``writes``, and those of ``checks``. ``cleared`` have their gradient set to None.
+    values of ``writes``, and those of ``checks``. ``cleared`` have their gradient set to None; of ``ungraded`` it was read and found to be None.
     """
 
     graph: Graph
@@ -60,21 +61,50 @@ class Program(NamedTuple):
     results: int
     writes: tuple[Source, ...]
     cleared: tuple[Source, ...]
+    ungraded: tuple[Source, ...]
     checks: tuple[Check, ...]
     guards: tuple[tuple[Any, dict[str, Any]], ...]
 
 
 class _Lifted:
-    """The tensor that stands for an input: which input it is, and whether the tensor in whose place it is had a gradient."""
+    """The tensor that stands for an input, and which input it is.
 
-    __slots__ = ("graded", "index", "original", "source", "tensor")
+    Of a leaf, ``gradient`` is the input that its gradient is: None before that is looked at, -1 if there was none.
+    """
 
-    def __init__(self, tensor: Tensor, index: int, source: Source, original: Tensor, graded: bool = False) -> None:
+    __slots__ = ("gradient", "index", "original", "source", "tensor")
+
+    def __init__(self, tensor: Tensor, index: int, source: Source, original: Tensor) -> None:
         self.tensor = tensor
         self.index = index
         self.source = source
         self.original = original
-        self.graded = graded
+        self.gradient: int | None = None
+
+
+class _LiftedExtra(Extra):
+    """The extras of a lifted leaf. The gradient that it has from before is an input only of a program that looks at it before it gives it another."""
+
+    __slots__ = ("_gradient", "before")
+
+    def __init__(self, original: Extra | None, before: Callable[[], Tensor | None]) -> None:
+        super().__init__()
+        if original is not None:
+            for name in Extra.__slots__:
+                if name != "gradient":
+                    setattr(self, name, copy.copy(original.hooks) if name == "hooks" else getattr(original, name))
+        self.before: Callable[[], Tensor | None] | None = before
+
+    @property
+    def gradient(self) -> Tensor | None:
+        if self.before is not None:
+            self.gradient = self.before()
+        return self._gradient
+
+    @gradient.setter
+    def gradient(self, gradient: Tensor | None) -> None:
+        self._gradient = gradient
+        self.before = None
 
 
 class FunctionTrace:
@@ -200,22 +230,25 @@ class FunctionTrace:
     def _lift(self, x: Tensor, source: Source) -> Tensor:
         """A tensor that stands for the value of x; that of a leaf is a leaf, on the tape of the trace."""
         index = self._input(x.value, source, x.name)
-        gradient = None
-        value, node = self._symbol(index)
-        if type(x.node) is not Node:
-            lifted = Tensor(value, node)
-        else:
-            lifted = leaf(Tensor(value, node), self.tape, x.name)
-            extra = x.node.extra
-            if extra is not None:
-                lifted.node.extra = copy.copy(extra)
-                lifted.node.extra.hooks = copy.copy(extra.hooks)
-                gradient = extra.gradient
-            if gradient is not None:
-                lifted.node.extra.gradient = Tensor(*self._symbol(self._input(gradient.value, source._replace(gradient=True), None)))
+        lifted = Tensor(*self._symbol(index))
+        if type(x.node) is Node:
+            lifted = leaf(lifted, self.tape, x.name)
+        held = _Lifted(lifted, index, source, x)
+        if type(x.node) is Node:
+            lifted.node.extra = _LiftedExtra(x.node.extra, functools.partial(self._gradient, held))
         # Of an argument the tensor is the function's own; one that it closes over is found again by its identity.
-        self.lifted[id(x if source.tensor is not None else lifted)] = _Lifted(lifted, index, source, x, gradient is not None)
+        self.lifted[id(x if source.tensor is not None else lifted)] = held
         return lifted
+
+    def _gradient(self, held: _Lifted) -> Tensor | None:
+        """What stands for the gradient that a leaf had before the trace."""
+        extra = held.original.node.extra
+        gradient = None if extra is None else extra.gradient
+        if gradient is None:
+            held.gradient = -1
+            return None
+        held.gradient = self._input(gradient.value, held.source._replace(gradient=True), None)
+        return Tensor(*self._symbol(held.gradient))
 
     def _input(self, value: Any, source: Source, name: str | None) -> int:
         index = len(self.nodes)
@@ -261,6 +294,7 @@ class FunctionTrace:
         results = [self._result(x) for x in leaves]
         writes: list[tuple[Source, int]] = []
         cleared: list[Source] = []
+        ungraded: list[Source] = []
         for held in list(self.lifted.values()):
             tensor = held.tensor
             if tensor.base is None:
@@ -268,13 +302,17 @@ class FunctionTrace:
                 if index != held.index:
                     writes.append((held.source, index))
             if type(held.original.node) is Node:
-                gradient = _gradient(tensor)
+                extra = tensor.node.extra
                 slot = held.source._replace(gradient=True)
-                if gradient is None:
-                    if held.graded:
+                if held.gradient == -1:
+                    ungraded.append(held.source)
+                if type(extra) is _LiftedExtra and extra.before is not None:
+                    continue
+                if extra is None or extra.gradient is None:
+                    if held.gradient != -1:
                         cleared.append(slot)
-                elif not held.graded or self._bottom(gradient).node.index != self._gradient_input(slot):
-                    writes.append((slot, self._bottom(gradient).node.index))
+                elif (index := self._bottom(extra.gradient).node.index) != held.gradient:
+                    writes.append((slot, index))
         outputs = [*results, *(index for _, index in writes)]
         checks = []
         for indices, report in self.checks:
@@ -289,6 +327,7 @@ class FunctionTrace:
             len(results),
             tuple(source for source, _ in writes),
             tuple(cleared),
+            tuple(ungraded),
             tuple(checks),
             tuple(self.owners.values()),
         )
@@ -303,10 +342,6 @@ class FunctionTrace:
         self.nodes.append(GraphNode(count + 1, "operation", registry["all"], (count,), axes, (), flag, constants=(None,)))
         return count + 1
 
-    def _gradient_input(self, slot: Source) -> int:
-        leaves = (node.index for node in self.nodes if node.kind == "leaf")
-        return next(index for index, source in zip(leaves, self.inputs, strict=True) if source.gradient and _same(source, slot))
-
     def close(self) -> None:
         """Let go of the tensors that were lifted: those of the trace lead here."""
         self.lifted.clear()
@@ -318,22 +353,12 @@ def _is_view(static: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
     return "index" not in static or (is_basic(static["index"]) and not is_number(static["index"], shape))
 
 
-def _gradient(x: Tensor) -> Tensor | None:
-    """A leaf's gradient; reading ``grad`` would lift the leaf."""
-    extra = x.node.extra
-    return None if extra is None else extra.gradient
-
-
 def escaped(x: Tensor) -> TraceError:
     """The error for a traced tensor that is used after its trace."""
     return TraceError(
         f"a tensor of shape {x.shape} without a value came out of a function that was compiled by ab.jit by another way than being returned; "
         f"return it, or give it to a tensor with ab.assign\n  at {user_line()}"
     )
-
-
-def _same(one: Source, other: Source) -> bool:
-    return one.position == other.position and one.tensor is other.tensor
 
 
 _WORDS = (bool, int, float, complex, str, bytes, type(None))

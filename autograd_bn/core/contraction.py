@@ -31,14 +31,14 @@ def contraction(
     """
 
     @functools.lru_cache(maxsize=4096)
-    def adjoints(x: tuple[int, ...], y: tuple[int, ...], static: tuple[tuple[str, Any], ...]) -> tuple[Plan, Plan]:
-        left, right, result = subscripts(x, y, **dict(static))
+    def adjoints(rank_x: int, rank_y: int, static: tuple[tuple[str, Any], ...]) -> tuple[Plan, Plan]:
+        left, right, result = subscripts((1,) * rank_x, (1,) * rank_y, **dict(static))
         return planned(result, right, left), planned(left, result, right)
 
     def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Mapping[str, Any]) -> Sequence[Any]:
         x, y, _ = saved
         p, q = parents
-        first, second = adjoints((p if x is None else x).shape, (q if y is None else y).shape, tuple(static.items()) if static else ())
+        first, second = adjoints(len(p.shape) if x is None else x.ndim, len(q.shape) if y is None else y.ndim, tuple(static.items()) if static else ())
         return (
             contract(first, g, y) if type(p) is Node else None,
             contract(second, x, g) if type(q) is Node else None,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autograd_bn.core.tensor import Tensor, tensor
+from autograd_bn.core.tensor import Tensor
 from autograd_bn.ops.arithmetic import maximum
-from autograd_bn.ops.creation import zeros_like
 from autograd_bn.ops.exponential import sqrt
 from autograd_bn.optim.optimizer import Optimizer, ParamGroup, Params, State, Update, as_dtype
 
@@ -71,9 +70,6 @@ class Adam(Optimizer):
             p = p * (1 - lr * decay)
         elif decay:
             g = g + p * decay
-        if not state:
-            zero = zeros_like(p)
-            state = {"step": tensor(0.0), "mean": zero, "square": zero, **({"largest": zero} if group["amsgrad"] else {})}
         t = state["step"] + 1.0
         new = {"step": t, "mean": state["mean"] * β1 + g * (1 - β1), "square": state["square"] * β2 + g * g * (1 - β2)}
         square = new["square"]

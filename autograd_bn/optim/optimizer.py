@@ -160,10 +160,11 @@ class Optimizer:
         """
         if not current().effects:
             raise OperationError("step() inside no_effects() would change nothing; move it out")
+        check_finite("step()", self._names, self.params)
+        self._begin()
         trace = tracing()
         if trace is not None:
             trace.depends(self)
-        check_finite("step()", self._names, self.params)
         with no_grad():
             updates: list[Update | None] = []
             for group in self.param_groups:
@@ -182,6 +183,16 @@ class Optimizer:
                 if update is not None:
                     assign(p, of_parts(update.value, p.dtype))
                     self._remember(self._state[i], update.state)
+
+    def _begin(self) -> None:
+        """Remember zeros of each parameter that gets its first update, so that a compiled first step is as all others are."""
+        places = iter(self._state)
+        for group in self.param_groups:
+            names = self._from_zero(group)
+            for p, state in zip(group["params"], places, strict=False):
+                if len(state) < len(names) and p.grad is not None:
+                    for name in sorted(names - set(state)):
+                        state[name] = tensor(_zeros(name, p))
 
     @staticmethod
     def _remember(state: State, new: State) -> None:
@@ -261,6 +272,10 @@ class Optimizer:
     def _remembered(self, group: Mapping[str, Any]) -> set[str]:
         raise NotImplementedError
 
+    def _from_zero(self, group: Mapping[str, Any]) -> set[str]:
+        """What of it is zero before the first update."""
+        return self._remembered(group)
+
 
 def listed(params: Named | Tensor) -> tuple[list[str], list[Tensor]]:
     """The names that are known of parameters ("" for none), and the parameters."""
@@ -273,6 +288,14 @@ def described(i: int, p: Tensor, name: str) -> str:
     """A parameter for a message: by its place in a module, or else by the tensor's own name."""
     name = name or p.name or ""
     return f"parameter {i}{f' ({name})' if name else ''} of shape {p.shape}"
+
+
+def _zeros(name: str, p: Tensor) -> Array:
+    """What is remembered of a parameter under a name, before there is anything."""
+    if name == "step":
+        return np.zeros(())
+    parts = real_parts(p.detach())
+    return np.zeros(parts.shape, parts.dtype)
 
 
 def as_dtype(x: Tensor, dtype: Any) -> Tensor:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from autograd_bn.core.tensor import Tensor
-from autograd_bn.ops.creation import zeros_like
 from autograd_bn.ops.exponential import sqrt
 from autograd_bn.optim.optimizer import Optimizer, ParamGroup, Params, State, Update
 
@@ -67,8 +66,6 @@ class RMSprop(Optimizer):
         α = group["alpha"]
         if group["weight_decay"]:
             g = g + p * group["weight_decay"]
-        if not state:
-            state = dict.fromkeys(self._remembered(group), zeros_like(p))
         new = {"square": state["square"] * α + g * g * (1 - α)}
         square = new["square"]
         if group["centered"]:

@@ -74,3 +74,6 @@ class SGD(Optimizer):
 
     def _remembered(self, group: Mapping[str, Any]) -> set[str]:
         return {"velocity"}
+
+    def _from_zero(self, group: Mapping[str, Any]) -> set[str]:
+        return {"velocity"} if group["momentum"] and not group["dampening"] else set()

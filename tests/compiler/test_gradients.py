@@ -1,0 +1,98 @@
+"""Gradients that a compiled function reads, accumulates, replaces and clears."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_bn as ab
+
+
+def test_gradients_accumulate_and_leaves_keep_their_identity() -> None:
+    w = ab.tensor([1.0, 2.0], requires_grad=True, name="w")
+    f = ab.jit(lambda x: (w * x).sum().backward())
+    f(ab.tensor([1.0, 1.0]))
+    assert w.is_leaf and w.node.level == 0 and w.name == "w"
+    f(ab.tensor([3.0, 1.0]))
+    f(ab.tensor([3.0, 1.0]))
+    np.testing.assert_array_equal(w.grad.numpy(), [7.0, 3.0])
+    assert f.cache_info() == (1, 2, 2, 0)
+    (w * 2).sum().backward()
+    np.testing.assert_array_equal(w.grad.numpy(), [9.0, 5.0])
+
+
+@pytest.mark.parametrize("first", [None, [5.0, 6.0]])
+@pytest.mark.parametrize("second", [None, [7.0, 8.0]])
+def test_a_gradient_that_is_replaced_before_it_is_looked_at_makes_no_difference(first: Any, second: Any) -> None:
+    w, v, u = (ab.tensor([1.0, 2.0], requires_grad=True) for _ in range(3))
+
+    def step(x: ab.Tensor) -> None:
+        w.grad = v.grad = None
+        (w * x + u.detach()).sum().backward()
+
+    run = ab.jit(step)
+    for gradient in (first, second):
+        w.grad, v.grad, u.grad = (None if gradient is None else ab.tensor(gradient) for _ in range(3))
+        run(ab.tensor([3.0, 4.0]))
+        np.testing.assert_array_equal(w.grad.numpy(), [3.0, 4.0])
+        assert v.grad is None
+        assert (u.grad is None) if gradient is None else (u.grad.tolist() == gradient)
+    assert run.cache_info().misses == 1
+
+
+def test_a_gradient_that_is_looked_at_makes_a_difference() -> None:
+    w = ab.tensor([1.0, 2.0], requires_grad=True)
+
+    def step(x: ab.Tensor) -> ab.Tensor:
+        before = w.grad
+        w.grad = None
+        return x if before is None else x + before
+
+    run = ab.jit(step)
+    for gradient, expected in ((None, [1.0, 1.0]), ([5.0, 6.0], [6.0, 7.0]), ([7.0, 8.0], [8.0, 9.0]), (None, [1.0, 1.0])):
+        w.grad = None if gradient is None else ab.tensor(gradient)
+        np.testing.assert_array_equal(run(ab.tensor([1.0, 1.0])).numpy(), expected)
+        assert w.grad is None
+    assert run.cache_info() == (2, 2, 2, 0)
+
+
+def test_the_first_step_with_dampening_is_another_than_the_rest() -> None:
+    found = []
+    for compiling in (False, True):
+        w = ab.tensor([1.0, 2.0], requires_grad=True)
+        optimizer = ab.optim.SGD([w], lr=0.1, momentum=0.9, dampening=0.5)
+
+        def step(w: ab.Tensor = w, optimizer: Any = optimizer) -> None:
+            optimizer.zero_grad()
+            (w * w).sum().backward()
+            optimizer.step()
+
+        run = ab.jit(lambda step=step: step()) if compiling else step
+        for _ in range(4):
+            run()
+        found.append(w.numpy())
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-14)
+
+
+def test_a_gradient_from_outside_is_read_at_each_call() -> None:
+    w = ab.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = ab.optim.SGD([w], lr=1.0)
+    step = ab.jit(lambda: optimizer.step())
+    for scale in (1.0, 2.0, 3.0):
+        optimizer.zero_grad()
+        (w * scale).sum().backward()
+        step()
+    np.testing.assert_array_equal(w.numpy(), [-5.0, -4.0])
+    assert step.cache_info().misses == 1
+
+
+def test_a_leaf_argument_gets_its_gradient() -> None:
+    f = ab.jit(lambda w: (w**2).sum().backward())
+    w = ab.tensor([1.0, 2.0], requires_grad=True)
+    f(w)
+    np.testing.assert_array_equal(w.grad.numpy(), [2.0, 4.0])
+    v = ab.tensor([3.0, 4.0], requires_grad=True)
+    f(v)
+    np.testing.assert_array_equal(v.grad.numpy(), [6.0, 8.0])
