@@ -327,7 +327,7 @@ def _suspects(subject: Subject, i: int, a: Array, r: Array, slopes: list[Slope])
 def _excused(subject: Subject, i: int, index: tuple[int, ...], a: float, slope: Slope, report: Report, methods: set[str]) -> bool:
     """Whether a kink explains the difference, or the reference was too rough and the order of the Taylor remainder says that autodiff is right."""
     unit = subject.unit(i, index)
-    if subject.slope_is_kinked(unit, a):
+    if subject.slope_is_kinked(unit, a, float(np.abs(subject.inputs[i][index])) or 1.0):
         where = f"{list(index)} of " if index else ""
         note = f"vjp: a kink at {where}{subject.labels[i]}; the subgradient {a + 0.0:.6g} between the one-sided slopes is accepted"
         subject.kinks[:] = [*subject.kinks[:2], note]
@@ -354,7 +354,7 @@ def _excused(subject: Subject, i: int, index: tuple[int, ...], a: float, slope: 
 
 
 def _between(subject: Subject, directions: list[Any], a: Array, r: Array) -> Array:
-    left, right = one_sided(subject.line(directions), subject.coarse)
+    left, right = one_sided(subject.line(directions), subject.size, subject.coarse)
     low, high = np.minimum(left, right), np.maximum(left, right)
     room = (1e-2 if subject.coarse else 1e-4) * np.maximum(np.abs(left), np.abs(right)) + 1e-6
     return np.asarray((high - low > 10 * room) & (a >= low - room) & (a <= high + room))

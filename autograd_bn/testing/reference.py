@@ -61,35 +61,45 @@ def complex_slope(line: Line) -> Array | None:
 
 
 def central_slope(line: Line, size: float = 1.0, coarse: bool = False) -> Slope:
-    """The derivative at 0 by central differences, each extrapolated from two steps, at the step where those agree best.
+    """The derivative at 0 by central differences, each extrapolated from two steps, at the first step where those agree, or agree best.
 
     ``size`` is that of the number that moves; ``coarse`` is for a line that is computed in single precision or less.
     """
     best: Slope | None = None
+    agrees: Any = False
     with np.errstate(all="ignore"):
         for step in _steps(size, coarse):
             wide, narrow = ((line(h) - line(-h)) / (2 * h) for h in (step, step / 2))
             value = (4 * narrow - wide) / 3
             error = np.abs(narrow - wide)
-            if best is None:
-                best = Slope(value, error, DIFFERENCES)
-            else:
-                better = ~(error >= best.error)
-                best = Slope(np.where(better, value, best.value), np.where(better, error, best.error), DIFFERENCES)
-            if np.all(best.error <= 1e-7 * np.maximum(np.abs(best.value), 1e-3 * largest(best.value))):
+            if step < STEPS[-1]:  # so small that what is lost in rounding may agree
+                error += _noise(line(0.0), step)
+            if best is not None:
+                kept = agrees | (error >= best.error)
+                value, error = np.where(kept, best.value, value), np.where(kept, best.error, error)
+            best = Slope(value, error, DIFFERENCES)
+            agrees = best.error <= 1e-7 * np.maximum(np.abs(best.value), 1e-3 * largest(best.value))
+            if np.all(agrees):
                 break
     assert best is not None
     return best
 
 
 def _steps(size: float, coarse: bool) -> tuple[float, ...]:
-    """The steps to try, from large to small; none that is lost in rounding a number of that size."""
+    """The steps to try; none that is lost in rounding a number of that size, and those in which it would be lost last."""
     if coarse:
         return tuple(max(1.0, 1e-3 * size) * h for h in COARSE_STEPS)
     if 1e-3 <= size <= 1e3:
         return STEPS
     scaled = tuple(size * h for h in STEPS)
-    return (*STEPS, *scaled) if size < 1.0 else (*scaled, *(h for h in STEPS if h >= 1e-9 * size))
+    if size > 1.0:
+        return (*scaled, *(h for h in STEPS if h >= 1e-9 * size))
+    return (*STEPS, *scaled) if size > 1e-12 else (*scaled, *STEPS)
+
+
+def _noise(values: Array, step: float) -> Array:
+    """How far a difference quotient may be off by the rounding of the values."""
+    return np.asarray(4 * float(np.finfo(values.dtype).eps) * np.abs(values) / step)
 
 
 def largest(x: Array) -> float:
@@ -97,12 +107,21 @@ def largest(x: Array) -> float:
     return float(np.max(np.abs(x[np.isfinite(x)]), initial=0.0))
 
 
-def one_sided(line: Line, coarse: bool = False) -> tuple[Array, Array]:
-    """The derivatives at 0 from the left and from the right."""
+def one_sided(line: Line, size: float = 1.0, coarse: bool = False) -> tuple[Array, Array]:
+    """The derivatives at 0 from the left and from the right.
+
+    ``size`` is that of the number that moves: where it is small, and the two come together at steps that are small beside it, these are taken; it
+    is a kink where they do not, and curvature where they do.
+    """
     step = 1e-3 if coarse else 1e-6
     with np.errstate(all="ignore"):
         middle = line(0.0)
         left, right = ((middle - line(-step)) / step, (line(step) - middle) / step)
+        if size < 1.0 and not coarse:
+            step *= size
+            below, above = ((middle - line(-step)) / step, (line(step) - middle) / step)
+            closer = np.abs(above - below) + _noise(middle, step) < 0.5 * np.abs(right - left)
+            left, right = np.where(closer, below, left), np.where(closer, above, right)
     return left, right
 
 

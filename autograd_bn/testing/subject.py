@@ -164,14 +164,16 @@ class Subject:
 
     @functools.cached_property
     def size(self) -> float:
-        """That of the smallest element of the inputs, so that none leaves its own neighbourhood along a direction; 1 where it is smaller."""
+        """That of the smallest element of the inputs, so that none leaves its own neighbourhood along a direction; where some are 0, at most 1."""
         sizes = np.abs(np.concatenate([np.ravel(x) for x in self.wide]))
-        return max(1.0, float(np.min(sizes, initial=np.inf))) if np.isfinite(sizes).all() and sizes.size else 1.0
+        if not sizes.any() or not np.isfinite(sizes).all():
+            return 1.0
+        return float(np.min(sizes[sizes > 0], initial=np.inf if sizes.all() else 1.0))
 
     @functools.cached_property
     def analytic(self) -> bool:
         """Whether a complex step finds the function's derivative: it says what central differences say along a random direction."""
-        line = self.line(self.tangents)
+        line = self.line([t.astype(float) for t in self.tangents])
         found = complex_slope(line)
         if found is None:
             return False
@@ -194,9 +196,9 @@ class Subject:
                 return Slope(found, np.zeros_like(found), COMPLEX_STEP)
         return central_slope(line, size, self.coarse)
 
-    def slope_is_kinked(self, directions: Sequence[Array | None], a: float) -> bool:
-        """Whether the one-sided slopes differ, and a number lies between them."""
-        left, right = one_sided(self.line(directions), self.coarse)
+    def slope_is_kinked(self, directions: Sequence[Array | None], a: float, size: float | None = None) -> bool:
+        """Whether the one-sided slopes differ, and a number lies between them; ``size`` is that of what moves, that of the inputs unless given."""
+        left, right = one_sided(self.line(directions), self.size if size is None else size, self.coarse)
         if not (np.isfinite(left).all() and np.isfinite(right).all()):
             return False
         low, high = (pick(self.weights * left, self.weights * right) for pick in (np.minimum, np.maximum))

@@ -354,3 +354,20 @@ def test_what_is_not_finite_is_not_counted() -> None:
     assert report.passed["vjp"].startswith("1 of 3 elements by complex step; 2 not judged")
     assert report.passed["jvp"].endswith("1 of 3 results, where it is finite")
     assert check_gradients(ab.sqrt, np.array([0.0, 4.0])).passed["vjp"] == "2 of 2 elements by complex step"
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-8, 1e-12, 1e-20])
+def test_inputs_of_any_size_are_judged_in_steps_of_their_size(scale: float) -> None:
+    x = scale * np.array([1.0, 2.0, -3.0])
+    for function in (lambda x: x * ab.abs(x) / scale, lambda x: ab.hypot(x, scale) / scale, lambda x: ab.abs(x) + scale, lambda x: ab.relu(x + scale)):
+        report = check_gradients(lambda x, f=function: f(x).sum(), x)
+        assert not any("a kink" in note for note in report.notes)
+    wrong = ruled(lambda x: ab.sqrt(x), lambda x, g: (0.5003 * g / ab.sqrt(x),))
+    assert "vjp" in checks_of(failed(wrong, np.abs(x)))
+
+
+def test_a_kink_is_one_however_small_the_other_inputs_are() -> None:
+    for x in (np.array([0.0, 1e-9, 1e-30]), np.array([1e-30, 1.0, 0.0]), np.array([0.0, -1e-12, 1e6])):
+        report = check_gradients(lambda x: ab.relu(x) + ab.abs(x), x)
+        assert [f"a kink at [{k}]" in note for k, note in zip(np.flatnonzero(x == 0), report.notes[:1], strict=True)] == [True]
+    assert "a kink at [0]" in check_gradients(lambda x: ab.abs(x) + 1.0, np.array([1e-20, 1.0])).notes[0]  # too near to be told from one
