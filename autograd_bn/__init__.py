@@ -69,10 +69,11 @@ from autograd_bn.ops.rearranging import flip, meshgrid, moveaxis, pad, repeat, r
 from autograd_bn.ops.reduction import all, any, argmax, argmin, count_nonzero, logsumexp, max, mean, min, sum
 from autograd_bn.ops.rounding import ceil, clip, floor, floor_divide, remainder, round, trunc
 from autograd_bn.ops.scans import cumulative_prod, cumulative_sum, diff
+from autograd_bn.ops.searching import interp, searchsorted
 from autograd_bn.ops.shape import astype, broadcast_to, concat, expand_dims, flatten, matrix_transpose, permute_dims, reshape, squeeze, stack
 from autograd_bn.ops.sorting import argsort, sort, take, take_along_axis
 from autograd_bn.ops.stacking import atleast_1d, atleast_2d, broadcast_arrays, column_stack, dstack, fliplr, flipud, hstack, rot90, vstack
-from autograd_bn.ops.statistics import average, log_softmax, median, prod, ptp, softmax, std, var
+from autograd_bn.ops.statistics import average, log_softmax, median, percentile, prod, ptp, quantile, softmax, std, var
 from autograd_bn.transforms import checkpoint, custom_jvp, custom_vjp, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
 if TYPE_CHECKING:
@@ -274,6 +275,7 @@ __all__ = [
     "hypot",
     "imag",
     "inner",
+    "interp",
     "invert",
     "is_grad_enabled",
     "isfinite",
@@ -329,6 +331,7 @@ __all__ = [
     "optim",
     "outer",
     "pad",
+    "percentile",
     "permute_dims",
     "positive",
     "pow",
@@ -336,6 +339,7 @@ __all__ = [
     "prod",
     "profile",
     "ptp",
+    "quantile",
     "rad2deg",
     "radians",
     "ravel",
@@ -351,6 +355,7 @@ __all__ = [
     "rot90",
     "round",
     "scope",
+    "searchsorted",
     "sigmoid",
     "sign",
     "sin",

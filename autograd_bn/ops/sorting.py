@@ -136,7 +136,7 @@ def sort(x: Any, /, axis: int | None = -1, *, descending: bool = False, stable: 
     return take_along_axis(x, argsort(x, along, descending=descending, stable=stable), along)
 
 
-def _is_known(x: Any) -> bool:
+def is_known(x: Any) -> bool:
     """Whether it has one value, and not one an example (vmap) or a run (a trace)."""
     x = lifted(x)
     while isinstance(x, Tensor):
@@ -164,7 +164,7 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Tensor:
     places = asarray(indices)
     if places.dtype.kind not in "iu" and places.size:
         raise OperationError(f"take: places are integers, got {places.dtype}{list(places.shape)}; for a mask write x[mask]\n  at {user_line()}")
-    if _is_known(places):
+    if is_known(places):
         return getitem(x, (slice(None),) * along + (places,))
     last = moveaxis(x, along, -1)
     out = take_along_axis(last, broadcast_to(places.reshape((places.size,)), (*last.shape[:-1], places.size)))

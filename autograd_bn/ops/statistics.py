@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from autograd_bn.core.constructors import composite, kept_shape, normalized_axes, reduced_shape
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
+from autograd_bn.core.state import user_line
 from autograd_bn.core.structural import averaged
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.views import unshared
@@ -80,9 +81,13 @@ def prod(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, ke
     return out.reshape(kept_shape(x.shape, axes)) if keepdims else out
 
 
-def _freedom(name: str, x: Tensor, axes: tuple[int, ...], correction: float) -> float:
+def _refuse_complex(name: str, x: Tensor) -> None:
     if x.dtype.kind == "c":
         raise DtypeError(f"{name} of complex numbers ({x.dtype}{list(x.shape)}) is not defined here; take it of ab.abs(x)")
+
+
+def _freedom(name: str, x: Tensor, axes: tuple[int, ...], correction: float) -> float:
+    _refuse_complex(name, x)
     count = averaged(x.shape, axes)
     if count <= correction and x.size:
         raise OperationError(f"{name} over axes {axes} of shape {x.shape}: {count} elements with a correction of {correction} leave no degree of freedom")
@@ -209,6 +214,78 @@ def median(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
         last = getitem(row, (Ellipsis, n - 1))
         out = where(isnan(last), last, out)
     return out.reshape(kept_shape(x.shape, axes)) if keepdims else out.reshape(reduced_shape(x.shape, axes, False))
+
+
+METHODS = {"linear", "lower", "higher", "midpoint", "nearest"}
+
+
+@composite
+def quantile(x: Any, q: Any, /, *, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Tensor:
+    """The elements along axes below which a share ``q`` of them lies once they are sorted; NaN where there is one.
+
+    Parameters
+    ----------
+    x
+        Any shape; integers and booleans give float64.
+    q
+        Numbers from 0 to 1, constants; of any shape, which comes first in that of the result.
+    axis
+        An axis, several, or None for all.
+    keepdims
+        Keep the axes with length 1.
+    method
+        Between two elements: ``"linear"`` in proportion, ``"lower"``, ``"higher"``, ``"nearest"`` (of two as near the one at the even place) or
+        ``"midpoint"``, as NumPy and PyTorch have them.
+
+    Of elements that tie, the gradient goes to those that come to stand there when sorting keeps their order.
+
+    Raises OperationError where there is nothing to sort, for q out of its range and another method.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.quantile(ab.tensor([4.0, 1.0, 2.0, 3.0]), [0.5, 1.0])
+    tensor([2.5, 4. ])
+    """
+    x = asarray(x)
+    x = astype(x, np.float64) if x.dtype.kind in "biu" else x
+    shares = np.asarray(q, np.float64)
+    if method not in METHODS:
+        raise OperationError(f"quantile: method {method!r} is none of {', '.join(sorted(METHODS))}\n  at {user_line()}")
+    if not np.all((shares >= 0) & (shares <= 1)):
+        raise OperationError(f"quantile: q must lie between 0 and 1, got {q}\n  at {user_line()}")
+    _refuse_complex("quantile", x)
+    axes = normalized_axes(axis, x.ndim)
+    row = sort(_joined(x, axes) if axes else x.reshape((*x.shape, 1)))
+    n = row.shape[-1]
+    if n == 0:
+        raise OperationError(f"quantile over axes {axes} of shape {x.shape}: there is nothing to sort\n  at {user_line()}")
+    places = {"lower": np.floor, "higher": np.ceil, "nearest": np.rint}.get(method, np.positive)(shares * (n - 1))
+    low, high = np.floor(places).astype(np.intp), np.ceil(places).astype(np.intp)
+    out = getitem(row, (Ellipsis, low))
+    if np.any(low != high):
+        weight = np.where((low == high) | (method == "midpoint"), 0.5, places - low).astype(x.dtype)
+        out = where(low == high, out, out * (1 - weight) + getitem(row, (Ellipsis, high)) * weight)
+    last = getitem(row, (Ellipsis, np.full(shares.shape, n - 1)))
+    out = where(isnan(last), last, out)
+    rest = tuple(range(out.ndim - shares.ndim))
+    out = permute_dims(out, (*range(len(rest), out.ndim), *rest))
+    return out.reshape((*shares.shape, *kept_shape(x.shape, axes))) if keepdims else out
+
+
+def percentile(x: Any, q: Any, /, *, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Tensor:
+    """The `quantile` of hundredths: q lies between 0 and 100, or an OperationError is raised.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.percentile(ab.tensor([4.0, 1.0, 2.0, 3.0]), 50)
+    tensor(2.5)
+    """
+    hundredths = np.asarray(q, np.float64)
+    if not np.all((hundredths >= 0) & (hundredths <= 100)):
+        raise OperationError(f"percentile: q must lie between 0 and 100, got {q}\n  at {user_line()}")
+    return quantile(x, hundredths / 100, axis=axis, keepdims=keepdims, method=method)
 
 
 @composite
