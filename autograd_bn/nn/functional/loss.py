@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
@@ -20,6 +21,7 @@ from autograd_bn.ops.arithmetic import minimum, where
 from autograd_bn.ops.exponential import exp, log, softplus
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.precision import narrowed, widened
+from autograd_bn.ops.rearranging import moveaxis
 from autograd_bn.ops.shape import astype
 from autograd_bn.ops.statistics import log_softmax
 
@@ -37,9 +39,9 @@ def cross_entropy(
     Parameters
     ----------
     logits
-        Shape (N, K), real floating.
+        Shape (N, K), real floating; or (N, K, …), a row of classes at each place; or (K,), of one example.
     labels
-        Shape (N,), integers from 0 to K − 1; or probabilities of the classes, floating, shape (N, K).
+        Shape (N,), (N, …) or (), integers from 0 to K − 1; or probabilities of the classes, floating, of the shape of the logits.
     weight
         Shape (K,), a factor of each class's terms, or None for 1.
     ignore_index
@@ -50,7 +52,7 @@ def cross_entropy(
     label_smoothing
         The share, from 0 to 1, of the probability that is spread evenly over all classes (Szegedy et al. 2015).
 
-    Returns a scalar, or shape (N,).
+    Returns a scalar, or the shape of the labels, (N,).
 
     Raises ShapeError where the shapes do not fit, DtypeError for labels that are neither integers nor probabilities, OperationError for a
     label out of range, a batch of which nothing counts, ``ignore_index`` with probabilities, or settings out of range.
@@ -64,7 +66,8 @@ def cross_entropy(
     True
     """
     given = asarray(logits)
-    logits = widened(given)
+    rows, labels, places = _as_rows(given, labels)
+    logits = widened(rows)
     if not 0 <= label_smoothing <= 1:
         raise OperationError(f"cross_entropy: label_smoothing is a share, from 0 to 1, got {label_smoothing!r}\n  at {user_line()}")
     if type(labels) is not Tensor:
@@ -72,7 +75,7 @@ def cross_entropy(
     weight = _checked_weight("cross_entropy", logits, weight)
     if labels.dtype.kind == "f" and labels.ndim == 2:
         losses = _soft(logits, labels, weight, ignore_index, label_smoothing)
-        return narrowed(_reduced("cross_entropy", losses, reduction), given)
+        return narrowed(_reduced("cross_entropy", losses, reduction, places=places), given)
     labels, index, counts = _checked_labels("cross_entropy", logits, labels, ignore_index)
     peak = logits.detach().max(1, keepdims=True)
     z = logits - peak
@@ -86,11 +89,11 @@ def cross_entropy(
         if label_smoothing:
             spread = (weight * (logtotal.reshape((-1, 1)) - z)).mean(1)
             losses = (1 - label_smoothing) * losses + label_smoothing * spread
-        return narrowed(_reduced("cross_entropy", losses, reduction, counts, share), given)
+        return narrowed(_reduced("cross_entropy", losses, reduction, counts, share, places), given)
     if label_smoothing:
         zlabel = (1 - label_smoothing) * zlabel + label_smoothing * z.mean(1)
     losses = logtotal - zlabel
-    return narrowed(_reduced("cross_entropy", losses, reduction, counts), given)
+    return narrowed(_reduced("cross_entropy", losses, reduction, counts, places=places), given)
 
 
 @composite
@@ -100,9 +103,9 @@ def nll_loss(log_probabilities: Any, labels: Any, *, weight: Any = None, ignore_
     Parameters
     ----------
     log_probabilities
-        Shape (N, K).
+        Shape (N, K), (N, K, …) or (K,).
     labels
-        Shape (N,), integers from 0 to K − 1.
+        Shape (N,), (N, …) or (), integers from 0 to K − 1.
     weight, ignore_index, reduction
         As in `cross_entropy`, and so are the errors.
 
@@ -114,7 +117,7 @@ def nll_loss(log_probabilities: Any, labels: Any, *, weight: Any = None, ignore_
     >>> ab.nn.functional.nll_loss(ab.log(ab.tensor([[0.5, 0.5], [0.25, 0.75]])), [1, 0])
     tensor(1.03972077)
     """
-    log_probabilities = asarray(log_probabilities)
+    log_probabilities, labels, places = _as_rows(asarray(log_probabilities), labels)
     weight = _checked_weight("nll_loss", log_probabilities, weight)
     labels, index, counts = _checked_labels("nll_loss", log_probabilities, labels, ignore_index)
     losses = -_chosen(log_probabilities, labels, index)
@@ -122,7 +125,7 @@ def nll_loss(log_probabilities: Any, labels: Any, *, weight: Any = None, ignore_
     if weight is not None:
         share = _chosen(weight, labels, index and index[1:])
         losses = losses * share
-    return _reduced("nll_loss", losses, reduction, counts, share)
+    return _reduced("nll_loss", losses, reduction, counts, share, places)
 
 
 @composite
@@ -250,17 +253,17 @@ def _huber(name: str, prediction: Any, target: Any, what: str, delta: float) -> 
     return inner * (difference - inner / 2)
 
 
-def _reduced(name: str, losses: Tensor, reduction: Reduction, counts: Any = None, weights: Any = None) -> Tensor:
+def _reduced(name: str, losses: Tensor, reduction: Reduction, counts: Any = None, weights: Any = None, places: tuple[int, ...] | None = None) -> Tensor:
     """The mean or the sum of those that count (all unless told), or all as they are and 0 for those that do not.
 
-    The mean of losses that have been weighted is their sum over that of the weights.
+    The mean of losses that have been weighted is their sum over that of the weights. ``places`` is the shape of those that are not reduced.
     """
     if reduction not in ("mean", "sum", "none"):
         raise OperationError(f"{name}: the reduction is 'mean', 'sum' or 'none', got {reduction!r}\n  at {user_line()}")
     if counts is not None:
         losses = where(counts, losses, 0.0)
     if reduction == "none":
-        return losses
+        return losses if places is None else losses.reshape(places)
     if reduction == "mean" and counts is None and weights is None:
         loss = losses.mean()
         return loss
@@ -294,6 +297,28 @@ def _soft(logits: Tensor, labels: Any, weight: Tensor | None, ignore_index: int 
     if weight is not None:
         target = target * weight
     return -(target * log_softmax(logits)).sum(1)
+
+
+def _as_rows(scores: Tensor, labels: Any) -> tuple[Tensor, Any, tuple[int, ...] | None]:
+    """Scores as rows of classes, the labels that go with the rows, and the shape that the losses then have (None: as they are).
+
+    What does not fit together is left as it is, for the checks to refuse.
+    """
+    shape = scores.shape
+    if len(shape) == 2 or not shape:
+        return scores, labels, None
+    if type(labels) is not Tensor:
+        labels = np.asarray(labels)
+    places = (shape[0], *shape[2:]) if len(shape) > 2 else ()
+
+    def rows(x: Any) -> Tensor:
+        return (moveaxis(x, 1, -1) if len(shape) > 2 else asarray(x)).reshape((math.prod(places), shape[min(1, len(shape) - 1)]))
+
+    if labels.shape == places and labels.dtype.kind in "iu":
+        return rows(scores), labels.reshape((math.prod(places),)), places
+    if labels.shape == shape and labels.dtype.kind == "f":
+        return rows(scores), rows(labels), places
+    return scores, labels, None
 
 
 def _checked_weight(name: str, scores: Tensor, weight: Any) -> Tensor | None:
@@ -357,8 +382,12 @@ def _refuse_labels(name: str, scores: Tensor, y: Any) -> NoReturn:
     line = f"\n  at {user_line()}"
     if refused(scores.dtype):
         raise DtypeError(f"{what}: logits must be real{line}")
-    if len(shape) != 2:
+    if not shape:
         raise ShapeError(f"{what}: logits must have shape (N, K), a row an example, got {shape}{line}")
+    if len(shape) != 2:
+        places = (shape[0], *shape[2:]) if len(shape) > 2 else ()
+        kind = "of integers" if y.shape == places else f"of shape {places}, or as probabilities {shape}, got {y.shape}"
+        raise ShapeError(f"{what}: labels must be {kind}{line}")
     if y.ndim == 2 and y.shape == shape:
         raise ShapeError(
             f"{what}: labels must have shape ({shape[0]},), the number of the class; for one-hot rows pass labels.argmax(1), or floats as probabilities{line}"

@@ -285,3 +285,40 @@ def test_the_modules_take_weights_as_buffers() -> None:
     assert list(loss.state_dict()) == ["weight"] and list(loss.parameters()) == []
     assert loss(z, [0, 2]).item() == F.cross_entropy(z, [0, 2], weight=w, reduction="sum").item()
     assert nn.NLLLoss(weight=w)(z, [0, 2]).item() == F.nll_loss(z, [0, 2], weight=w).item()
+
+
+@pytest.mark.parametrize("settings", [{}, {"weight": True}, {"label_smoothing": 0.1}, {"weight": True, "label_smoothing": 0.2}, {"ignore_index": 1}], ids=str)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", [(4,), (2, 4, 3), (2, 4, 3, 5)])
+def test_scores_of_one_example_and_of_many_places_are_pytorchs(shape: tuple[int, ...], reduction: Any, settings: dict[str, Any]) -> None:
+    torch = torch_module()
+    rng = np.random.default_rng(0)
+    places = (shape[0], *shape[2:]) if len(shape) > 1 else ()
+    labels, weight = rng.integers(0, 4, places), rng.uniform(0.5, 2.0, 4)
+    if len(shape) == 1:
+        labels = np.array(2)
+    shares = rng.dirichlet(np.ones(4), places)
+    ours = {**settings, "reduction": reduction} | ({"weight": weight} if "weight" in settings else {})
+    theirs = ours | ({"weight": torch.tensor(weight)} if "weight" in settings else {})
+    for target in (labels, np.moveaxis(shares, -1, 1) if len(shape) > 1 else shares):
+        if target is labels or "ignore_index" not in settings:
+            assert_same(
+                lambda z, y=target: F.cross_entropy(z, y, **ours),
+                lambda z, y=target: torch.nn.functional.cross_entropy(z, torch.tensor(y), **theirs),
+                [scores(shape)],
+            )
+    if "label_smoothing" not in settings:
+        assert_same(lambda z: F.nll_loss(z, labels, **ours), lambda z: torch.nn.functional.nll_loss(z, torch.tensor(labels), **theirs), [scores(shape)])
+
+
+def test_scores_of_many_places_map_and_compile_and_labels_must_fit_them() -> None:
+    z, y = scores((2, 4, 3)), np.array([[0, 1, 2], [3, 0, 1]])
+    whole = F.cross_entropy(z, y)
+    assert ab.jit(lambda z, y: F.cross_entropy(z, y))(ab.tensor(z), ab.tensor(y)).item() == pytest.approx(whole.item(), rel=1e-14)
+    each = ab.vmap(F.cross_entropy)(np.moveaxis(z, 1, 2).reshape(6, 4), y.reshape(6))
+    assert each.numpy().mean() == pytest.approx(whole.item(), rel=1e-14)
+    for labels, words in ((y[:, :2], r"of shape \(2, 3\), or as probabilities \(2, 4, 3\), got \(2, 2\)"), (y * 1.0, "of integers")):
+        with pytest.raises(ShapeError, match=rf"labels must be {words}"):
+            F.cross_entropy(z, labels)
+    with pytest.raises(OperationError, match="the batch is empty"):
+        F.cross_entropy(z[:0], y[:0])
