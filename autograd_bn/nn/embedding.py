@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.tensor import Tensor, tensor
 from autograd_bn.nn import functional, init
 from autograd_bn.nn.module import Module
@@ -44,8 +45,8 @@ class Embedding(Module):
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *, rng: init.Seed = None, dtype: npt.DTypeLike = np.float32
     ) -> None:
-        if num_embeddings < 1 or embedding_dim < 1:
-            raise OperationError(f"Embedding({num_embeddings}, {embedding_dim}): both lengths must be positive")
+        if not is_integer(num_embeddings, 1) or not is_integer(embedding_dim, 1):
+            raise OperationError(f"Embedding({num_embeddings}, {embedding_dim}): both lengths must be positive integers")
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise OperationError(f"Embedding: padding_idx is one of {num_embeddings} rows, got {padding_idx}")
         self.num_embeddings = num_embeddings

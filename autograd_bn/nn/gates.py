@@ -10,6 +10,7 @@ import numpy.typing as npt
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.nn.module import Module
@@ -79,8 +80,8 @@ class Recurrent(Module):
         raise NotImplementedError
 
     def _sizes(self, input_size: int, hidden_size: int) -> None:
-        if input_size < 1 or hidden_size < 1:
-            raise OperationError(f"{type(self).__name__}({input_size}, {hidden_size}): both sizes must be positive")
+        if not is_integer(input_size, 1) or not is_integer(hidden_size, 1):
+            raise OperationError(f"{type(self).__name__}({input_size}, {hidden_size}): both sizes must be positive integers")
         self.input_size = input_size
         self.hidden_size = hidden_size
 

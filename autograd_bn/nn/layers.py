@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from autograd_bn.core.constructors import normalized_axis
 from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.nn import functional, init
@@ -48,8 +49,8 @@ class Linear(Module):
     bias: Tensor | None
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, *, rng: init.Seed = None, dtype: npt.DTypeLike = np.float32) -> None:
-        if in_features < 1 or out_features < 1:
-            raise OperationError(f"Linear({in_features}, {out_features}): both lengths must be positive")
+        if not is_integer(in_features, 1) or not is_integer(out_features, 1):
+            raise OperationError(f"Linear({in_features}, {out_features}): both lengths must be positive integers")
         self.in_features = in_features
         self.out_features = out_features
         rng = init.generator(rng)

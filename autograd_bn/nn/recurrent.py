@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.nn import init
 from autograd_bn.nn.dropout import Dropout
@@ -33,8 +34,8 @@ class _Layer(Recurrent):
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         self._sizes(input_size, hidden_size)
-        if num_layers < 1:
-            raise OperationError(f"{type(self).__name__}: num_layers must be positive, got {num_layers}")
+        if not is_integer(num_layers, 1):
+            raise OperationError(f"{type(self).__name__}: num_layers must be a positive integer, got {num_layers}")
         if dropout and num_layers == 1:
             raise OperationError(f"{type(self).__name__}: dropout is between layers, and there is one; set num_layers, or put a Dropout after it")
         self.num_layers, self.bias, self.batch_first, self.bidirectional = num_layers, bias, batch_first, bidirectional
@@ -50,8 +51,8 @@ class _Layer(Recurrent):
         """The outputs of the last layer at every step, and the state of every layer after the last step."""
         sequence = asarray(x)
         batched = sequence.ndim == 3
-        if sequence.ndim not in (2, 3) or sequence.shape[-1] != self.input_size or 0 in sequence.shape:
-            self._refuse(sequence, f"({'N, L' if self.batch_first else 'L, N'}, {self.input_size}) or (L, {self.input_size}), none of them 0")
+        if sequence.ndim not in (2, 3) or sequence.shape[-1] != self.input_size or not sequence.shape[1 if batched and self.batch_first else 0]:
+            self._refuse(sequence, f"({'N, L' if self.batch_first else 'L, N'}, {self.input_size}) or (L, {self.input_size}), of a step or more")
         if not batched:
             sequence = sequence.reshape((sequence.shape[0], 1, sequence.shape[1]))
         elif self.batch_first:

@@ -56,3 +56,13 @@ def test_flatten_joins_the_axes_it_is_told() -> None:
 def test_identity_gives_back_what_it_gets() -> None:
     x = ab.tensor([1.0], requires_grad=True)
     assert nn.Identity()(x) is x
+
+
+def test_lengths_that_are_no_integers_are_refused_by_name() -> None:
+    for make, words in (
+        (lambda: nn.Linear(2.5, 2), r"Linear\(2.5, 2\): both lengths must be positive integers"),  # type: ignore[arg-type]
+        (lambda: nn.Embedding(2, True), r"Embedding\(2, True\): both lengths must be positive integers"),
+        (lambda: nn.GRU(2.0, 3), r"GRU\(2.0, 3\): both sizes must be positive integers"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(OperationError, match=words):
+            make()

@@ -295,3 +295,11 @@ def test_twenty_steps_agree_with_pytorch(kind: Layer, shape: tuple[int, ...], mo
     other = kind(3, dtype="float64")
     other.load_state_dict(theirs.state_dict())
     np.testing.assert_allclose(other.eval()(x).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), atol=1e-10)
+
+
+def test_an_empty_batch_goes_through_in_evaluation_alone() -> None:
+    bn = nn.BatchNorm1d(3)
+    bn(np.random.default_rng(0).standard_normal((4, 3)))
+    with pytest.raises(OperationError, match="the batch is empty"):
+        bn(np.zeros((0, 3)))
+    assert bn.eval()(np.zeros((0, 3), np.float32)).shape == (0, 3)

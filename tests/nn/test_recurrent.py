@@ -160,7 +160,7 @@ def test_steps_cost_a_copy_a_halving_and_not_a_step() -> None:
         (lambda: nn.LSTM(3, 4)(np.ones((5, 2, 2))), ShapeError, ["LSTM", "(L, N, 3) or (L, 3)", "float64[5, 2, 2]"]),
         (lambda: nn.GRU(3, 4, batch_first=True)(np.ones((5, 2, 2))), ShapeError, ["GRU", "(N, L, 3)"]),
         (lambda: nn.RNN(3, 4)(np.ones(3)), ShapeError, ["RNN", "float64[3]"]),
-        (lambda: nn.RNN(3, 4)(np.ones((0, 2, 3))), ShapeError, ["none of them 0", "float64[0, 2, 3]"]),
+        (lambda: nn.RNN(3, 4)(np.ones((0, 2, 3))), ShapeError, ["of a step or more", "float64[0, 2, 3]"]),
         (lambda: nn.RNN(3, 4)(np.ones((5, 2, 3)), np.ones((1, 3, 4))), ShapeError, ["state h", "(1, 2, 4)", "got (1, 3, 4)"]),
         (lambda: nn.LSTM(3, 4)(np.ones((5, 2, 3)), np.ones((1, 2, 4))), OperationError, ["(h, c)", "pair"]),
         (lambda: nn.LSTM(3, 4)(np.ones((5, 2, 3)), (np.ones((1, 2, 4)), np.ones((2, 4)))), ShapeError, ["state c", "got (2, 4)"]),
@@ -179,7 +179,7 @@ def test_an_error_says_what_is_wrong_and_what_to_do(call: Any, kind: type[Except
     ("make", "part"),
     [
         (lambda: nn.LSTM(0, 4), "both sizes must be positive"),
-        (lambda: nn.GRU(3, 4, num_layers=0), "num_layers must be positive"),
+        (lambda: nn.GRU(3, 4, num_layers=0), "num_layers must be a positive integer"),
         (lambda: nn.GRU(3, 4, dropout=0.5), "dropout is between layers"),
         (lambda: nn.LSTMCell(3, -1), "both sizes must be positive"),
     ],
@@ -192,3 +192,15 @@ def test_settings_are_checked(make: Any, part: str) -> None:
 def test_print_shows_what_pytorch_shows() -> None:
     assert repr(nn.LSTM(3, 4, num_layers=2, batch_first=True)) == "LSTM(3, 4, num_layers=2, batch_first=True)"
     assert repr(nn.GRUCell(3, 4, bias=False)) == "GRUCell(3, 4, bias=False)"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_an_empty_batch_has_empty_outputs(kind: str, settings: dict[str, Any]) -> None:
+    layer = getattr(nn, kind)(2, 3, **settings)
+    out, state = layer(np.zeros((0, 4, 2) if settings.get("batch_first") else (4, 0, 2), np.float32))
+    width = 6 if settings.get("bidirectional") else 3
+    assert out.shape == ((0, 4, width) if settings.get("batch_first") else (4, 0, width))
+    assert (state[0] if kind == "LSTM" else state).shape[1:] == (0, 3)
+    out.sum().backward()
+    assert all(not np.any(np.array(p.grad)) for p in layer.parameters() if p.grad is not None)

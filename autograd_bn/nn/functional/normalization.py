@@ -77,7 +77,8 @@ def batch_norm(
 
     Returns a tensor of the shape of x; float32 in, float32 out, and float16 in, float16 out, computed in float32.
 
-    Raises ShapeError where the number of channels differs or x has fewer than two axes, OperationError for an empty batch, DtypeError for complex x.
+    Raises ShapeError where the number of channels differs or x has fewer than two axes, OperationError for an empty batch without a population,
+    DtypeError for complex x.
 
     Examples
     --------
@@ -319,7 +320,7 @@ def _check_channels(name: str, x: Tensor, per_channel: dict[str, Tensor], axes: 
         if p.shape != (channels,):
             hint = "; channels belong on axis 1: did you mean to move the last axis there?" if x.ndim > 2 and p.shape == x.shape[-1:] else ""
             fail(ShapeError, f"x has {channels} channels (axis 1), so {what} must have shape ({channels},), got {p.shape}{hint}")
-    if 0 in x.shape and channels:
+    if 0 in x.shape and channels and "the population mean" not in per_channel:
         fail(OperationError, "the batch is empty, so there is nothing to normalise; leave empty batches out")
 
 
