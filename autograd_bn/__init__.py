@@ -77,7 +77,7 @@ from autograd_bn.ops.statistics import average, log_softmax, median, percentile,
 from autograd_bn.transforms import checkpoint, custom_jvp, custom_vjp, grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp, vmap
 
 if TYPE_CHECKING:
-    from autograd_bn import compiler, data, drawing, lab, linalg, nn, optim, testing, train
+    from autograd_bn import compiler, data, drawing, lab, linalg, nn, optim, primitives, testing, train
     from autograd_bn.compiler import get_num_threads, jit, set_num_threads
     from autograd_bn.core.anomaly import anomaly_mode
     from autograd_bn.core.graph import Graph, GraphNode, graph
@@ -129,7 +129,7 @@ _LATER = {
     "profile": "autograd_bn.core.profile",
     "set_num_threads": "autograd_bn.compiler",
 }
-_PACKAGES = ("compiler", "data", "drawing", "lab", "linalg", "nn", "optim", "testing", "train")
+_PACKAGES = ("compiler", "data", "drawing", "lab", "linalg", "nn", "optim", "primitives", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:
@@ -336,6 +336,7 @@ __all__ = [
     "positive",
     "pow",
     "power",
+    "primitives",
     "prod",
     "profile",
     "ptp",

@@ -71,7 +71,7 @@ def entry(module: ModuleType, name: str) -> list[str]:
         return [f".. autoexception:: {full}"]
     if inspect.isclass(value):
         return [f".. autoclass:: {full}", "   :members:"]
-    return [f".. {'autofunction' if callable(value) else 'autodata'}:: {full}"]
+    return [f".. autofunction:: {full}"] if callable(value) else [f".. autodata:: {full}", "   :no-value:"]
 
 
 def plain(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:

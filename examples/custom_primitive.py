@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import autograd_bn as ab
-from autograd_bn.core.constructors import unary
-from autograd_bn.core.primitive import raw
+from autograd_bn.primitives import raw, unary
 
 softplus = unary(
     "softplus",

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from autograd_bn.core.constructors import elementwise, unary
-from autograd_bn.core.errors import ConversionError, DrawingError, GradientError, OperationError, ShapeError
-from autograd_bn.core.primitive import raw, registry
+from autograd_bn.core.errors import ConversionError, DrawingError, GradientError, OperationError, RuleError, ShapeError
+from autograd_bn.primitives import elementwise, linear, raw, registry, unary
 
 
 @pytest.fixture
@@ -41,10 +40,38 @@ def test_a_tensor_made_of_a_list_of_tensors_does_not_drop_their_gradients() -> N
 
 def test_a_primitive_of_ones_own_can_be_defined_again_but_not_the_librarys(temporary: None) -> None:
     for factor in (2.0, 3.0):
-        scaled = unary("scaled", functools.partial(np.multiply, factor), 1, "Scaled.")
+        scaled = unary("scaled", functools.partial(np.multiply, factor), 1)
         assert scaled(1.0).item() == factor == raw.scaled(1.0)
     with pytest.raises(OperationError, match="belongs to autograd_bn"):
         unary("exp", np.exp, lambda out: out, "Mine.")
+
+
+def test_the_constructors_of_primitives_have_a_public_name(temporary: None) -> None:
+    assert ab.primitives.unary is unary and {"binary", "contraction", "linear", "raw", "reduction"} <= set(dir(ab.primitives))
+    doubled = linear("doubled", lambda x: 2 * x, transpose=lambda g, x: ab.primitives.raw.doubled(g), batch=lambda x: ab.primitives.raw.doubled(x), label="2·")
+    x = ab.tensor([1.0, 2.0], requires_grad=True)
+    (doubled(x) * x).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [4.0, 8.0] and isinstance(doubled(np.ones(2)), np.ndarray)
+    assert ab.testing.check_gradients(doubled, x, also=("vmap", "jit")).ok
+
+
+def test_a_function_of_a_primitive_may_return_a_python_number_but_no_list_and_no_tensor(temporary: None) -> None:
+    cubed = unary("cubed", lambda x: x**3, lambda x: 3 * x**2)
+    assert cubed(2.0).item() == 8.0 and ab.grad(ab.grad(cubed))(2.0).item() == 12.0 and cubed(2.0).shape == ()
+    for wrong, kind in ((lambda x: [x, x], "list"), (ab.exp, "Tensor")):
+        listed = unary("listed", wrong, 1)
+        for x in (2.0, ab.tensor([2.0], requires_grad=True)):
+            with pytest.raises(RuleError, match=rf"listed\(.*returned a {kind}, not an array(.|\n)*test_newcomers.py"):
+                listed(x)
+
+
+@pytest.mark.parametrize("shape", [(2,), (), (1, 2)])
+def test_an_elementwise_rule_whose_result_has_another_shape_is_told_where(temporary: None, shape: tuple[int, ...]) -> None:
+    longer = unary("longer", lambda x: x + 0.0, lambda g: np.ones(3))
+    x = ab.tensor(np.ones(shape), requires_grad=True)
+    y = longer(x * ab.ones(2)).sum()
+    with pytest.raises(RuleError, match=r"the rule of longer returned a cotangent of shape \(3,\)(.|\n)*test_newcomers.py"):
+        y.backward()
 
 
 def test_a_primitive_of_ones_own_does_not_take_over_a_numpy_function(temporary: None) -> None:

@@ -37,7 +37,40 @@ def elementwise(
     what it needs: an operand's (``x``, ``y``), ``out``, and, where the product itself is cheaper or more
     accurate than its factor, ``g``, which then stands for the cotangent (or tangent) that it multiplies.
 
-    Raises OperationError for a partial that is none of these.
+    Parameters
+    ----------
+    name
+        What the graph calls it; not that of an operation of the engine.
+    ufunc
+        The function on arrays.
+    partials
+        One an operand.
+    operands
+        What partials and ``code`` call the operands; x, y, z unless given.
+    label
+        What drawings show; the name unless given.
+    code
+        An expression in the operands for compiled code, such as ``"x * sigmoid(x)"``. Without it ``jit`` calls ``ufunc``.
+    domain
+        Where operands may be sampled in tests: a `Domain`, or one an operand.
+    example
+        A function of a random generator, to a list of ``(operands, static)`` for tests, where a domain does not tell.
+
+    Returns the Primitive: a function that gives arrays for arrays, and tensors for tensors.
+
+    Raises OperationError for a partial that is none of these, and for the name of an operation of the engine.
+
+    Examples
+    --------
+    >>> import numpy as np, autograd_bn as ab
+    >>> distance = ab.primitives.elementwise(
+    ...     "distance",
+    ...     np.hypot,
+    ...     lambda x, out: x / out,
+    ...     lambda y, out: y / out,
+    ... )
+    >>> ab.grad(distance)(3.0, 4.0)
+    tensor(0.6)
     """
     count = len(partials)
     names = operands if operands is not None else ("x", "y", "z")[:count]
@@ -79,14 +112,37 @@ def elementwise(
     return primitive
 
 
-def unary(name: str, ufunc: Callable[..., Any], partial: Partial, doc: str, *, public: str | None = None, **options: Any) -> Unary:
-    """An elementwise primitive of one operand and its public function."""
+def unary(name: str, ufunc: Callable[..., Any], partial: Partial, doc: str = "", *, public: str | None = None, **options: Any) -> Unary:
+    """A function of one operand, element by element. See `elementwise` for the partial and the options.
+
+    Returns a function of a tensor, an array or a number that gives a tensor. Its ``primitive`` is the Primitive, ``doc`` its docstring.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> cube = ab.primitives.unary("cube", lambda x: x**3, lambda x: 3 * x**2, label="x³")
+    >>> cube(2.0), ab.grad(cube)(2.0), ab.grad(ab.grad(cube))(2.0)
+    (tensor(8.), tensor(12.), tensor(12.))
+    """
     primitive = elementwise(name, ufunc, partial, **options)
     return cast(Unary, _published(unary_function(primitive), primitive, doc, public))
 
 
-def binary(name: str, ufunc: Callable[..., Any], first: Partial, second: Partial, doc: str, *, public: str | None = None, **options: Any) -> Binary:
-    """An elementwise primitive of two operands and its public function."""
+def binary(name: str, ufunc: Callable[..., Any], first: Partial, second: Partial, doc: str = "", *, public: str | None = None, **options: Any) -> Binary:
+    """A function of two operands that are broadcast, element by element. See `unary`.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> over = ab.primitives.binary(
+    ...     "over",
+    ...     lambda x, y: x / y,
+    ...     lambda y: 1 / y,
+    ...     lambda y, out: -out / y,
+    ... )
+    >>> ab.grad(over, argnums=(0, 1))(6.0, 2.0)
+    (tensor(0.5), tensor(-1.5))
+    """
     primitive = elementwise(name, ufunc, first, second, **options)
     return cast(Binary, _published(binary_function(primitive), primitive, doc, public))
 
@@ -132,10 +188,25 @@ def linear(
 ) -> Primitive:
     """A linear map: its JVP is itself, its VJP its transpose.
 
-    ``transpose(g, x, **static)`` maps a cotangent back; of ``x`` only shape and dtype may be read. ``batch(x,
-    **static)`` maps over axis 0. With ``variadic`` both take and give sequences. ``shape(x, **static)`` is the
-    result's shape, found by running ``forward`` on a value without memory unless given. One that ``adds`` up elements
-    costs an operation each; the others only move them.
+    ``transpose(g, x, **static)`` maps a cotangent back; of ``x`` only shape and dtype may be read.
+    ``batch(x, **static)`` maps over axis 0. With ``variadic`` both take and give sequences.
+    ``shape(x, **static)`` is the result's shape, found by running ``forward`` on a value without memory unless given.
+    One that ``adds`` up elements costs an operation each; the others only move them.
+
+    Returns the Primitive, which takes what is static by name.
+
+    Examples
+    --------
+    >>> import numpy as np, autograd_bn as ab
+    >>> from autograd_bn.primitives import raw
+    >>> mirror = ab.primitives.linear(
+    ...     "mirror",
+    ...     lambda x, axis: np.flip(x, axis),
+    ...     transpose=lambda g, x, axis: raw.mirror(g, axis=axis),
+    ...     batch=lambda x, axis: raw.mirror(x, axis=axis + 1),
+    ... )
+    >>> mirror(ab.tensor([1.0, 2.0, 3.0]), axis=0)
+    tensor([3., 2., 1.])
     """
 
     def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Static) -> Sequence[Any]:
@@ -198,6 +269,19 @@ def reduction(
     ``forward(x, axis, keepdims)`` reduces over a tuple of non-negative axes. The weight's parameter names say what
     it needs: ``x``, ``out`` (with the reduced axes kept), ``axis``, and, where the product is cheaper than the weight itself, ``g``, which
     stands for the cotangent (with the reduced axes kept) or the tangent that it multiplies.
+
+    Returns the Primitive, which takes ``axis``, as `normalized_axes` gives it, and ``keepdims`` by name.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> energy = ab.primitives.reduction(
+    ...     "energy",
+    ...     lambda x, axis, keepdims: (x * x).sum(axis, keepdims=keepdims),
+    ...     lambda x: 2 * x,
+    ... )
+    >>> ab.grad(lambda x: energy(x, axis=(0,), keepdims=False))(ab.tensor([1.0, 2.0]))
+    tensor([2., 4.])
     """
     positional, keywords = parameters(weight, ("x", "out", "axis", "g"), f"{name}: the weight")
     wanted = positional + keywords

@@ -28,6 +28,19 @@ def contraction(
     ``subscripts(shape_x, shape_y, **static)`` names the axes of both operands and of the result, one letter an
     axis. The cotangent of an operand is then the contraction of g with the other operand. Axes of length 1 that were
     broadcast are summed by the sweep.
+
+    Returns the Primitive: a function that gives arrays for arrays, and tensors for tensors.
+
+    Examples
+    --------
+    >>> import numpy as np, autograd_bn as ab
+    >>> pairs = ab.primitives.contraction(
+    ...     "pairs",
+    ...     np.multiply.outer,
+    ...     lambda x, y: ("i", "j", "ij"),
+    ... )
+    >>> ab.grad(lambda x: pairs(x, ab.ones(3)).sum())(ab.tensor([1.0, 2.0]))
+    tensor([3., 3.])
     """
 
     @functools.lru_cache(maxsize=4096)

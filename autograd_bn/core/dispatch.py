@@ -10,7 +10,7 @@ import numpy as np
 
 from autograd_bn.core import primitive as primitives
 from autograd_bn.core.complex_values import cast
-from autograd_bn.core.errors import AutogradError, DtypeError, GradientError, OperationError
+from autograd_bn.core.errors import AutogradError, DtypeError, GradientError, OperationError, RuleError
 from autograd_bn.core.levels import escaped, open_levels
 from autograd_bn.core.lines import Line, caller_line, outside_engine
 from autograd_bn.core.node import CONSTANT, DIFFERENTIATED, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node, born
@@ -59,6 +59,8 @@ def apply(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, An
         bit <<= 1
     try:
         out = primitive.forward(*values, **static)
+        if type(out) is not np.ndarray:
+            out = returned(out)
     except Exception as error:
         raise explained(primitive, values, static, error) from error
     if not mask or not primitive.differentiable or out.dtype.kind not in "fc":
@@ -68,6 +70,15 @@ def apply(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, An
     if primitive.aliases and type(operands[0]) is Tensor:
         track(result, operands[0], primitive, static)
     return result
+
+
+def returned(out: Any) -> Any:
+    """What a forward returned: an array, which of Python's numbers may be one itself. Raises RuleError for anything else."""
+    if isinstance(out, (np.ndarray, np.generic)):
+        return out
+    if type(out) in _NUMBERS:
+        return np.asarray(out)
+    raise RuleError(f"its function returned a {type(out).__name__}, not an array: write it in NumPy's functions")
 
 
 def _record(primitive: Primitive, values: list[Any], parents: list[Any], mask: int, out: Any, static: Mapping[str, Any], level: int, state: State) -> Tensor:
@@ -242,7 +253,7 @@ def _run(primitive: Primitive, operands: Sequence[Any], origins: Sequence[Any], 
     watch = state.watch
     start = UNSEEN if watch is None else begin()
     try:
-        out = primitive.forward(*operands, **static)
+        out = returned(primitive.forward(*operands, **static))
     except Exception as error:
         raise explained(primitive, operands, static, error) from error
     if watch is not None:

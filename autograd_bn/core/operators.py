@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from autograd_bn.core.dispatch import apply, explained, unrecorded
+from autograd_bn.core.dispatch import apply, explained, returned, unrecorded
 from autograd_bn.core.lines import outside_engine
 from autograd_bn.core.node import CONSTANT, NO_STATIC, Constant, Node, born
 from autograd_bn.core.primitive import Primitive
@@ -221,6 +221,8 @@ def run_unary(primitive: Primitive, x: Tensor, static: Mapping[str, Any], depth:
     a = x.value
     try:
         out = primitive.forward(a, **static)
+        if type(out) is not np.ndarray:
+            out = returned(out)
     except Exception as error:
         raise explained(primitive, (a,), static, error) from error
     if out.dtype is not n.dtype and out.dtype.kind != "f":

@@ -37,6 +37,9 @@ POSITIVE = Domain(0.2, 3.0)
 class Primitive:
     """An operation with its rules. Made by a constructor (`elementwise`, `linear`, `contraction`, `reduction`), never by hand.
 
+    Called, it gives an array for arrays, and a tensor, recorded where a gradient is required, if there is one among the operands. What is
+    static is passed by name.
+
     Attributes
     ----------
     name, label

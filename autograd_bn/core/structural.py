@@ -80,12 +80,14 @@ def _fit(given: tuple[int, ...], whole: tuple[int, ...], wanted: tuple[int, ...]
     """How a cotangent of shape ``given``, which stands for ``whole``, becomes one for an operand of shape ``wanted``.
 
     How many rows of a matrix BLAS may add, and there is nothing else to do (else 0); the axes to sum; how often an axis that is not repeated yet would have
-    been added; the final shape.
+    been added; the final shape. Raises ShapeError where it stands for no such thing.
     """
     rank = len(whole)
     extra = rank - len(given)
     g = (1,) * extra + given
     w = (1,) * (rank - len(wanted)) + wanted
+    if not (repeatable(g, whole) and repeatable(w, whole)):
+        raise ShapeError(f"shape {given} does not stand for {whole}, of an operand of shape {wanted}")
     repeated = [i for i in range(rank) if w[i] == 1 and whole[i] != 1]
     axes = tuple(i - extra for i in repeated if g[i] != 1)
     count = math.prod([whole[i] for i in repeated if g[i] == 1])

@@ -97,7 +97,10 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
                     except AttributeError:
                         raise RuleError(f"the rule of {node.title} returned a {type(c).__name__}, not an array\n  operation at {node.line}") from None
                     if shape != parent.shape or (node.shape != parent.shape and primitive.pointwise):
-                        c = unbroadcast(c, node.shape, parent.shape) if primitive.pointwise else fitted(c, parent, node)
+                        try:
+                            c = unbroadcast(c, node.shape, parent.shape) if primitive.pointwise else fitted(c, parent, node)
+                        except ShapeError:
+                            c = fitted(c, parent, node)  # which says whose rule it is
                     if c.dtype is not parent.dtype:
                         c = cast(c, parent.dtype)
                 if parent is held:
@@ -140,15 +143,16 @@ def fitted(c: Any, parent: Node, node: Node) -> Any:
     """A cotangent brought to its operand's shape, or to one that only needs repeating; an error if it cannot be."""
     primitive: Primitive = node.primitive  # type: ignore[assignment]
     shape = parent.shape
-    if primitive.pointwise:
-        return unbroadcast(c, node.shape, shape)
-    if c.shape == shape:
-        return c
-    if primitive.broadcasts:
-        return unbroadcast(c, c.shape, shape)
-    if primitive.spreads and repeatable(c.shape, shape):
-        return c
-    raise RuleError(f"the rule of {primitive.name} returned a cotangent of shape {c.shape} for an operand of shape {shape}\n  operation at {node.line}")
+    try:
+        if primitive.pointwise:
+            return unbroadcast(c, node.shape, shape)
+        if c.shape == shape or (primitive.spreads and repeatable(c.shape, shape)):
+            return c
+        if primitive.broadcasts:
+            return unbroadcast(c, c.shape, shape)
+    except ShapeError:
+        pass
+    raise RuleError(f"the rule of {node.title} returned a cotangent of shape {c.shape} for an operand of shape {shape}\n  operation at {node.line}")
 
 
 def _taped(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:

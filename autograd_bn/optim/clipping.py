@@ -41,7 +41,7 @@ def clip_grad_norm(params: Named | Tensor, max_norm: float) -> float:
 
 
 def clip_grad_value(params: Named | Tensor, clip_value: float) -> None:
-    """Limit each element of the gradients, of complex ones each part, to ±``clip_value``.
+    """Limit each element of the gradients, of complex ones each part, to within ``clip_value`` of 0.
 
     Raises GradientError where no parameter has a gradient, or one is NaN or infinite; nothing is then changed.
 

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-NAMESPACES = ["", ".compiler", ".data", ".drawing", ".lab", ".linalg", ".nn", ".nn.functional", ".nn.init", ".optim", ".testing", ".train"]
+NAMESPACES = ["", ".compiler", ".data", ".drawing", ".lab", ".linalg", ".nn", ".nn.functional", ".nn.init", ".optim", ".primitives", ".testing", ".train"]
 
 
 @pytest.mark.parametrize("name", NAMESPACES)
