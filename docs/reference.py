@@ -17,6 +17,7 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.util.inspect import stringify_signature
 
 import autograd_bn
 
@@ -85,12 +86,24 @@ def plain(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: li
 
 
 def prose_first(paragraphs: list[str]) -> list[str]:
-    """Paragraphs with those that end a list of parameters ("Returns …", "Raises …") before that list."""
+    """Paragraphs with those that end the lists of parameters and attributes ("Returns …", "Raises …") before those lists."""
     first = next((i for i, text in enumerate(paragraphs) if re.match(r"(Parameters|Attributes)\n-", text)), len(paragraphs))
-    last = next((i for i, text in enumerate(paragraphs) if i > first and re.match(r"\w+\n-", text)), len(paragraphs))
+    last = next((i for i, text in enumerate(paragraphs) if i > first and re.match(r"(?!Parameters|Attributes)\w+\n-", text)), len(paragraphs))
     body = paragraphs[first:last]
     prose = [text for text in body if not re.search(r"^( |-)", text, re.MULTILINE)]
     return [*paragraphs[:first], *prose, *(text for text in body if text not in prose), *paragraphs[last:]]
+
+
+def called(app: Sphinx, what: str, name: str, value: Any, options: Any, arguments: str | None, result: str | None) -> tuple[str | None, str | None] | None:
+    """How a class is called: as its ``__init__`` says, where autodoc takes a ``__new__`` of a base first."""
+    if what != "class" or issubclass(value, BaseException) or value.__new__ is object.__new__:
+        return None
+    if value.__init__ is object.__init__:
+        return ("()", None) if arguments == "(*args, **kwargs)" else None
+    init = inspect.signature(value.__init__)
+    shown = init.replace(parameters=list(init.parameters.values())[1:])
+    text = stringify_signature(shown, show_annotation=False, show_return_annotation=False)
+    return re.sub(r"<class 'numpy\.(\w+)'>", r"np.\1", text), None
 
 
 def short(app: Sphinx, doctree: nodes.document, page: str) -> None:
@@ -105,5 +118,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """For Sphinx."""
     app.add_directive("names", Names)
     app.connect("autodoc-process-docstring", plain, priority=100)  # before napoleon
+    app.connect("autodoc-process-signature", called)
     app.connect("doctree-resolved", short)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -225,6 +225,11 @@ def test_the_reference_keeps_what_a_docstring_says(monkeypatch: pytest.MonkeyPat
     assert "\n".join(lines) == (
         "The \\*n\\*-th ``f``.\n\nReturns x\\_.\n\nParameters\n----------\nx\n    A \\|n\\|, ``a*b``.\n\nExamples\n--------\n>>> 2 * 3\n6"
     )
+    lists = ["One.", "Parameters\n----------\nx\n    A.", "Attributes\n----------\ny\n    B.", "Returns z.", "Examples\n--------\n>>> 1"]
+    assert reference.prose_first(lists) == [lists[0], lists[3], lists[1], lists[2], lists[4]]
+    shown = {kind: reference.called(None, "class", kind.__name__, kind, None, "(*args, **kwargs)", None) for kind in (ab.nn.Linear, ab.nn.ReLU)}
+    assert shown == {ab.nn.Linear: ("(in_features, out_features, bias=True, *, rng=None, dtype=np.float32)", None), ab.nn.ReLU: ("()", None)}
+    assert reference.called(None, "class", "SGD", ab.optim.SGD, None, "(params)", None) is None
     assert reference.entry(ab, "amax")[0] == ".. py:function:: autograd_bn.amax"
     assert reference.entry(ab, "max") == [".. autofunction:: autograd_bn.max"]
 

@@ -47,7 +47,11 @@ def check_gradients(
     checks: Sequence[str] | None = None,
     also: Sequence[str] = (),
     raises: bool = True,
-    **settings: Unpack[Settings],
+    reference: Callable[..., Any] | None = None,
+    seed: int = 0,
+    elements: int = 256,
+    rtol: float | None = None,
+    name: str | None = None,
 ) -> Report:
     """Check every derivative of a function at one point, and say what is wrong.
 
@@ -92,7 +96,7 @@ def check_gradients(
     """
     __tracebackhide__ = True  # pytest shows the caller's line
     with np.errstate(all="ignore"):
-        report = _examined(function, args, checks, also, Options(**settings))
+        report = _examined(function, args, checks, also, Options(reference, seed, elements, rtol, name))
     return report.raise_if_wrong() if raises else report
 
 

@@ -14,6 +14,8 @@ from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import no_grad, scope
 from autograd_bn.core.tensor import tensor
 
+__all__ = ["Program", "Step"]
+
 Array = np.ndarray[Any, Any]
 UPDATES: dict[str, Callable[[Any, Any], Any]] = {
     "+=": operator.iadd,

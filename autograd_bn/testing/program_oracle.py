@@ -25,6 +25,8 @@ from autograd_bn.core.tensor import Tensor, tensor
 from autograd_bn.drawing import draw
 from autograd_bn.testing.program import AUTOGRAD, UPDATES, Array, Program, Step, perform, smaller, source, weights
 
+__all__ = ["Outcome", "ProgramError", "assert_right", "judge"]
+
 STEP = 1e-4
 TOLERANCE = 1e-5
 VIEWS = frozenset(

@@ -43,3 +43,9 @@ def test_a_mean_without_its_scale_is_named() -> None:
     assert "off by 6" in finding.cause and "mean" in finding.cause
     assert finding.actual == pytest.approx(6 * finding.expected)
     assert all(len(line) <= 88 for line in str(caught.value).splitlines() if "/" not in line)
+
+
+def test_a_setting_that_there_is_not_is_told_by_the_name_of_the_function() -> None:
+    for check in (check_gradients, ab.testing.check_vjp):
+        with pytest.raises(TypeError, match=r"check_gradients\(\) got an unexpected keyword argument 'tol'"):
+            check(ab.sin, np.ones(2), tol=1e-3)
