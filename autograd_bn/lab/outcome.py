@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 import os
@@ -17,11 +18,12 @@ from autograd_bn.lab.results import Cell, Results, Spread
 from autograd_bn.lab.verdict import Check, Row, Verdict
 
 FORMAT = "autograd_bn.lab"
-WIDTH = 150
+WIDTH = 90
+"""Of lines, as wide as a page of the documentation has room for."""
 
 
 class Outcome(NamedTuple):
-    """An experiment's name, its cells and verdict, and how they came about. Printed, it is the table and the paragraph."""
+    """An experiment's name, its cells and verdict, and how they came about. Printed, it is the table and what was borne out (✓) or not (✗)."""
 
     experiment: str
     results: Results
@@ -37,7 +39,11 @@ class Outcome(NamedTuple):
         return math.fsum(cell.seconds for cell in self.results)
 
     def __str__(self) -> str:
-        return "\n".join([*table(self.verdict), textwrap.fill(self.verdict.paragraph, WIDTH)])
+        verdict = self.verdict
+        lines = [*table(verdict), f"{verdict.kind.capitalize()}."]
+        for check in verdict.checks:
+            lines += textwrap.wrap(f"{check.statement} ({check.numbers})", WIDTH, initial_indent="✓ " if check.holds else "✗ ", subsequent_indent="  ")
+        return "\n".join([*lines, *(["", *textwrap.wrap(verdict.note, WIDTH)] if verdict.note else [])])
 
     def as_json(self, curves: bool = True) -> str:
         """All of it; without ``curves``, only the numbers and words among the measurements."""
@@ -81,15 +87,30 @@ class Outcome(NamedTuple):
 
 
 def table(verdict: Verdict) -> list[str]:
-    """The rows of a verdict in columns: ours, the spread over seeds, the published numbers, whether ours lies in their range; no lines where there is none."""
+    """The rows of a verdict in columns: ours, the spread over seeds, the published numbers, whether ours lies in their range; no lines where there is none.
+
+    What the names of several rows begin with, up to a colon, is a line above them; long names take several.
+    """
     if not verdict.rows:
         return []
     agrees = {True: "yes", False: "no", None: ""}
     lines = [("", "ours", "seeds", "published", "in range")]
-    lines += [(row.name, str(row.ours), str(row.ours.n), row.published, agrees[row.agrees]) for row in verdict.rows]
-    kept = [i for i in range(5) if i == 0 or any(line[i] for line in lines[1:])]
-    widths = {i: max(len(line[i]) for line in lines) for i in kept}
-    return [*("  ".join(line[i].ljust(widths[i]) for i in kept).rstrip() for line in lines), ""]
+    for common, group in itertools.groupby(verdict.rows, lambda row: row.name.rpartition(": ")[0]):
+        rows = list(group)
+        grouped = common != "" and len(rows) > 1
+        lines += [(f"{common}:", "", "", "", "")] if grouped else []
+        for row in rows:
+            name = f"  {row.name.removeprefix(f'{common}: ')}" if grouped else row.name
+            lines.append((name, str(row.ours), str(row.ours.n), row.published, agrees[row.agrees]))
+    kept = [i for i in range(1, 5) if any(line[i] for line in lines[1:])]
+    widths = [max(len(line[i]) for line in lines if line[1]) for i in range(5)]
+    widths[0] = min(widths[0], WIDTH - sum(widths[i] + 2 for i in kept))
+    told = []
+    for line in lines:
+        indent = "    " if line[0].startswith("  ") else "  "
+        *above, name = textwrap.wrap(line[0], widths[0] if line[1] else WIDTH, subsequent_indent=indent) or [""]
+        told += [*above, "  ".join([name.ljust(widths[0]), *(line[i].ljust(widths[i]) for i in kept)]).rstrip()]
+    return [*told, ""]
 
 
 def read(path: str | os.PathLike[str]) -> Outcome:

@@ -54,6 +54,11 @@ class Verdict(NamedTuple):
     checks: Sequence[Check]
     rows: Sequence[Row]
 
+    @property
+    def note(self) -> str:
+        """What the paragraph says beside the checks."""
+        return self.paragraph.removeprefix(_told(self.kind, self.checks)).strip()
+
 
 def judged(checks: Sequence[Check], rows: Sequence[Row] = (), note: str = "") -> Verdict:
     """The verdict of some checks: the claim holds where all do; it does not hold where none does, or a decisive one fails; else it holds in part.
@@ -78,11 +83,16 @@ def judged(checks: Sequence[Check], rows: Sequence[Row] = (), note: str = "") ->
     passed = [check for check in checks if check.holds]
     failed = [check for check in checks if not check.holds]
     kind: Kind = "holds" if not failed else "does not hold" if not passed or any(check.decisive for check in failed) else "holds in part"
+    return Verdict(kind, f"{_told(kind, checks)} {note}".rstrip(), list(checks), list(rows))
+
+
+def _told(kind: Kind, checks: Sequence[Check]) -> str:
     parts = [f"{kind.capitalize()}."]
-    for word, group in (("Borne out", passed), ("Not borne out", failed)):
+    for word, holds in (("Borne out", True), ("Not borne out", False)):
+        group = [f"{check.statement} ({check.numbers})" for check in checks if check.holds == holds]
         if group:
-            parts.append(f"{word}: " + "; ".join(f"{check.statement} ({check.numbers})" for check in group) + ".")
-    return Verdict(kind, " ".join([*parts, *([note] if note else [])]), list(checks), list(rows))
+            parts.append(f"{word}: {'; '.join(group)}.")
+    return " ".join(parts)
 
 
 def agreement(rows: Sequence[Row]) -> Check:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from autograd_bn.lab import Check, Experiment, Results, Row, Spread, judged, read, run
+from autograd_bn.lab import Check, Experiment, Outcome, Results, Row, Spread, judged, read, run
 
 CALLS: list[dict[str, Any]] = []
 
@@ -128,6 +128,22 @@ def test_results_are_json_csv_and_text(tmp_path: Path) -> None:
     assert "curve" not in rows[0]
     assert str(outcome).splitlines()[1].split() == ["y", "1.75", "±", "0.65", "4", "1", "/", "2", "yes"]
     assert json.loads((folder / "results.json").read_text(encoding="utf-8"))["format"] == "autograd_bn.lab"
+
+
+def test_a_printed_outcome_has_a_line_a_check_and_fits_a_page() -> None:
+    spread = Spread.of([0.5, 0.6])
+    rows = [Row(f"accuracy: {name}", spread, "0.5", 0.0, 1.0) for name in ("with", "without")] + [Row("a name of many words " * 5, spread)]
+    checks = [Check("it is better", True, "1 against 2"), Check("it is said at length " * 5, False, "3 against 4")]
+    outcome = Outcome("made-up", Results([]), judged(checks, rows, "Why that is so."), False, 2, "0", "")
+    lines = str(outcome).splitlines()
+    assert max(map(len, lines)) <= 90
+    assert [line.split("  ")[0] for line in lines[1:2]] == ["accuracy:"]
+    assert [line.split()[0] for line in lines[2:4]] == ["with", "without"]
+    told = lines[lines.index("Holds in part.") :]
+    assert told[1] == "✓ it is better (1 against 2)"
+    assert [line[:2] for line in told[2:4]] == ["✗ ", "  "]
+    assert told[-2:] == ["", "Why that is so."] and "Borne out" not in str(outcome)
+    assert outcome.verdict._replace(paragraph="Holds.", kind="holds", checks=[]).note == ""
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "another"}'])
