@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -256,3 +257,14 @@ def test_the_gradient_of_a_result_that_was_not_kept_is_none_with_a_warning() -> 
     with pytest.warns(UserWarning, match=r"made by mul, is None; call retain_grad\(\)") as caught:
         assert y.grad is None
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("transform", [ab.grad, ab.value_and_grad])
+def test_a_function_of_several_outputs_is_told_of_has_aux(transform: Any) -> None:
+    with pytest.raises(GradientError, match=r"one output, got a tuple of 2; .*has_aux=True"):
+        transform(lambda x: (x * x, x))(3.0)
+    with pytest.raises(GradientError, match=r"has_aux=True needs a function that returns a pair.*, got a Tensor"):
+        transform(lambda x: x * x, has_aux=True)(3.0)
+    with pytest.raises(GradientError, match="got a list of 1"):
+        transform(lambda x: ([x], x), has_aux=True)(3.0)
+    assert transform(lambda x: [x * x, "more"], has_aux=True)(3.0)

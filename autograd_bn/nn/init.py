@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,12 +11,14 @@ import numpy as np
 
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.integers import is_integer
-from autograd_bn.core.namespaces import public
+from autograd_bn.core.namespaces import absent, public
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 __dir__ = public(__name__)
+if not TYPE_CHECKING:  # to a type checker it would be every name
+    __getattr__ = absent(__name__)
 __all__ = ["fans", "generator", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "uniform", "xavier_normal", "xavier_uniform"]
 
 # As text, so that importing the package does not import numpy.random.
@@ -48,7 +51,7 @@ def normal(shape: Sequence[int], rng: Seed = None, *, mean: float = 0.0, std: fl
     >>> ab.nn.init.normal((2, 3), 0, std=0.01).shape
     (2, 3)
     """
-    return (mean + std * generator(rng).standard_normal(tuple(shape))).astype(dtype)
+    return (mean + std * generator(rng).standard_normal(_checked(shape))).astype(dtype)
 
 
 def uniform(shape: Sequence[int], rng: Seed = None, *, low: float = 0.0, high: float = 1.0, dtype: npt.DTypeLike = np.float32) -> Array:
@@ -60,7 +63,7 @@ def uniform(shape: Sequence[int], rng: Seed = None, *, low: float = 0.0, high: f
     >>> abs(ab.nn.init.uniform((2, 3), 0, low=-0.1, high=0.1)).max() <= 0.1
     np.True_
     """
-    return generator(rng).uniform(low, high, tuple(shape)).astype(dtype)
+    return generator(rng).uniform(low, high, _checked(shape)).astype(dtype)
 
 
 def xavier_uniform(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0, dtype: npt.DTypeLike = np.float32) -> Array:
@@ -158,7 +161,16 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
     >>> ab.nn.init.fans((8, 4, 3, 3))
     (36, 72)
     """
-    if len(shape) < 2 or 0 in tuple(shape):
-        raise ShapeError(f"fan in and fan out need a weight of shape (out, in, …) with no empty axis, got {tuple(shape)}")
+    shape = _checked(shape)
+    if len(shape) < 2 or 0 in shape:
+        raise ShapeError(f"fan in and fan out need a weight of shape (out, in, …) with no empty axis, got {shape}")
     field = math.prod(shape[2:])
     return shape[1] * field, shape[0] * field
+
+
+def _checked(shape: Sequence[int]) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(n) for n in shape)
+    except TypeError:
+        remedy = "; give its .shape, and the values to ab.assign" if hasattr(shape, "shape") else ""
+        raise ShapeError(f"a shape is a sequence of integers, got {type(shape).__name__}{remedy}") from None

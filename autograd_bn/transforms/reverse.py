@@ -120,6 +120,10 @@ def _seed(seed: Any, node: Node) -> Any:
     return conjugated(owned(seed))
 
 
+def _counted(result: Any) -> str:
+    return f"a {type(result).__name__}" + (f" of {len(result)}" if isinstance(result, (tuple, list, dict)) else "")
+
+
 def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns the value of a scalar function and its gradient.
 
@@ -159,7 +163,12 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
             result = function(*arguments, **kwargs)
             aux = None
             if has_aux:
+                if not isinstance(result, (tuple, list)) or len(result) != 2:
+                    raise GradientError(f"grad with has_aux=True needs a function that returns a pair, its value and anything else, got {_counted(result)}")
                 result, aux = result
+            if isinstance(result, (tuple, list, dict)):
+                remedy = "" if has_aux else ", or pass has_aux=True, which hands on the second of a pair"
+                raise GradientError(f"grad needs a function with one output, got {_counted(result)}; return what to differentiate alone{remedy}")
             value, node = _lowered(result, level)
             if value.size != 1:
                 raise GradientError(f"grad needs a function with one output element, got shape {value.shape}; reduce it, or use ab.vjp or ab.jacobian")

@@ -23,6 +23,7 @@ OWNERS = {
     "Module": ab.nn.ReLU(),
     "nn": ab.nn,
     "nn.functional": ab.nn.functional,
+    "nn.init": ab.nn.init,
     "optim": ab.optim,
     "data": ab.data,
 }

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import autograd_bn as ab
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.nn import init
 
@@ -73,3 +74,13 @@ def test_errors() -> None:
         init.generator("0")  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match=r"\(3,\)"):
         init.xavier_uniform((3,), 0)
+
+
+@pytest.mark.parametrize("name", ["kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "uniform", "xavier_normal", "xavier_uniform"])
+def test_a_tensor_for_a_shape_is_told_what_to_give(name: str) -> None:
+    draw = getattr(ab.nn.init, name)
+    with pytest.raises(ShapeError, match=r"a shape is a sequence of integers, got Tensor; give its .shape"):
+        draw(ab.nn.Linear(2, 3).weight)
+    with pytest.raises(ShapeError, match="got int"):
+        draw(3)
+    assert draw([np.int64(3), 2], 0).shape == (3, 2)
