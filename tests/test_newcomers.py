@@ -268,3 +268,20 @@ def test_a_function_of_several_outputs_is_told_of_has_aux(transform: Any) -> Non
     with pytest.raises(GradientError, match="got a list of 1"):
         transform(lambda x: ([x], x), has_aux=True)(3.0)
     assert transform(lambda x: [x * x, "more"], has_aux=True)(3.0)
+
+
+def test_what_has_no_graph_is_told_in_words_of_no_other_function() -> None:
+    for show in (ab.graph, ab.draw, lambda x: ab.explore(x, file="page.html")):
+        with pytest.raises(OperationError, match="^a graph is taken of tensors, got ndarray$"):
+            show(np.ones(2))  # type: ignore[operator]
+        with pytest.raises(GradientError, match="^there is no graph: no operation was recorded"):
+            show(ab.ones(2))  # type: ignore[operator]
+    with pytest.raises(OperationError, match=r"got function; .* ab.draw\(f, x\)"):
+        ab.graph(ab.sin)  # type: ignore[arg-type]
+
+
+def test_batch_norm_without_scale_and_shift_has_mean_0_and_variance_1() -> None:
+    x = ab.tensor([[1.0, 2.0], [3.0, 6.0], [8.0, 1.0]], requires_grad=True)
+    y = ab.batch_norm(x, eps=0.0)
+    assert np.allclose(y.mean(0).detach(), 0.0) and np.allclose(ab.var(y, axis=0).detach(), 1.0)
+    assert (y.numpy() == ab.batch_norm(x, None, None, eps=0.0).numpy()).all()

@@ -229,14 +229,17 @@ def graph(*outputs: Any) -> Graph:
     """
     tensors, _ = flatten(outputs)
     if not tensors:
-        raise OperationError("graph() takes tensors, got none")
+        raise OperationError("a graph is taken of tensors, got none")
     for x in tensors:
         if not isinstance(x, Tensor):
-            raise OperationError(f"graph() takes tensors, got {type(x).__name__}")
+            run = "; of a function or a module, ab.draw(f, x) and ab.explore(f, x) show it" if callable(x) else ""
+            raise OperationError(f"a graph is taken of tensors, got {type(x).__name__}{run}")
     roots = [_root(x) for x in tensors]
     if not any(root.__class__ is Node for root in roots):
         reason = why_constant(roots[0])
-        raise GradientError(f"graph(): no operation was recorded, the tensor does not require a gradient{reason}; make a leaf with requires_grad=True")
+        raise GradientError(
+            f"there is no graph: no operation was recorded, the tensor does not require a gradient{reason}; make a leaf with requires_grad=True"
+        )
     builder = _Builder([root for root in roots if root.__class__ is Node])
     found = tuple(builder.index[root] if root.__class__ is Node else builder.constant(root) for root in roots)
     return Graph(tuple(builder.nodes), found)

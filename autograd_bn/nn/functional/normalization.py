@@ -26,8 +26,8 @@ Values: TypeAlias = Tensor | npt.ArrayLike
 @overload
 def batch_norm(
     x: Values,
-    gamma: Values | None,
-    beta: Values | None,
+    gamma: Values | None = ...,
+    beta: Values | None = ...,
     *,
     eps: float = ...,
     population: tuple[Values, Values] | None = ...,
@@ -38,8 +38,8 @@ def batch_norm(
 @overload
 def batch_norm(
     x: Values,
-    gamma: Values | None,
-    beta: Values | None,
+    gamma: Values | None = ...,
+    beta: Values | None = ...,
     *,
     eps: float = ...,
     population: tuple[Values, Values] | None = ...,
@@ -50,8 +50,8 @@ def batch_norm(
 @composite
 def batch_norm(
     x: Any,
-    gamma: Any,
-    beta: Any,
+    gamma: Any = None,
+    beta: Any = None,
     *,
     eps: float = 1e-5,
     population: tuple[Any, Any] | None = None,
