@@ -136,7 +136,6 @@ MADE: dict[str, Callable[[Any], Callable[..., Any]]] = {
     "var": _spread("var"),
     "vecdot": lambda torch: torch.linalg.vecdot,
 }
-RAW_NAMES = {"isfinite": "isfinite"}
 
 
 class Torch:

@@ -36,12 +36,6 @@ def _cpu() -> tuple[binding.Target, str, str]:
     return binding.Target.from_default_triple(), binding.get_host_cpu_name(), wide(binding.get_host_cpu_features().flatten())
 
 
-def fused() -> bool:
-    """Whether the CPU rounds a product and a sum once, as one instruction."""
-    target, _, features = _cpu()
-    return not target.name.startswith("x86") or "+fma" in features.split(",")
-
-
 def new_target(features: str | None = None) -> binding.TargetMachine:
     """A compiler for this CPU, or any that has these features only; an engine takes the one that it is given."""
     target, cpu, own = _cpu()

@@ -53,9 +53,9 @@ class Extra:
         "value",
     )
 
-    def __init__(self, name: str | None = None, value: Any = None) -> None:
+    def __init__(self, name: str | None = None) -> None:
         self.name = name
-        self.value = value
+        self.value: Any = None
         self.gradient: Any = None
         self.retain = False
         self.hooks: dict[int, Callable[[Any], Any]] | None = None

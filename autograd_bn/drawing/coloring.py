@@ -140,9 +140,9 @@ class Coloring:
                 spans.append((tick, 0))
             spans[-1] = (spans[-1][0], spans[-1][1] + 1)
         named = [(theme.zero, "exactly 0")] * self._zero + [(theme.alarm, "NaN or ∞")] * self._alarm
-        bar = "".join(_square(color, _CELL) for color, _ in cells)
+        bar = "".join(_square(color) for color, _ in cells)
         for color, name in named:
-            bar += f'{_square(theme.paper, _CELL)}{_square(color, _CELL)}<TD ALIGN="LEFT">{_tick(f" {name}")}</TD>'
+            bar += f'{_square(theme.paper)}{_square(color)}<TD ALIGN="LEFT">{_tick(f" {name}")}</TD>'
         title = self.metric.title + (" (— not computed)" if self._absent else "")
         ticks = "".join(f'<TD COLSPAN="{span}" ALIGN="LEFT">{_tick(tick)}</TD>' for tick, span in spans)
         # A table within: the title would widen the cells of its own.
@@ -167,8 +167,8 @@ class Coloring:
         return cells
 
 
-def _square(color: str, width: int) -> str:
-    return f'<TD BGCOLOR="{color}" WIDTH="{width}" HEIGHT="13" FIXEDSIZE="TRUE"></TD>'
+def _square(color: str) -> str:
+    return f'<TD BGCOLOR="{color}" WIDTH="{_CELL}" HEIGHT="13" FIXEDSIZE="TRUE"></TD>'
 
 
 def _tick(text: str) -> str:

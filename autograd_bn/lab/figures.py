@@ -62,7 +62,7 @@ def bars(axes: Axes, names: Sequence[str], groups: Sequence[tuple[Sequence[Seque
     axes.set_xticks(range(len(names)), names)
 
 
-def drawn(experiment: Experiment, results: Results, width: float = 7.2, height: float = 3.0, background: str = "white") -> str:
+def drawn(experiment: Experiment, results: Results, background: str = "white") -> str:
     """The figure of an experiment as SVG, the same bytes each time. Raises ImportError without matplotlib."""
     import io
 
@@ -73,7 +73,7 @@ def drawn(experiment: Experiment, results: Results, width: float = 7.2, height: 
     except ImportError as error:
         raise ImportError('figures need matplotlib: pip install "autograd_bn[train]"') from error
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(7.2, 3.0), layout="constrained")
         FigureCanvasSVG(figure)
         experiment.figure(results, figure)
         text = io.StringIO()

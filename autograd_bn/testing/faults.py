@@ -47,7 +47,7 @@ class _Recorder(Observer):
             self.rows.append(_Recorded(node, [np.array(x) if isinstance(x, np.ndarray) else x for x in operands], np.array(out)))
 
 
-def find_fault(subject: Subject, evidence: Evidence | None, place: int = 0, forward: bool = False) -> Fault:
+def find_fault(subject: Subject, evidence: Evidence | None, forward: bool = False) -> Fault:
     """The first operation whose rule is wrong by itself; if none is, what else explains the numbers."""
     recorder = _Recorder()
     with no_effects(), observed(recorder):

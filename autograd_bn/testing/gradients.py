@@ -128,7 +128,7 @@ def _made(name: str, subject: Subject, report: Report) -> None:
 
 
 def _alone(name: str, function: Callable[..., Any], args: Sequence[Any], settings: Settings) -> Report:
-    return check_gradients(function, *args, checks=() if name == "values" else (name,), **settings)
+    return check_gradients(function, *args, checks=(name,), **settings)
 
 
 def check_vjp(function: Callable[..., Any], *args: Any, **settings: Unpack[Settings]) -> Report:

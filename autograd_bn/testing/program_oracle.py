@@ -53,14 +53,12 @@ def _batch_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> Any:
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "batch_norm": _batch_norm,
-    "clip": np.clip,
     "cumulative_prod": lambda x, axis: np.cumprod(x, axis),
     "cumulative_sum": lambda x, axis: np.cumsum(x, axis),
     "detach": np.array,
     "erf": np.vectorize(math.erf, otypes=[float]),
     "log_softmax": lambda x, axis: x - _logsumexp(x, axis, True),
     "logsumexp": _logsumexp,
-    "outer": np.outer,
     "relu": lambda x: np.maximum(x, 0.0),
     "sigmoid": _sigmoid,
     "softmax": lambda x, axis: np.exp(x - _logsumexp(x, axis, True)),
@@ -219,7 +217,7 @@ class Differences(NamedTuple):
     doubt: float
 
 
-def differences(program: Program, first: Replay, step: float = STEP) -> Differences:
+def differences(program: Program, first: Replay) -> Differences:
     """The gradient of the loss by differences of two step sizes, extrapolated."""
 
     def at(i: int, index: Any, delta: float) -> float:
@@ -233,7 +231,7 @@ def differences(program: Program, first: Replay, step: float = STEP) -> Differen
     for i, x in enumerate(program.inputs):
         found = np.zeros(x.shape)
         for index in np.ndindex(x.shape):
-            wide, narrow = ((at(i, index, h) - at(i, index, -h)) / (2 * h) for h in (step, step / 2))
+            wide, narrow = ((at(i, index, h) - at(i, index, -h)) / (2 * h) for h in (STEP, STEP / 2))
             found[index] = (4 * narrow - wide) / 3
             gap = float(abs(narrow - wide))
             doubt = max(doubt, gap / max(1.0, abs(float(found[index])))) if math.isfinite(gap) else math.inf

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,7 +53,7 @@ class Subject:
     def __init__(self, function: Callable[..., Any], args: Sequence[Any], options: Options) -> None:
         self.name = options.name or str(getattr(function, "__name__", type(function).__name__))
         whole, _ = flatten(tuple(args))
-        labels = _labels(function, args, range(len(whole)))
+        labels = _labels(function, args)
         parts = in_parts(function, args)
         if parts is not None:
             if options.reference is not None:
@@ -72,9 +71,7 @@ class Subject:
         self.inputs: list[Array] = [np.array(array_of(self._leaves[i])) for i in self.positions]
         self.labels = [labels[i] for i in self.positions]
         self.rng = np.random.default_rng(options.seed)
-        with ExitStack() as stack:
-            stack.enter_context(no_effects())
-            self.outputs = self.values(self.inputs)
+        self.outputs = self.values(self.inputs)
         if not self.outputs:
             raise OperationError(f"{self.name} returned no tensor of floating dtype, so it has no derivative")
         self.cotangents = [self.normal(y) for y in self.outputs]
@@ -127,10 +124,10 @@ class Subject:
             _, pullback = vjp(self, *(self.inputs if inputs is None else inputs))
             return [array_of(c) for c in pullback(tuple(self.cotangents if cotangents is None else cotangents))]
 
-    def push(self, tangents: Sequence[Array] | None = None) -> list[Array]:
+    def push(self) -> list[Array]:
         """The tangents of the results."""
         with no_effects():
-            return [array_of(t) for t in jvp(self, self.inputs, self.tangents if tangents is None else tangents)[1]]
+            return [array_of(t) for t in jvp(self, self.inputs, self.tangents)[1]]
 
     def pulled_values(self) -> list[Array]:
         """The results where reverse mode asks for them."""
@@ -277,7 +274,7 @@ def array_of(x: Any) -> Any:
     return x
 
 
-def _labels(function: Callable[..., Any], args: Sequence[Any], positions: Sequence[int]) -> list[str]:
+def _labels(function: Callable[..., Any], args: Sequence[Any]) -> list[str]:
     try:
         names = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
@@ -290,4 +287,4 @@ def _labels(function: Callable[..., Any], args: Sequence[Any], positions: Sequen
             name = leaf.name if isinstance(leaf, Tensor) and leaf.name else ""
             inside = "" if leaf is arg else f", leaf {k}" + (f" ({name})" if name else "")
             found.append(f"argument {i}{known}{inside}")
-    return [found[i] for i in positions]
+    return found

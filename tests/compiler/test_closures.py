@@ -17,8 +17,6 @@ from autograd_bn.core.errors import OperationError, TraceError
 from tests.threads import switching as switching
 from tests.threads import together
 
-F = ab.nn.functional
-
 
 @pytest.fixture(params=["llvm", "numpy"], autouse=True)
 def jit(request: pytest.FixtureRequest) -> Callable[..., Any]:

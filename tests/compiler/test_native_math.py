@@ -16,8 +16,6 @@ from tests import minimax
 from tests.native_loops import TYPES, native
 from tests.ulps import EXACT, LIMITS, MACHINES, PATTERNS, WIDE, errors, worst, worst_of_samples
 
-Array = np.ndarray[Any, Any]
-
 SPECIAL: dict[str, list[tuple[float, float]]] = {
     "exp": [(0.0, 1.0), (-0.0, 1.0), (math.inf, math.inf), (-math.inf, 0.0), (1e30, math.inf), (-1e30, 0.0), (math.nan, math.nan)],
     "expm1": [(0.0, 0.0), (-0.0, -0.0), (math.inf, math.inf), (-math.inf, -1.0), (1e30, math.inf), (-1e30, -1.0), (math.nan, math.nan)],

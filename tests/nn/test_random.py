@@ -12,8 +12,6 @@ import autograd_bn as ab
 from autograd_bn import nn
 from autograd_bn.core.errors import OperationError
 
-Array = np.ndarray[Any, Any]
-
 
 def test_a_seed_decides_the_numbers_and_each_draw_has_others() -> None:
     one, same, other = nn.Generator(3), nn.Generator(3), nn.Generator(4)

@@ -24,8 +24,7 @@ class _Copies(Rewrite):
     def copied(self, node: GraphNode, i: int) -> int:
         """A copy of a value of the new graph, on behalf of a node."""
         source = self.nodes[i]
-        index = self.add(node, put, (i,), (None,), source.shape or (), {})
-        return index
+        return self.add(node, put, (i,), (None,), source.shape or (), {})
 
 
 def _filled(graph: Graph) -> Graph:

@@ -58,7 +58,7 @@ class _Fusion:
         self.units = self.parts()
         self.rows()
         self.needed = self.in_memory()
-        self.order = self.sorted()
+        self.order = self.topological()
         self.cones: dict[int, list[int]] = {}
         for unit in reversed(self.order):
             self.cones[id(unit)] = self.cone(unit)
@@ -232,8 +232,6 @@ class _Fusion:
                     heapq.heappush(ready, (max(user.members), id(user), user))
         assert len(order) == sum(bool(unit.members) for unit in self.units), "kernels depend on each other"
         return order
-
-    sorted = topological
 
     # What is stored, and what is computed again
 

@@ -53,14 +53,14 @@ class Call(NamedTuple):
             self.fail(OperationError, f"padding must be 'same', 'valid' or numbers, got {padding!r}")
         return [(p, p) for p in self.each("padding", padding, 0)]
 
-    def images(self, x: Tensor, what: str = "x") -> Tensor:
+    def images(self, x: Tensor) -> Tensor:
         """(N, C, …) or, of one example, (C, …), as (C, …, N): then rows of windows are long, and a contraction takes them as they lie."""
         spatial = tuple(range(2, 2 + self.rank))
         if x.ndim == self.rank + 1:
             return x.reshape((*x.shape, 1))
         if x.ndim != self.rank + 2:
             axes = ", ".join(SPATIAL[-self.rank :] if self.rank > 1 else SPATIAL[:1])
-            self.fail(ShapeError, f"{what} must have shape (N, C, {axes}), or (C, {axes}) for one example, got {x.shape}")
+            self.fail(ShapeError, f"x must have shape (N, C, {axes}), or (C, {axes}) for one example, got {x.shape}")
         return permute_dims(x, (1, *spatial, 0))
 
     def restored(self, out: Tensor, x: Tensor) -> Tensor:
