@@ -11,7 +11,7 @@ import numpy as np
 
 from autograd_bn.core.errors import AnomalyError, MutationError
 from autograd_bn.core.node import Batch, Constant, Dual, Node
-from autograd_bn.core.primitive import Traced
+from autograd_bn.core.tensor import Tensor, array_of
 from autograd_bn.core.watch import Event, Observer, observed
 
 
@@ -102,13 +102,12 @@ class _Anomalies(Observer):
 
 def _array(x: Any) -> Any:
     """The array or number under whatever levels lie above it; None for what is neither."""
-    while isinstance(x, Traced):
-        x = x.value  # type: ignore[attr-defined]
+    x = array_of(x)
     return np.asarray(x) if isinstance(x, (np.ndarray, np.generic, int, float, complex)) else None
 
 
 def _checksum(x: Any) -> int | None:
-    if x is None or not isinstance(x, (np.ndarray, np.generic, Traced)):
+    if x is None or not isinstance(x, (np.ndarray, np.generic, Tensor)):
         return None
     return zlib.crc32(np.ascontiguousarray(_array(x)).data)
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from autograd_bn.core.lines import Line
 from autograd_bn.core.node import Node
-from autograd_bn.core.primitive import Traced
 from autograd_bn.core.state import Scope
+from autograd_bn.core.tensor import array_of
 from autograd_bn.core.watch import Event, Observer, Phase, observed
 
 
@@ -147,8 +147,7 @@ class Profile:
 
 def _buffer(x: Any) -> Any:
     """The array that owns the memory of a value, whatever levels lie above it; None for a number."""
-    while isinstance(x, Traced):
-        x = x.value  # type: ignore[attr-defined]
+    x = array_of(x)
     while isinstance(x, np.ndarray) and isinstance(x.base, np.ndarray):
         x = x.base
     return x if isinstance(x, np.ndarray) else None

@@ -15,7 +15,7 @@ from autograd_bn.core.complex_values import conjugated
 from autograd_bn.core.node import Constant, Extra, Node, Origin
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.sweep import fitted, sweep
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tensor import Tensor, tensor_of
 from autograd_bn.core.watch import Event, Observer, observed
 
 
@@ -89,8 +89,7 @@ class _Recorder(threading.local, Observer):
         if g is not None and g.shape != node.shape:
             g = raw.broadcast_to(g, shape=node.shape)
         if not extra.retain:
-            shown = None if g is None else conjugated(g)
-            extra.gradient = shown if shown is None or isinstance(shown, Tensor) else Tensor(shown)
+            extra.gradient = None if g is None else tensor_of(conjugated(g))
         current = self._sweeps[-1]
         current.at = node
         self._whole(node, g)

@@ -357,6 +357,18 @@ def plain(x: Any) -> Any:
     return x
 
 
+def array_of(x: Any) -> Any:
+    """The array under whatever levels lie above it, of a batch that of all examples; anything else as it is."""
+    while isinstance(x, Tensor):
+        x = x.value
+    return x
+
+
+def tensor_of(x: Any) -> Tensor:
+    """An array as a constant tensor; a tensor as it is."""
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
 def owned(x: Tensor) -> Any:
     """A live tensor as it is; of a constant the array, copied where somebody else may write into it."""
     if x.node.level >= 0:

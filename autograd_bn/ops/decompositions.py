@@ -18,7 +18,7 @@ from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import GradientError, OperationError, ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import Abstract, Primitive, broadcast_shapes, raw
-from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.tensor import Tensor, array_of, asarray
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.shape import broadcast_to, matrix_transpose
 
@@ -191,18 +191,11 @@ def _stacked(*parts: Any) -> Any:
     return raw.concat(*parts, axis=len(parts[0].shape) - 2, sizes=tuple(x.shape[-2] for x in parts))
 
 
-def _concrete(x: Any) -> Any:
-    """The array under whatever levels lie above it: of all examples, where vmap has many."""
-    while isinstance(x, Tensor):
-        x = x.value
-    return x
-
-
 def _reciprocal(x: Any, scale: Any, unused: bool, what: str) -> Any:
     """1/x, refused where x vanishes beside ``scale`` unless nothing depends on it."""
-    value, last = _concrete(x), len(x.shape) - 1
+    value, last = array_of(x), len(x.shape) - 1
     near = np.finfo(value.dtype).eps * value.shape[-1]
-    if not (np.abs(value) <= near * np.max(np.abs(_concrete(scale)), axis=(-2, -1), initial=0, keepdims=True)).any():
+    if not (np.abs(value) <= near * np.max(np.abs(array_of(scale)), axis=(-2, -1), initial=0, keepdims=True)).any():
         return 1 / x
     if not unused:
         raise GradientError(f"{what}: such vectors have no derivative; take that of the values alone, or make the matrix generic")
@@ -218,7 +211,7 @@ def _gaps(w: Any, unused: bool, what: str) -> Any:
 
 
 def _vanishes(*values: Any) -> bool:
-    return not any(_concrete(x).any() for x in values)
+    return not any(array_of(x).any() for x in values)
 
 
 def _eye(x: Any) -> Any:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.errors import AutogradError
+from autograd_bn.core.tensor import array_of
 from autograd_bn.testing.causes import Evidence
 from autograd_bn.testing.faults import Fault, find_fault
 from autograd_bn.testing.reference import COMPLEX_STEP, DIFFERENCES, TAYLOR, Slope, central_slope, infinite_slope, largest, one_sided, taylor_order, tolerance
 from autograd_bn.testing.report import Finding, Report, described
-from autograd_bn.testing.subject import Subject, array_of
+from autograd_bn.testing.subject import Subject
 from autograd_bn.transforms import jvp, vjp
 
 Array = np.ndarray[Any, Any]

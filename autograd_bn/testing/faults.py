@@ -14,11 +14,11 @@ from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import no_effects
 from autograd_bn.core.sweep import fitted
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tensor import Tensor, array_of
 from autograd_bn.core.watch import Observer, observed
 from autograd_bn.testing.causes import Evidence, likely_cause
 from autograd_bn.testing.reference import COMPLEX_STEP, central_slope, complex_slope, infinite_slope, tolerance
-from autograd_bn.testing.subject import Subject, array_of
+from autograd_bn.testing.subject import Subject
 from autograd_bn.transforms import vjp
 
 Array = np.ndarray[Any, Any]

@@ -10,11 +10,11 @@ import numpy as np
 from autograd_bn.core.errors import AutogradError, TraceError
 from autograd_bn.core.state import no_effects
 from autograd_bn.core.sweep import backward
-from autograd_bn.core.tensor import tensor
+from autograd_bn.core.tensor import array_of, tensor
 from autograd_bn.ops.arithmetic import add, multiply
 from autograd_bn.testing.reference import tolerance
 from autograd_bn.testing.report import Finding, Report, described
-from autograd_bn.testing.subject import Subject, array_of
+from autograd_bn.testing.subject import Subject
 from autograd_bn.transforms import checkpoint, vjp, vmap
 
 Array = np.ndarray[Any, Any]

@@ -13,7 +13,7 @@ import numpy as np
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.node import Node
 from autograd_bn.core.state import no_effects, no_grad
-from autograd_bn.core.tensor import Tensor, asarray, tensor
+from autograd_bn.core.tensor import Tensor, array_of, asarray, tensor
 from autograd_bn.core.tree import flatten
 from autograd_bn.testing.complex_parts import in_parts, is_complex
 from autograd_bn.testing.reference import COMPLEX_STEP, Line, Slope, central_slope, complex_slope, largest, one_sided
@@ -265,13 +265,6 @@ def _kind(x: Any) -> str:
     if isinstance(x, (Tensor, np.ndarray, np.generic)):
         return x.dtype.kind if x.dtype.kind in "fc" else ""
     return "f" if type(x) is float else "c" if type(x) is complex else ""
-
-
-def array_of(x: Any) -> Any:
-    """The array under whatever levels lie above it; anything else as it is."""
-    while isinstance(x, Tensor):
-        x = x.value
-    return x
 
 
 def _labels(function: Callable[..., Any], args: Sequence[Any]) -> list[str]:

@@ -18,7 +18,7 @@ from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import DIFFERENTIATED, Batch, Dual, Node
 from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import current, no_effects
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tensor import Tensor, array_of, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure
 from autograd_bn.ops.shape import concat
@@ -73,13 +73,13 @@ def call(rules: Rules, operands: Sequence[Tensor]) -> Results:
     if level < 0:
         outs, structure = rules.run([Tensor(x) for x in values])
         _refuse_closures(rules, outs, ())
-        arrays = [_plain(y) for y in outs]
+        arrays = [array_of(y) for y in outs]
         primitive = _primitive(rules, structure, arrays, len(values))
         return [Tensor(y, unrecorded(primitive, origins, cut, y)) for y in arrays], structure
     here = [isinstance(x, Tensor) and x.node.level == level for x in values]
     kind = next(x.node.__class__ for x, h in zip(values, here, strict=True) if h)
     lower = [x.value if h else x for x, h in zip(values, here, strict=True)]
-    operands_below = [wrapped(x) for x in lower]
+    operands_below = [tensor_of(x) for x in lower]
     if kind is Node:
         kept = None
         if _differentiated(operands_below):
@@ -97,24 +97,19 @@ def call(rules: Rules, operands: Sequence[Tensor]) -> Results:
         saved.residuals = kept
         return _unpacked(result, below), structure
     if kind is Dual:
-        ts = [wrapped(x.node.tangent) if h else wrapped(np.zeros(x.shape, x.dtype)) for x, h in zip(values, here, strict=True)]
+        ts = [tensor_of(x.node.tangent) if h else tensor_of(np.zeros(x.shape, x.dtype)) for x, h in zip(values, here, strict=True)]
         outs, structure, tangents = rules.push(operands_below, ts)
         _refuse_closures(rules, outs, (*operands_below, *ts))
         if _differentiated(operands_below):
             outs, structure = call(rules, operands_below)
         below = [_unwrapped(y) for y in outs]
         pairs = zip(below, tangents, strict=True)
-        return [Tensor(y, Dual(level, _unwrapped(t))) if y.dtype.kind in "fc" else wrapped(y) for y, t in pairs], structure
+        return [Tensor(y, Dual(level, _unwrapped(t))) if y.dtype.kind in "fc" else tensor_of(y) for y, t in pairs], structure
     if kind is Batch:
         size = next(x.node.size for x, h in zip(values, here, strict=True) if h)
         outs, structure = call(rules.mapped(here, size), operands_below)
         return [Tensor(_unwrapped(y), Batch(level, size)) for y in outs], structure
     return rules.run(list(operands))
-
-
-def wrapped(x: Any) -> Tensor:
-    """An array as a constant tensor; a tensor as it is."""
-    return x if isinstance(x, Tensor) else Tensor(x)
 
 
 def opened(xs: Sequence[Any], flags: Sequence[bool], level: int, size: int) -> list[Any]:
@@ -125,15 +120,8 @@ def opened(xs: Sequence[Any], flags: Sequence[bool], level: int, size: int) -> l
 def gathered(y: Tensor, level: int, size: int) -> Tensor:
     """All examples of a result, on axis 0."""
     if y.node.level == level:
-        return wrapped(y.value)
-    return wrapped(raw.broadcast_to(y, shape=(size, *y.shape)))
-
-
-def _plain(y: Tensor) -> Any:
-    x: Any = y
-    while isinstance(x, Tensor):
-        x = x.value
-    return x
+        return tensor_of(y.value)
+    return tensor_of(raw.broadcast_to(y, shape=(size, *y.shape)))
 
 
 def _primitive(rules: Rules, structure: Structure, outs: Sequence[Any], count: int) -> Primitive:
@@ -141,11 +129,11 @@ def _primitive(rules: Rules, structure: Structure, outs: Sequence[Any], count: i
 
     def vjp(g: Any, saved: Any, parents: Sequence[Any], static: Any) -> Sequence[Any]:
         kept = getattr(saved, "residuals", None)
-        xs = [wrapped(x) for x in tuple(saved)[:-1]]
+        xs = [tensor_of(x) for x in tuple(saved)[:-1]]
         if kept is None:
             with no_effects():
                 _, _, kept = rules.remember(xs)
-        found = rules.pull(kept, xs, structure, _unpacked(wrapped(g), outs_like))
+        found = rules.pull(kept, xs, structure, _unpacked(tensor_of(g), outs_like))
         return [_unwrapped(c) if c is not None and type(p) is Node else None for c, p in zip(found, parents, strict=True)]
 
     def forward(*arrays: Any) -> Any:
@@ -175,7 +163,7 @@ def _packed(outs: Sequence[Any]) -> Any:
         return floating[0]
     if len({y.dtype.kind for y in floating}) > 1:
         raise DtypeError("a function with a rule of its own returned real and complex tensors together; return them from two functions")
-    return _unwrapped(concat([wrapped(raw.reshape(y, shape=(math.prod(y.shape),))) for y in floating]))
+    return _unwrapped(concat([tensor_of(raw.reshape(y, shape=(math.prod(y.shape),))) for y in floating]))
 
 
 def _unpacked(packed: Tensor, outs: Sequence[Any]) -> list[Tensor]:
@@ -184,13 +172,13 @@ def _unpacked(packed: Tensor, outs: Sequence[Any]) -> list[Tensor]:
     found, start = [], 0
     for y in outs:
         if y.dtype.kind not in "fc":
-            found.append(Tensor(np.zeros(y.shape, y.dtype)) if isinstance(y, _Like) else wrapped(y))
+            found.append(Tensor(np.zeros(y.shape, y.dtype)) if isinstance(y, _Like) else tensor_of(y))
         elif not several:
             found.append(packed)
         else:
             size = math.prod(y.shape)
             part: Any = raw.reshape(packed[start : start + size], shape=tuple(y.shape))
-            found.append(wrapped(part if part.dtype == y.dtype else raw.astype(part, dtype=y.dtype)))
+            found.append(tensor_of(part if part.dtype == y.dtype else raw.astype(part, dtype=y.dtype)))
             start += size
     return found
 

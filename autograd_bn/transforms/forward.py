@@ -9,14 +9,10 @@ import numpy as np
 
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.levels import close_level, open_level
-from autograd_bn.core.node import CONSTANT, Dual
-from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, owned
+from autograd_bn.core.node import Dual
+from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, owned, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import flatten, matched
-
-
-def _wrapped(x: Any) -> Tensor:
-    return x if isinstance(x, Tensor) else Tensor(x, CONSTANT)
 
 
 def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -62,11 +58,11 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         primal_out, tangent_out = [], []
         for y in map(asarray, values):
             if y.node.__class__ is Dual and y.node.level == level:
-                primal_out.append(_wrapped(y.value))
-                tangent_out.append(_wrapped(y.node.tangent))
+                primal_out.append(tensor_of(y.value))
+                tangent_out.append(tensor_of(y.node.tangent))
             else:
                 primal_out.append(y)
-                tangent_out.append(Tensor(np.zeros(y.shape, y.dtype), CONSTANT))
+                tangent_out.append(Tensor(np.zeros(y.shape, y.dtype)))
     finally:
         close_level(level)
     return out_structure.unflatten(primal_out), out_structure.unflatten(tangent_out)

@@ -14,7 +14,7 @@ from autograd_bn.core.levels import close_level, open_level
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
 from autograd_bn.core.sweep import sweep
-from autograd_bn.core.tensor import Tensor, asarray, leaf, owned
+from autograd_bn.core.tensor import Tensor, asarray, leaf, owned, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure, flatten, matched
 from autograd_bn.transforms.arguments import Argnums, Arguments, integers, like, signature_of
@@ -97,7 +97,7 @@ class _Pushed:
             roots = [(t.node, owned(g)) for t, g in zip(tangents, gs, strict=True) if type(t.node) is Node and t.node.level == level]
             self._check_linear([node for node, _ in roots])
             found = sweep(roots, free=True)
-            return [_wrapped(found.get(t.node)) for t in ts]
+            return [None if (c := found.get(t.node)) is None else tensor_of(c) for t in ts]
         finally:
             close_level(level)
 
@@ -133,10 +133,6 @@ class _Pushed:
                 close_level(level)
 
         return _Pushed(self.name, run, tangent)
-
-
-def _wrapped(g: Any) -> Tensor | None:
-    return g if g is None or isinstance(g, Tensor) else Tensor(g)
 
 
 def custom_jvp(function: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> CustomJVP:

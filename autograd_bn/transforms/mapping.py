@@ -9,9 +9,9 @@ from typing import Any
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.integers import is_integer
 from autograd_bn.core.levels import close_level, open_level
-from autograd_bn.core.node import CONSTANT, Batch
+from autograd_bn.core.node import Batch
 from autograd_bn.core.primitive import raw
-from autograd_bn.core.tensor import Tensor, asarray, owned
+from autograd_bn.core.tensor import Tensor, asarray, owned, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure, flatten
 
@@ -112,8 +112,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                 rank = len(value.shape)
                 if not -rank <= axis < rank:
                     raise ShapeError(f"vmap: out_axes={axis} is no axis of a result of shape {value.shape}")
-                value = _moved(value, 0, axis)
-                out.append(value if isinstance(value, Tensor) else Tensor(value, CONSTANT))
+                out.append(tensor_of(_moved(value, 0, axis)))
         finally:
             close_level(level)
         return structure.unflatten(out)

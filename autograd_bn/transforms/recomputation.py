@@ -22,7 +22,7 @@ from autograd_bn.core.levels import open_levels, reopened
 from autograd_bn.core.lines import Line
 from autograd_bn.core.node import Dual, Node
 from autograd_bn.core.state import Scope, State, current, enter, leave, open_scope
-from autograd_bn.core.tensor import Tensor, snapshot
+from autograd_bn.core.tensor import Tensor, array_of, snapshot
 from autograd_bn.core.tree import Structure, flatten
 
 Array = np.ndarray[Any, Any]
@@ -224,10 +224,9 @@ def _tapes(x: Any) -> Iterator[Node]:
 def _checksum(results: Iterable[Any]) -> int:
     total = 0
     for x in results:
-        while isinstance(x, Tensor):
-            x = x.value
-        if isinstance(x, (np.ndarray, np.generic)):
-            for part in _told_by_bytes(np.ascontiguousarray(x)):
+        array = array_of(x)
+        if isinstance(array, (np.ndarray, np.generic)):
+            for part in _told_by_bytes(np.ascontiguousarray(array)):
                 total = zlib.crc32(part.data, total)
     return total
 

@@ -14,7 +14,7 @@ from autograd_bn.core.levels import close_level, open_level
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
 from autograd_bn.core.sweep import sweep
-from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf, owned
+from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf, owned, tensor_of
 from autograd_bn.core.tracing import lifted, tracing
 from autograd_bn.core.tree import Structure, flatten, matched
 from autograd_bn.transforms.arguments import integers, positions
@@ -50,8 +50,7 @@ def _lowered(x: Any, level: int) -> tuple[Any, Any]:
     if type(x) is not Tensor:
         return asarray(x), None
     if x.node.level == level:
-        value = x.value
-        return (value if type(value) is Tensor else Tensor(value)), x.node
+        return tensor_of(x.value), x.node
     return x, None
 
 
@@ -61,8 +60,7 @@ def _gradients(inputs: list[Tensor], found: dict[Node, Any]) -> list[Tensor]:
         g = found.get(x.node)
         if g is None:
             g = np.zeros(x.node.shape, x.node.dtype)
-        g = conjugated(g)
-        out.append(g if type(g) is Tensor else Tensor(g))
+        out.append(tensor_of(conjugated(g)))
     return out
 
 
