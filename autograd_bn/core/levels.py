@@ -9,26 +9,31 @@ from autograd_bn.core.errors import GradientError
 from autograd_bn.core.state import fresh_level, user_line
 
 open_levels: set[int] = {0}
-close_level = open_levels.discard
 
 
-def open_level() -> int:
-    """A fresh level, above every one that exists. It is open until ``close_level`` is told of it."""
-    level = fresh_level()
-    open_levels.add(level)
-    return level
-
-
-class HeldLevel:
-    """A level that is open as long as somebody holds this."""
+class OpenLevel:
+    """A fresh level, above every one that exists, which is open inside a with-block."""
 
     __slots__ = ("number",)
 
     def __init__(self) -> None:
-        self.number = open_level()
+        self.number = fresh_level()
+        open_levels.add(self.number)
+
+    def __enter__(self) -> int:
+        return self.number
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        open_levels.discard(self.number)
+
+
+class HeldLevel(OpenLevel):
+    """A level that is open as long as somebody holds this."""
+
+    __slots__ = ()
 
     def __del__(self) -> None:
-        close_level(self.number)
+        open_levels.discard(self.number)
 
 
 @contextmanager

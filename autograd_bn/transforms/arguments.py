@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Signature
+from types import MethodType
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -43,12 +45,33 @@ def positions(numbers: Sequence[int], count: int, what: str) -> tuple[int, ...]:
     return found
 
 
-class Arguments:
-    """One call's arguments: the tensors in them in order, the rest as it is."""
+class Ruled:
+    """A function that gets a rule of its own; as a method the instance is its first argument."""
 
-    def __init__(self, signature: Signature | None, name: str, static: Sequence[int], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        args = _completed(signature, name, args, kwargs)
-        self.name = name
+    def __init__(self, function: Callable[..., Any], nondiff_argnums: Argnums) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._signature = _signature(function)
+        self._static, _ = integers(nondiff_argnums, "nondiff_argnums")
+        self._name = getattr(function, "__name__", type(function).__name__)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The value of the function."""
+        raise NotImplementedError
+
+    def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments:
+        """Those of one call, with defaults for what is not given."""
+        return Arguments(self._function, self._name, self._static, _completed(self._signature, self._name, args, kwargs))
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+
+class Arguments:
+    """One call's function and arguments: the tensors in them in order, the rest as it is."""
+
+    def __init__(self, function: Callable[..., Any], name: str, static: Sequence[int], args: Sequence[Any]) -> None:
+        self.function = function
         self.static = {i: args[i] for i in positions(static, len(args), f"{name}: nondiff_argnums")}
         self.count = len(args)
         self.structures: list[Structure] = []
@@ -72,6 +95,11 @@ class Arguments:
         given = iter(self.nested(xs))
         return [self.static[i] if i in self.static else next(given) for i in range(self.count)]
 
+    def run(self, xs: Sequence[Any]) -> tuple[list[Tensor], Structure]:
+        """The function's results for other tensors, and how to nest them."""
+        leaves, structure = flatten(self.function(*self.all(xs)))
+        return [asarray(y) for y in leaves], structure
+
     def leading(self) -> list[Any]:
         """The arguments that are not differentiated, which rules get first."""
         return [self.static[i] for i in sorted(self.static)]
@@ -93,7 +121,7 @@ class Arguments:
         return found
 
 
-def signature_of(function: Callable[..., Any]) -> Signature | None:
+def _signature(function: Callable[..., Any]) -> Signature | None:
     """What a function takes; None for one that does not say."""
     try:
         return inspect.signature(function)
@@ -117,6 +145,14 @@ def _completed(signature: Signature | None, name: str, args: Sequence[Any], kwar
         raise OperationError(f"{name} has a rule of its own, so it takes positional arguments only, got {', '.join(bound.kwargs)}")
     bound.apply_defaults()
     return bound.args
+
+
+def pair(returned: Any, rule: str, what: str) -> tuple[Any, Any]:
+    """The two things that a rule must return; a RuleError for anything else."""
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        got = f"{len(returned)} values" if isinstance(returned, tuple) else f"a {type(returned).__name__}"
+        raise RuleError(f"{rule} must return a pair: {what}; got {got}")
+    return returned
 
 
 def _numeric(x: Any) -> bool:

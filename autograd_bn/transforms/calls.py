@@ -7,13 +7,14 @@ the same call again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, Protocol, Self
 
 import numpy as np
 
 from autograd_bn.core.dispatch import _lower_parent, _record, _unwrapped, stripped, unrecorded, unwritten
 from autograd_bn.core.errors import DtypeError, GradientError, OperationError
+from autograd_bn.core.levels import OpenLevel
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import DIFFERENTIATED, Batch, Dual, Node
 from autograd_bn.core.primitive import Primitive, raw
@@ -122,6 +123,17 @@ def gathered(y: Tensor, level: int, size: int) -> Tensor:
     if y.node.level == level:
         return tensor_of(y.value)
     return tensor_of(raw.broadcast_to(y, shape=(size, *y.shape)))
+
+
+def over_batch(run: Callable[[list[Tensor]], Results], flags: Sequence[bool], size: int) -> Callable[[list[Tensor]], Results]:
+    """A function that maps over a batch on axis 0 of the operands that ``flags`` says."""
+
+    def whole(xs: list[Tensor]) -> Results:
+        with OpenLevel() as level:
+            outs, structure = run(opened(xs, flags, level, size))
+            return [gathered(y, level, size) for y in outs], structure
+
+    return whole
 
 
 def _primitive(rules: Rules, structure: Structure, outs: Sequence[Any], count: int) -> Primitive:

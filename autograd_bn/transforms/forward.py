@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
-from autograd_bn.core.levels import close_level, open_level
+from autograd_bn.core.levels import OpenLevel
 from autograd_bn.core.node import Dual
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, owned, tensor_of
 from autograd_bn.core.tracing import lifted
@@ -40,8 +40,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
             raise OperationError(f"jvp: {what} is a tuple of one entry an argument, as in jvp(f, (x,), (t,)), got {type(given).__name__}")
     if len(primals) != len(tangents):
         raise OperationError(f"jvp: {len(primals)} primals and {len(tangents)} tangents")
-    level = open_level()
-    try:
+    with OpenLevel() as level:
         leaves, structure = flatten(tuple(primals))
         directions = matched(tuple(tangents), structure, "jvp: the tuple of tangents", "that of the primals")
         opened = []
@@ -63,6 +62,4 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
             else:
                 primal_out.append(y)
                 tangent_out.append(Tensor(np.zeros(y.shape, y.dtype)))
-    finally:
-        close_level(level)
     return out_structure.unflatten(primal_out), out_structure.unflatten(tangent_out)

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
-from types import MethodType
 from typing import Any
 
 import numpy as np
 
 from autograd_bn.core.errors import GradientError, RuleError
-from autograd_bn.core.levels import close_level, open_level
+from autograd_bn.core.levels import OpenLevel
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
 from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, leaf, owned, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure, flatten, matched
-from autograd_bn.transforms.arguments import Argnums, Arguments, integers, like, signature_of
-from autograd_bn.transforms.calls import Results, call, gathered, opened
+from autograd_bn.transforms.arguments import Ruled, like, pair
+from autograd_bn.transforms.calls import Results, call, gathered, opened, over_batch
 
 Tangent = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], Structure, list[Tensor]]]
 
 
-class CustomJVP:
+class CustomJVP(Ruled):
     """What `custom_jvp` gives: the function, which wants its rule by ``defjvp``."""
 
-    def __init__(self, function: Callable[..., Any], nondiff_argnums: Argnums) -> None:
-        functools.update_wrapper(self, function)
-        self._function = function
-        self._signature = signature_of(function)
-        self._static, _ = integers(nondiff_argnums, "nondiff_argnums")
-        self._rule: Callable[..., Any] | None = None
-        self._name = getattr(function, "__name__", type(function).__name__)
+    _rule: Callable[..., Any] | None = None
 
     def defjvp(self, jvp: Callable[..., Any]) -> Callable[..., Any]:
         """Set the rule; gives it back, so that it serves as a decorator.
@@ -46,33 +38,23 @@ class CustomJVP:
         self._rule = jvp
         return jvp
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """As a method: the instance is the first argument."""
-        return self if instance is None else MethodType(self, instance)
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value of the function."""
         rule = self._rule
         if rule is None:
             raise GradientError(f"custom_jvp: {self._name} has no rule yet; give it one by {self._name}.defjvp(jvp)\n  at {caller_line(2)}")
-        arguments = Arguments(self._signature, self._name, self._static, args, kwargs)
+        arguments = self._arguments(args, kwargs)
         what = f"the jvp rule of {self._name}"
-
-        def run(xs: list[Tensor]) -> Results:
-            leaves, structure = flatten(self._function(*arguments.all(xs)))
-            return [asarray(y) for y in leaves], structure
 
         def tangent(xs: list[Tensor], ts: list[Tensor]) -> tuple[list[Tensor], Structure, list[Tensor]]:
             returned = rule(*arguments.leading(), tuple(arguments.nested(xs)), tuple(arguments.nested(ts)))
-            if not isinstance(returned, tuple) or len(returned) != 2:
-                got = f"{len(returned)} values" if isinstance(returned, tuple) else f"a {type(returned).__name__}"
-                raise RuleError(f"{what} must return a pair: the value and its tangent; got {got}")
-            leaves, structure = flatten(returned[0])
+            value, direction = pair(returned, what, "the value and its tangent")
+            leaves, structure = flatten(value)
             outs = [asarray(y) for y in leaves]
-            found = matched(returned[1], structure, f"{what}: the tangent", "the value", RuleError)
+            found = matched(direction, structure, f"{what}: the tangent", "the value", RuleError)
             return outs, structure, [like(t, y, f"{what}: a tangent", "its value") if y.dtype.kind in "fc" else y for t, y in zip(found, outs, strict=True)]
 
-        outs, structure = call(_Pushed(self._name, run, tangent), arguments.tensors)
+        outs, structure = call(_Pushed(self._name, arguments.run, tangent), arguments.tensors)
         return structure.unflatten(outs)
 
 
@@ -89,8 +71,7 @@ class _Pushed:
 
     def pull(self, kept: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
         """The transpose: the pushforward is recorded at the operands, from tangents of zero, and swept."""
-        level = open_level()
-        try:
+        with OpenLevel() as level:
             zeros = [lifted(Tensor(np.zeros(x.shape, x.dtype))) for x in xs]
             ts = [leaf(z if z.node.level >= 0 else z.value, level) if z.dtype.kind in "fc" else z for z in zeros]
             _, _, tangents = self.push(xs, ts)
@@ -98,8 +79,6 @@ class _Pushed:
             self._check_linear([node for node, _ in roots])
             found = sweep(roots, free=True)
             return [None if (c := found.get(t.node)) is None else tensor_of(c) for t in ts]
-        finally:
-            close_level(level)
 
     def _check_linear(self, roots: list[Node]) -> None:
         """Refuse a rule that multiplies tangents with each other, or bends them: an operation then saved what depends on them."""
@@ -116,23 +95,12 @@ class _Pushed:
                         stack.append(parent)
 
     def mapped(self, flags: Sequence[bool], size: int) -> _Pushed:
-        def run(xs: list[Tensor]) -> Results:
-            level = open_level()
-            try:
-                outs, structure = self.run(opened(xs, flags, level, size))
-                return [gathered(y, level, size) for y in outs], structure
-            finally:
-                close_level(level)
-
         def tangent(xs: list[Tensor], ts: list[Tensor]) -> tuple[list[Tensor], Structure, list[Tensor]]:
-            level = open_level()
-            try:
+            with OpenLevel() as level:
                 outs, structure, found = self.push(opened(xs, flags, level, size), opened(ts, flags, level, size))
                 return [gathered(y, level, size) for y in outs], structure, [gathered(t, level, size) for t in found]
-            finally:
-                close_level(level)
 
-        return _Pushed(self.name, run, tangent)
+        return _Pushed(self.name, over_batch(self.run, flags, size), tangent)
 
 
 def custom_jvp(function: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> CustomJVP:

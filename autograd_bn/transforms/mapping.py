@@ -8,7 +8,7 @@ from typing import Any
 
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.integers import is_integer
-from autograd_bn.core.levels import close_level, open_level
+from autograd_bn.core.levels import OpenLevel
 from autograd_bn.core.node import Batch
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray, owned, tensor_of
@@ -67,8 +67,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
         axes = in_axes if isinstance(in_axes, (tuple, list)) else (in_axes,) * len(args)
         if len(axes) != len(args):
             raise OperationError(f"vmap: {len(axes)} in_axes for {len(args)} arguments")
-        level = open_level()
-        try:
+        with OpenLevel() as level:
             size: int | None = None
             opened: list[Any] = []
             given = args
@@ -113,8 +112,6 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                 if not -rank <= axis < rank:
                     raise ShapeError(f"vmap: out_axes={axis} is no axis of a result of shape {value.shape}")
                 out.append(tensor_of(_moved(value, 0, axis)))
-        finally:
-            close_level(level)
         return structure.unflatten(out)
 
     return wrapped

@@ -10,7 +10,7 @@ import numpy as np
 
 from autograd_bn.core.complex_values import conjugated
 from autograd_bn.core.errors import DtypeError, GradientError, ShapeError
-from autograd_bn.core.levels import close_level, open_level
+from autograd_bn.core.levels import OpenLevel
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node
 from autograd_bn.core.sweep import sweep
@@ -89,12 +89,9 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
     >>> pullback(1.0)
     (tensor(3.), tensor(2.))
     """
-    level = open_level()
-    try:
+    with OpenLevel() as level:
         arguments, inputs, structure = _inputs(primals, level, "vjp")
         out = function(*arguments)
-    finally:
-        close_level(level)
     leaves, out_structure = flatten(out)
     lowered = [_lowered(x, level) for x in leaves]
 
@@ -152,8 +149,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         places = positions(numbers, len(args), "argnums of grad")
-        level = open_level()
-        try:
+        with OpenLevel() as level:
             chosen, inputs, structure = _inputs(tuple(args[i] for i in places), level, f"grad of {getattr(function, '__name__', 'a function')}")
             arguments = list(args)
             for i, opened in zip(places, chosen, strict=True):
@@ -178,8 +174,6 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
             found: dict[Node, Any] = {}
             if node is not None:
                 found = sweep([(node, np.ones(node.shape, node.dtype))], free=True)
-        finally:
-            close_level(level)
         gradients = structure.unflatten(_gradients(inputs, found))
         gradient = gradients[0] if single else gradients
         if not has_aux:

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
-from types import MethodType
 from typing import Any, NoReturn
 
 from autograd_bn.core.complex_values import conjugated
-from autograd_bn.core.errors import GradientError, RuleError
-from autograd_bn.core.levels import close_level, open_level
+from autograd_bn.core.errors import GradientError
+from autograd_bn.core.levels import OpenLevel
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray, snapshot
 from autograd_bn.core.tree import Structure, flatten
-from autograd_bn.transforms.arguments import Argnums, Arguments, integers, signature_of
-from autograd_bn.transforms.calls import Results, call, gathered, opened
+from autograd_bn.transforms.arguments import Ruled, pair
+from autograd_bn.transforms.calls import Results, call, gathered, opened, over_batch
 
 Forward = Callable[[list[Tensor]], tuple[list[Tensor], Structure, list[Any], Any]]
 """Gives the results and how to nest them, and the residuals and how to nest those."""
 Backward = Callable[[list[Any], Any, list[Tensor], Structure, list[Tensor]], Sequence[Tensor | None]]
 
 
-class CustomVJP:
+class CustomVJP(Ruled):
     """What `custom_vjp` gives: the function, which wants its rule by ``defvjp``."""
 
-    def __init__(self, function: Callable[..., Any], nondiff_argnums: Argnums) -> None:
-        functools.update_wrapper(self, function)
-        self._function = function
-        self._signature = signature_of(function)
-        self._static, _ = integers(nondiff_argnums, "nondiff_argnums")
-        self._rule: tuple[Callable[..., Any], Callable[..., Any]] | None = None
-        self._name = getattr(function, "__name__", type(function).__name__)
+    _rule: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
         """Set the rule.
@@ -46,35 +38,24 @@ class CustomVJP:
         """
         self._rule = fwd, bwd
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """As a method: the instance is the first argument."""
-        return self if instance is None else MethodType(self, instance)
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value of the function."""
         if self._rule is None:
             raise GradientError(f"custom_vjp: {self._name} has no rule yet; give it one by {self._name}.defvjp(fwd, bwd)\n  at {caller_line(2)}")
         fwd, bwd = self._rule
-        arguments = Arguments(self._signature, self._name, self._static, args, kwargs)
-
-        def run(xs: list[Tensor]) -> Results:
-            leaves, structure = flatten(self._function(*arguments.all(xs)))
-            return [asarray(y) for y in leaves], structure
+        arguments = self._arguments(args, kwargs)
 
         def forward(xs: list[Tensor]) -> tuple[list[Tensor], Structure, list[Any], Any]:
-            returned = fwd(*arguments.all(xs))
-            if not isinstance(returned, tuple) or len(returned) != 2:
-                got = f"{len(returned)} values" if isinstance(returned, tuple) else f"a {type(returned).__name__}"
-                raise RuleError(f"the fwd rule of {self._name} must return a pair: the value, and the residuals for bwd; got {got}")
-            leaves, structure = flatten(returned[0])
-            residuals, nesting = flatten(returned[1])
+            value, kept = pair(fwd(*arguments.all(xs)), f"the fwd rule of {self._name}", "the value, and the residuals for bwd")
+            leaves, structure = flatten(value)
+            residuals, nesting = flatten(kept)
             return [asarray(y) for y in leaves], structure, residuals, nesting
 
         def backward(residuals: list[Any], nesting: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
             returned = bwd(*arguments.leading(), nesting.unflatten(residuals), structure.unflatten(conjugated(g) for g in gs))
             return [None if c is None else conjugated(c) for c in arguments.cotangents(returned, xs, f"the bwd rule of {self._name}")]
 
-        outs, structure = call(_Pulled(self._name, run, forward, backward), arguments.tensors)
+        outs, structure = call(_Pulled(self._name, arguments.run, forward, backward), arguments.tensors)
         return structure.unflatten(outs)
 
 
@@ -103,27 +84,15 @@ class _Pulled:
         )
 
     def mapped(self, flags: Sequence[bool], size: int) -> _Pulled:
-        def run(xs: list[Tensor]) -> Results:
-            level = open_level()
-            try:
-                outs, structure = self.run(opened(xs, flags, level, size))
-                return [gathered(y, level, size) for y in outs], structure
-            finally:
-                close_level(level)
-
         def forward(xs: list[Tensor]) -> tuple[list[Tensor], Structure, list[Any], Any]:
-            level = open_level()
-            try:
+            with OpenLevel() as level:
                 outs, structure, residuals, nesting = self._forward(opened(xs, flags, level, size))
                 batched = [isinstance(r, Tensor) and r.node.level == level for r in residuals]
                 lowered = [gathered(r, level, size) if b else r for r, b in zip(residuals, batched, strict=True)]
                 return [gathered(y, level, size) for y in outs], structure, lowered, (batched, nesting)
-            finally:
-                close_level(level)
 
         def backward(residuals: list[Any], nesting: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
-            level = open_level()
-            try:
+            with OpenLevel() as level:
                 batched, inner = nesting
                 raised = opened(residuals, batched, level, size)
                 found = self._backward(raised, inner, opened(xs, flags, level, size), structure, opened(gs, [True] * len(gs), level, size))
@@ -132,10 +101,8 @@ class _Pulled:
                     whole = None if c is None else gathered(c, level, size)
                     out.append(whole if whole is None or flag else asarray(raw.sum(whole, axis=(0,), keepdims=False)))
                 return out
-            finally:
-                close_level(level)
 
-        return _Pulled(self.name, run, forward, backward)
+        return _Pulled(self.name, over_batch(self.run, flags, size), forward, backward)
 
 
 def custom_vjp(function: Callable[..., Any], nondiff_argnums: Sequence[int] = ()) -> CustomVJP:
