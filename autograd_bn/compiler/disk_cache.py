@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from autograd_bn.data.idx import cache
+from autograd_bn.core.cache_folder import cache_folder
 
 MAGIC = b"autograd_bn code 1\n"
 DIGEST = hashlib.sha256().digest_size
@@ -76,7 +76,7 @@ def trouble() -> str | None:
 def _folder() -> Path:
     """The folder, made if need be; a PermissionError where it is not ours alone to write into."""
     try:
-        folder = cache() / "code"
+        folder = cache_folder() / "code"
     except RuntimeError as error:
         raise OSError("there is no home directory; name a folder in AUTOGRAD_BN_CACHE") from error
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

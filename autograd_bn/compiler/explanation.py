@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from autograd_bn.compiler.kinds import Kind, Kinds, uniform
+from autograd_bn.compiler.plan import nbytes
 from autograd_bn.core.graph import Graph, GraphNode
-
-
-def _nbytes(node: GraphNode) -> int:
-    return math.prod(node.shape or ()) * (node.dtype or np.dtype(float)).itemsize
 
 
 def _why(node: GraphNode, kinds: Kinds) -> str:
@@ -37,9 +31,9 @@ def explained(
         read = {kinds.layout[j].base for node in nodes for j in node.inputs if j not in members and uniform(graph.nodes[j]) is None}
         written = [node for node in nodes if kinds.layout[node.index].base in stored or not isinstance(unit, tuple)]
         counted = sum(flops[i] or 0 for i in members)
-        past = sum(_nbytes(node) for node in nodes if node.index in streamed)
-        writes = f"writes {sum(map(_nbytes, written)):,}" + (f" ({past:,} past the caches)" if past else "")
-        size = f"reads {sum(_nbytes(graph.nodes[j]) for j in read):,} bytes, {writes}, {counted:,} floating-point operations"
+        past = sum(nbytes(node) for node in nodes if node.index in streamed)
+        writes = f"writes {sum(map(nbytes, written)):,}" + (f" ({past:,} past the caches)" if past else "")
+        size = f"reads {sum(nbytes(graph.nodes[j]) for j in read):,} bytes, {writes}, {counted:,} floating-point operations"
         first = nodes[0]
         assert first.primitive is not None
         if isinstance(unit, tuple):

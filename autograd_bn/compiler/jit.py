@@ -15,7 +15,7 @@ import numpy as np
 from autograd_bn.compiler.dispatch import MISS
 from autograd_bn.compiler.objects import layout_is_known
 from autograd_bn.compiler.program import Bound, settled
-from autograd_bn.compiler.trace import is_owner, trace
+from autograd_bn.compiler.trace import Itself, is_owner, trace
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.forks import ForkedLock
 from autograd_bn.core.graph import Graph
@@ -43,21 +43,6 @@ class CacheInfo(NamedTuple):
     misses: int
     currsize: int
     eager: int
-
-
-class _Held:
-    """A Module or other object among the arguments, which is part of what is compiled."""
-
-    __slots__ = ("owner",)
-
-    def __init__(self, owner: Any) -> None:
-        self.owner = owner
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and other.owner is self.owner
-
-    def __hash__(self) -> int:
-        return id(self.owner)
 
 
 EMITTERS = ("llvm", "numpy")
@@ -250,15 +235,16 @@ def _missed(args: tuple[Any, ...]) -> Any:
 
 
 def _held(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with each module as one thing, which is part of what is compiled."""
     module = sys.modules.get("autograd_bn.nn.module")
     if module is None:
         return args, kwargs
     kind = module.Module
-    return tuple(_Held(x) if isinstance(x, kind) else x for x in args), {key: _Held(x) if isinstance(x, kind) else x for key, x in kwargs.items()}
+    return tuple(Itself(x) if isinstance(x, kind) else x for x in args), {key: Itself(x) if isinstance(x, kind) else x for key, x in kwargs.items()}
 
 
 def _released(x: Any) -> Any:
-    return x.owner if type(x) is _Held else x
+    return x.value if type(x) is Itself else x
 
 
 def _live(x: Any) -> bool:
@@ -279,7 +265,7 @@ def _kind(x: Any) -> Any:
     if type(x) is slice:
         return (slice, x.start, x.stop, x.step)
     if is_owner(x):
-        return _Held(x)  # its attributes are looked at as those of a module are
+        return Itself(x)  # its attributes are looked at as those of a module are
     try:
         hash(x)
     except TypeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from autograd_bn.compiler.kinds import Kind, Kinds, Shape, is_kernel, squeezed, uniform
-from autograd_bn.compiler.scalar_code import AGAIN, cost
+from autograd_bn.compiler.scalar_code import AGAIN, steps_of
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
 
@@ -71,10 +71,7 @@ class Kernel:
 
     def axes(self, i: int) -> Shape:
         """The axes of the space that a reduction is over."""
-        node = self.graph.nodes[i]
-        shape = self.graph.nodes[node.inputs[0]].shape or ()
-        long = [a for a, n in enumerate(shape) if n != 1]
-        return tuple(k for k, a in enumerate(long) if a in node.static["axis"])
+        return self.kinds.axes(self.graph.nodes[i])
 
     @staticmethod
     def placed(node: GraphNode, dims: list[int]) -> Access:
@@ -115,8 +112,7 @@ class Kernel:
         total, seen, stack = 0, {i}, [i]
         while stack:
             node = self.graph.nodes[stack.pop()]
-            price = cost(node.primitive.code) if node.primitive is not None and node.primitive.code is not None else None
-            total += price.steps if price is not None else 0
+            total += steps_of(node)
             for j in node.inputs:
                 if j in self.full and j not in seen:
                     seen.add(j)

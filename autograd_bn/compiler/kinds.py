@@ -140,6 +140,12 @@ class Kinds:
         """Whether an operation is part of a loop."""
         return self.kind[i] is Kind.POINT or self.kind[i] is Kind.REDUCTION
 
+    def axes(self, node: GraphNode) -> Shape:
+        """The axes that a reduction is over, of its operand without axes of length 1."""
+        shape = self.graph.nodes[node.inputs[0]].shape or ()
+        long = [a for a, n in enumerate(shape) if n != 1]
+        return tuple(k for k, a in enumerate(long) if a in node.static["axis"])
+
     def overwrite(self, index: int, base: int) -> None:
         """Have a value, and all that looks at its memory, lie in the memory of another that is at least as large."""
         self.layout = [layout._replace(base=base) if layout.base == index else layout for layout in self.layout]

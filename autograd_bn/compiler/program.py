@@ -104,10 +104,10 @@ class Bound:
                 check.report(*[outputs[i] for i in check.outputs])
         count = program.results
         for source, value in zip(program.writes, outputs[count:], strict=False):
-            _commit(source, arguments, _array(value))
+            _commit(source, arguments, np.asarray(value))
         for source in program.cleared:
             _commit(source, arguments, None)
-        return program.structure.unflatten(Tensor(_array(value)) for value in outputs[:count])
+        return program.structure.unflatten(Tensor(np.asarray(value)) for value in outputs[:count])
 
 
 def _emit(emitter: str, graph: Graph) -> Emitted:
@@ -116,10 +116,6 @@ def _emit(emitter: str, graph: Graph) -> Emitted:
     else:
         from autograd_bn.compiler.numpy_emitter import emit
     return emit(graph)
-
-
-def _array(value: Any) -> Any:
-    return value if isinstance(value, np.ndarray) else np.asarray(value)
 
 
 def _owner(source: Source, arguments: Sequence[Any]) -> Any:

@@ -84,6 +84,12 @@ def cost(code: str) -> Cost | None:
     return Cost(steps, floating, library)
 
 
+def steps_of(node: GraphNode) -> int:
+    """How many simple instructions an operation takes for an element; 0 where nothing is known of it."""
+    price = cost(node.primitive.code) if node.primitive is not None and node.primitive.code is not None else None
+    return price.steps if price is not None else 0
+
+
 def loop_dtype(node: GraphNode, graph: Graph) -> np.dtype[Any] | None:
     """The dtype that an elementwise operation computes in, after NumPy's rules; None where native code would compute in another."""
     assert node.dtype is not None

@@ -366,8 +366,8 @@ _NAMES = {"_parameters", "_buffers"}
 """What a module calls its tensors; they are attributes, too."""
 
 
-class _Itself:
-    """Equal to what is the same object."""
+class Itself:
+    """Equal to what holds the same object."""
 
     __slots__ = ("value",)
 
@@ -375,9 +375,10 @@ class _Itself:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and other.value is self.value
+        return isinstance(other, Itself) and other.value is self.value
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 def settings(owner: Any) -> dict[str, Any]:
@@ -405,7 +406,7 @@ def _setting(x: Any) -> Any:
         return kind, [_setting(part) for part in x]
     if kind is dict:
         return kind, [(key, _setting(part)) for key, part in x.items()]
-    return _Itself(x)
+    return Itself(x)
 
 
 def mutable(owner: Any) -> bool:

@@ -7,13 +7,14 @@ import hashlib
 import io
 import math
 import os
-import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from autograd_bn.core.cache_folder import cache_folder
 from autograd_bn.core.errors import OperationError
 from autograd_bn.data.handwritten import Dataset
 
@@ -95,7 +96,7 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
             raw.seek(0)
             with gzip.open(raw) if packed else raw as stream:
                 return _parsed(path, stream)  # type: ignore[arg-type]
-    except (EOFError, gzip.BadGzipFile, ValueError, _zlib_error()) as error:
+    except (EOFError, gzip.BadGzipFile, ValueError, zlib.error) as error:
         if isinstance(error, OperationError):
             raise
         raise OperationError(f"read_idx: {path} is damaged: {error}") from error
@@ -124,23 +125,6 @@ def _parsed(path: Path, stream: IO[bytes]) -> Array:
     return np.frombuffer(buffer, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def _zlib_error() -> type[Exception]:
-    import zlib
-
-    return zlib.error
-
-
-def cache() -> Path:
-    """Where downloads and compiled code are kept: the folder that AUTOGRAD_BN_CACHE names, else the user's cache folder, as the system has it."""
-    if given := os.environ.get("AUTOGRAD_BN_CACHE"):
-        return Path(given)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "autograd_bn"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/autograd_bn"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autograd_bn"
-
-
 def _file(folder: Path, name: str) -> Path:
     packed = folder / f"{name}.gz"
     return packed if packed.is_file() else folder / name
@@ -157,7 +141,7 @@ def located(path: str | os.PathLike[str] | None, download: bool) -> Path:
         if not _complete(Path(path)):
             raise OperationError(f"mnist: {path} does not have all four files: {names} (or without .gz); leave path out to look elsewhere and to download them")
         return Path(path)
-    given, kept = os.environ.get(FOLDER), cache() / "mnist"
+    given, kept = os.environ.get(FOLDER), cache_folder() / "mnist"
     for folder in [*([Path(given), Path(given) / "mnist"] if given else []), kept]:
         if _complete(folder):
             return folder
@@ -192,7 +176,7 @@ def _download(mirror: str, folder: Path) -> None:
         try:
             with gzip.open(io.BytesIO(packed)) as stream:
                 found = hashlib.sha256(stream.read(64 << 20)).hexdigest()
-        except (EOFError, _zlib_error()) as error:
+        except (EOFError, zlib.error) as error:
             raise OperationError(f"{target.name} came damaged: {error}") from error
         if found != digest:
             raise OperationError(f"{target.name} came with SHA-256 {found}, not {digest}: it was changed on the way or is another file")

@@ -213,7 +213,7 @@ for turn in range(60):
         assert got in (None, wanted, wanted[:-1]), (key, len(got))
         found += got is not None
     if me == 0:
-        for path in (disk_cache.cache() / "code").glob("*[0-9a-f]"):
+        for path in (disk_cache.cache_folder() / "code").glob("*[0-9a-f]"):
             try:
                 with path.open("r+b") as file:
                     file.seek(1000 + turn)

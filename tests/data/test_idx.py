@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autograd_bn.core.cache_folder import cache_folder
 from autograd_bn.core.errors import OperationError
 from autograd_bn.data import mnist, read_idx
-from autograd_bn.data.idx import FILES, cache
+from autograd_bn.data.idx import FILES
 from tests.mnist import idx, needs_mnist, written
 
 
@@ -42,7 +43,7 @@ def test_other_data_in_the_same_files_are_found_in_each_place_in_order(packed: b
     def found() -> int:
         return len(mnist(download=False)[0].images)
 
-    written(cache() / "mnist", packed=packed, train=5)
+    written(cache_folder() / "mnist", packed=packed, train=5)
     assert found() == 5
     written(alone / "data" / "mnist", packed=packed, train=6)
     monkeypatch.setenv("AUTOGRAD_BN_DATA", str(alone / "data"))
@@ -60,7 +61,7 @@ def test_nothing_found_names_all_remedies(alone: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
     with pytest.raises(OperationError) as told:
         mnist()
-    for part in ("no network", "AUTOGRAD_BN_DATA", str(cache() / "mnist"), "mnist(path=...)", "ab.data.digits()", "t10k-labels-idx1-ubyte.gz"):
+    for part in ("no network", "AUTOGRAD_BN_DATA", str(cache_folder() / "mnist"), "mnist(path=...)", "ab.data.digits()", "t10k-labels-idx1-ubyte.gz"):
         assert part in str(told.value)
     with pytest.raises(OperationError, match="switched off"):
         mnist(download=False)
@@ -73,14 +74,14 @@ def test_a_download_is_checked_before_it_is_kept(alone: Path, monkeypatch: pytes
     monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: io.BytesIO((source / address.rsplit("/", 1)[1]).read_bytes()))
     with pytest.raises(OperationError, match="came with SHA-256"):
         mnist()
-    assert list((cache() / "mnist").iterdir()) == []
+    assert list((cache_folder() / "mnist").iterdir()) == []
 
     for name in FILES:
         monkeypatch.setitem(FILES, name, hashlib.sha256(gzip.decompress((source / f"{name}.gz").read_bytes())).hexdigest())
     assert len(mnist()[0].images) == 6
     monkeypatch.setattr(urllib.request, "urlopen", None)
     assert len(mnist()[0].images) == 6
-    assert {path.name for path in (cache() / "mnist").iterdir()} == {f"{name}.gz" for name in FILES}
+    assert {path.name for path in (cache_folder() / "mnist").iterdir()} == {f"{name}.gz" for name in FILES}
 
 
 def test_images_and_labels_that_do_not_go_together_are_refused(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from autograd_bn.compiler.kinds import KERNEL, Kind, Kinds, Shape, squeezed
 from autograd_bn.compiler.passes.levels import levels
 from autograd_bn.compiler.passes.recomputation import recomputed
-from autograd_bn.compiler.passes.rewrite import changed
-from autograd_bn.compiler.scalar_code import AGAIN, cost
+from autograd_bn.compiler.passes.rewrite import changed, users_of
+from autograd_bn.compiler.scalar_code import AGAIN, steps_of
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.state import Scope
 
@@ -42,14 +42,12 @@ class _Fusion:
         kinds = Kinds(graph)
         self.kind = kinds.kind
         self.in_loop = kinds.in_loop
+        self.axes = kinds.axes
         self.owned: list[int] = []
         """The value that a view is of; every other is its own."""
         for node in self.nodes:
             self.owned.append(self.owned[node.inputs[0]] if self.kind[node.index] is Kind.VIEW else node.index)
-        self.users: list[list[int]] = [[] for _ in self.nodes]
-        for node in self.nodes:
-            for i in node.inputs:
-                self.users[i].append(node.index)
+        self.users = users_of(graph)
         self.level = levels(graph, kinds, pins)
         later = self.later()
         if later:
@@ -162,12 +160,6 @@ class _Fusion:
         trailing = set(range(rank - inner, rank))
         return inner if all(trailing <= set(axes) or not trailing & set(axes) for axes in overs) else None
 
-    def axes(self, node: GraphNode) -> Shape:
-        """The axes of the space that a reduction is over."""
-        shape = self.nodes[node.inputs[0]].shape or ()
-        long = [a for a, n in enumerate(shape) if n != 1]
-        return tuple(k for k, a in enumerate(long) if a in node.static["axis"])
-
     def extend(self, head: _Unit) -> None:
         """Take into a kernel, as long as there are any, kernels that depend on it row by row."""
         assert head.space is not None
@@ -270,8 +262,7 @@ class _Fusion:
             if self.kind[node.index] is not Kind.POINT or (node.index in self.needed and node.index != i) or squeezed(node.shape) != space:
                 loads += squeezed(node.shape) == space
                 continue
-            price = cost(node.primitive.code) if node.primitive is not None and node.primitive.code is not None else None
-            steps += price.steps if price is not None else 0
+            steps += steps_of(node)
             if steps > AGAIN or loads > 2:
                 return True
             for j in node.inputs:

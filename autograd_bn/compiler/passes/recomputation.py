@@ -7,13 +7,13 @@ writes what it had read.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from autograd_bn.compiler.kinds import Kind, Kinds, squeezed
 from autograd_bn.compiler.passes.levels import levels
-from autograd_bn.compiler.passes.rewrite import Rewrite, changed
-from autograd_bn.compiler.scalar_code import AGAIN, cost
+from autograd_bn.compiler.passes.rewrite import Rewrite, changed, users_of
+from autograd_bn.compiler.plan import nbytes
+from autograd_bn.compiler.scalar_code import AGAIN, steps_of
 from autograd_bn.core.graph import Graph, GraphNode
 
 LARGE = 1 << 22
@@ -41,7 +41,7 @@ def recomputed(graph: Graph) -> tuple[Graph, dict[int, int]]:
 
 
 def _large(node: GraphNode) -> bool:
-    return node.kind == "operation" and math.prod(node.shape or ()) * (node.dtype.itemsize if node.dtype is not None else 0) >= LARGE
+    return node.kind == "operation" and nbytes(node) >= LARGE
 
 
 class _Again(NamedTuple):
@@ -57,10 +57,7 @@ class _Late:
     def __init__(self, graph: Graph) -> None:
         self.nodes = graph.nodes
         self.kinds = kinds = Kinds(graph)
-        self.users: list[list[int]] = [[] for _ in self.nodes]
-        for node in self.nodes:
-            for i in node.inputs:
-                self.users[i].append(node.index)
+        self.users = users_of(graph)
         self.stored = set(graph.outputs) | {i for node in self.nodes if not kinds.in_loop(node.index) for i in node.inputs}
         self.kept = {kinds.layout[i].base for i in graph.outputs}
         self.first = levels(graph, kinds, {})
@@ -91,8 +88,7 @@ class _Late:
         space = squeezed(self.nodes[i].shape)
         while stack:
             node = self.nodes[stack.pop()]
-            price = cost(node.primitive.code) if node.primitive is not None and node.primitive.code is not None else None
-            steps += price.steps if price is not None else 0
+            steps += steps_of(node)
             for j in node.inputs:
                 if j in seen or squeezed(self.nodes[j].shape) != space:
                     continue

@@ -95,6 +95,15 @@ class Rewrite:
         return Graph(tuple(self.nodes), tuple(self.place[i] for i in self.old.outputs))
 
 
+def users_of(graph: Graph) -> list[list[int]]:
+    """For each node, those that read it."""
+    users: list[list[int]] = [[] for _ in graph.nodes]
+    for node in graph.nodes:
+        for i in node.inputs:
+            users[i].append(node.index)
+    return users
+
+
 def operand_list(node: GraphNode) -> list[tuple[int | None, Any]]:
     """An entry an operand: its index and None, or None and the plain number."""
     sources = iter(node.inputs)

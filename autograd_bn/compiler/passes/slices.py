@@ -9,7 +9,7 @@ import math
 
 from autograd_bn.compiler.kinds import squeezed
 from autograd_bn.compiler.moves import Along, Box, boxed, counts, whole
-from autograd_bn.compiler.passes.rewrite import Rewrite, changed
+from autograd_bn.compiler.passes.rewrite import Rewrite, changed, users_of
 from autograd_bn.compiler.scalar_code import AGAIN, cost, knows
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
@@ -49,10 +49,7 @@ class _Slices(Rewrite):
     def only_in_parts(self) -> set[int]:
         """Elementwise values of which only slices are read, no element more often than once."""
         nodes = self.old.nodes
-        users: list[list[int]] = [[] for _ in nodes]
-        for node in nodes:
-            for i in node.inputs:
-                users[i].append(node.index)
+        users = users_of(self.old)
         ends = set(self.old.outputs)
         read: dict[int, int] = {}
         """How many elements of a value are read through slices, where nothing else reads it."""
