@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ClassVar
+
 import numpy.typing as npt
 
 from autograd_bn.core.tensor import Tensor
@@ -10,7 +13,27 @@ from autograd_bn.nn.functional.loss import Reduction
 from autograd_bn.nn.module import Module
 
 
-class CrossEntropyLoss(Module):
+class _Loss(Module):
+    """A function of a prediction and a target, some of whose keywords are attributes."""
+
+    reduction: Reduction
+    _function: ClassVar[Callable[..., Tensor]]
+    _keywords: ClassVar[tuple[str, ...]] = ("reduction",)
+
+    def __init__(self, *, reduction: Reduction = "mean") -> None:
+        self.reduction = reduction
+
+    def forward(self, prediction: Tensor | npt.ArrayLike, target: Tensor | npt.ArrayLike) -> Tensor:
+        """The loss."""
+        return self._function(prediction, target, **{name: getattr(self, name) for name in self._keywords})
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        settings = {name: getattr(self, name) for name in self._keywords if name not in self._buffers}
+        return ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)
+
+
+class CrossEntropyLoss(_Loss):
     """The negative log-likelihood of labels under softmax(scores). See `functional.cross_entropy` for the settings.
 
     Attributes
@@ -25,6 +48,8 @@ class CrossEntropyLoss(Module):
     True
     """
 
+    _function = staticmethod(functional.cross_entropy)
+    _keywords = ("weight", "ignore_index", "reduction", "label_smoothing")
     weight: Tensor | None
 
     def __init__(
@@ -35,23 +60,13 @@ class CrossEntropyLoss(Module):
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
+        super().__init__(reduction=reduction)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
-        self.reduction = reduction
         self.label_smoothing = label_smoothing
 
-    def forward(self, prediction: Tensor | npt.ArrayLike, target: Tensor | npt.ArrayLike) -> Tensor:
-        """The loss."""
-        return functional.cross_entropy(
-            prediction, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction, label_smoothing=self.label_smoothing
-        )
 
-    def extra_repr(self) -> str:
-        """The settings."""
-        return _settings(self, "ignore_index", "reduction", "label_smoothing")
-
-
-class NLLLoss(Module):
+class NLLLoss(_Loss):
     """The negative log-likelihood of labels, of logarithms of probabilities. See `functional.nll_loss` for the settings.
 
     Attributes
@@ -66,23 +81,17 @@ class NLLLoss(Module):
     tensor(1.03972077)
     """
 
+    _function = staticmethod(functional.nll_loss)
+    _keywords = ("weight", "ignore_index", "reduction")
     weight: Tensor | None
 
     def __init__(self, *, weight: Tensor | npt.ArrayLike | None = None, ignore_index: int | None = None, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction=reduction)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
-        self.reduction = reduction
-
-    def forward(self, prediction: Tensor | npt.ArrayLike, target: Tensor | npt.ArrayLike) -> Tensor:
-        """The loss."""
-        return functional.nll_loss(prediction, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return _settings(self, "ignore_index", "reduction")
 
 
-class BCEWithLogitsLoss(Module):
+class BCEWithLogitsLoss(_Loss):
     """The negative log-likelihood of targets from 0 to 1 under σ(scores). See `functional.binary_cross_entropy_with_logits` for the settings.
 
     Attributes
@@ -97,22 +106,16 @@ class BCEWithLogitsLoss(Module):
     tensor([0.69314718, 0.        ])
     """
 
+    _function = staticmethod(functional.binary_cross_entropy_with_logits)
+    _keywords = ("pos_weight", "reduction")
     pos_weight: Tensor | None
 
     def __init__(self, *, pos_weight: Tensor | npt.ArrayLike | None = None, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction=reduction)
         self.register_buffer("pos_weight", pos_weight)
-        self.reduction = reduction
-
-    def forward(self, prediction: Tensor | npt.ArrayLike, target: Tensor | npt.ArrayLike) -> Tensor:
-        """The loss."""
-        return functional.binary_cross_entropy_with_logits(prediction, target, pos_weight=self.pos_weight, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return _settings(self, "reduction")
 
 
-class MSELoss(Module):
+class MSELoss(_Loss):
     """The squared difference of two tensors of one shape. See `functional.mse_loss`.
 
     Examples
@@ -122,19 +125,10 @@ class MSELoss(Module):
     tensor(2.)
     """
 
-    def __init__(self, *, reduction: Reduction = "mean") -> None:
-        self.reduction = reduction
-
-    def forward(self, prediction: Tensor | npt.ArrayLike, target: Tensor | npt.ArrayLike) -> Tensor:
-        """The loss."""
-        return functional.mse_loss(prediction, target, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return _settings(self, "reduction")
+    _function = staticmethod(functional.mse_loss)
 
 
-class L1Loss(Module):
+class L1Loss(_Loss):
     """The absolute difference of two tensors of one shape. See `functional.l1_loss`.
 
     Examples
@@ -144,19 +138,10 @@ class L1Loss(Module):
     tensor(1.)
     """
 
-    def __init__(self, *, reduction: Reduction = "mean") -> None:
-        self.reduction = reduction
-
-    def forward(self, prediction: Tensor | npt.ArrayLike, target: Tensor | npt.ArrayLike) -> Tensor:
-        """The loss."""
-        return functional.l1_loss(prediction, target, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return _settings(self, "reduction")
+    _function = staticmethod(functional.l1_loss)
 
 
-class HuberLoss(Module):
+class HuberLoss(_Loss):
     """d²/2 of differences d up to δ, a line beyond. See `functional.huber_loss`.
 
     Examples
@@ -166,20 +151,15 @@ class HuberLoss(Module):
     tensor(1.8125)
     """
 
+    _function = staticmethod(functional.huber_loss)
+    _keywords = ("delta", "reduction")
+
     def __init__(self, *, delta: float = 1.0, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction=reduction)
         self.delta = delta
-        self.reduction = reduction
-
-    def forward(self, prediction: Tensor | npt.ArrayLike, target: Tensor | npt.ArrayLike) -> Tensor:
-        """The loss."""
-        return functional.huber_loss(prediction, target, delta=self.delta, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return _settings(self, "delta", "reduction")
 
 
-class SmoothL1Loss(Module):
+class SmoothL1Loss(_Loss):
     """The `HuberLoss` divided by its δ, here β. See `functional.smooth_l1_loss`.
 
     Examples
@@ -189,18 +169,9 @@ class SmoothL1Loss(Module):
     tensor(1.53125)
     """
 
+    _function = staticmethod(functional.smooth_l1_loss)
+    _keywords = ("beta", "reduction")
+
     def __init__(self, *, beta: float = 1.0, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction=reduction)
         self.beta = beta
-        self.reduction = reduction
-
-    def forward(self, prediction: Tensor | npt.ArrayLike, target: Tensor | npt.ArrayLike) -> Tensor:
-        """The loss."""
-        return functional.smooth_l1_loss(prediction, target, beta=self.beta, reduction=self.reduction)
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return _settings(self, "beta", "reduction")
-
-
-def _settings(loss: Module, *names: str) -> str:
-    return ", ".join(f"{name}={getattr(loss, name)!r}" for name in names if getattr(loss, name) is not None)

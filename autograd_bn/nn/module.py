@@ -189,9 +189,10 @@ class Module:
                 stack.append((name, module, True))
                 stack.extend(reversed(parts))
 
-    def _tensors(self, kind: str) -> Iterator[tuple[str, Tensor]]:
+    def _tensors(self, *kinds: str) -> Iterator[tuple[str, Tensor]]:
+        """All tensors of some kinds with all their names."""
         for prefix, module in self._walk():
-            for name in module.__dict__[kind]:
+            for name in (name for kind in kinds for name in module.__dict__[kind]):
                 value = getattr(module, name)
                 if value is not None:
                     yield f"{prefix}.{name}" if prefix else name, value
@@ -224,14 +225,14 @@ class Module:
         >>> list(ab.nn.Sequential(ab.nn.Linear(2, 3), ab.nn.ReLU()).state_dict())
         ['0.weight', '0.bias']
         """
-        return {name: np.array(plain(value)) for name, value in self._state()}
+        return {name: np.array(plain(value)) for name, value in self._tensors("_parameters", "_buffers")}
 
     def load_state_dict(self, state: Mapping[str, npt.ArrayLike | Tensor]) -> None:
         """Take the values of all parameters and buffers from a mapping by dotted name.
 
         Raises OperationError that lists every missing, unexpected and ill-fitting entry, and two values for a shared one; the module is then unchanged.
         """
-        own = dict(self._state())
+        own = dict(self._tensors("_parameters", "_buffers"))
         problems = [f"missing: {name} {value.dtype}{list(value.shape)}" for name, value in own.items() if name not in state]
         problems += [f"unexpected: {name}" for name in state if name not in own]
         arrays: dict[str, Array] = {}
@@ -256,13 +257,6 @@ class Module:
             raise OperationError("load_state_dict inside no_effects() would change nothing; move it out")
         for name, array in arrays.items():
             assign(own[name], array)
-
-    def _state(self) -> Iterator[tuple[str, Tensor]]:
-        for prefix, module in self._walk():
-            for name in (*module._parameters, *module._buffers):
-                value = getattr(module, name)
-                if value is not None:
-                    yield f"{prefix}.{name}" if prefix else name, value
 
     # Showing
 

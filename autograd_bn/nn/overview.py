@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,12 +185,6 @@ class _Calls:
             for node, flops in zip(recorded.nodes, recorded.flops(), strict=True):
                 if flops is None and node.primitive is not None:
                     unknown[node.primitive.name] = None
-                for name in {owners[scope] for scope in _path(node.scope) if scope in owners}:
+                for name in {owners[scope] for scope in (() if node.scope is None else node.scope.path()) if scope in owners}:
                     counted[name] += flops or 0
         return counted, tuple(unknown)
-
-
-def _path(scope: Scope | None) -> Iterator[Scope]:
-    while scope is not None:
-        yield scope
-        scope = scope.parent

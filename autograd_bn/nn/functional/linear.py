@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NoReturn
-
-import numpy as np
 
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
@@ -44,17 +43,13 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
     out_in = weight.shape
     if len(out_in) != 2 or x.shape[-1:] != out_in[1:]:
         expected = f"x must have shape (…, {out_in[1]})" if len(out_in) == 2 else "the weight must have shape (out, in)"
-        hint = "; flatten the other axes into it, as in x.reshape((len(x), -1))" if len(out_in) == 2 and _product(x.shape[1:]) == out_in[1] else ""
+        hint = "; flatten the other axes into it, as in x.reshape((len(x), -1))" if len(out_in) == 2 and math.prod(x.shape[1:]) == out_in[1] else ""
         raise ShapeError(f"linear(x {describe(x)}, weight {describe(weight)}): {expected}, got x of shape {x.shape}{hint}\n  at {user_line()}")
     product = x @ weight.T
     if bias is None:
         return product  # type: ignore[no-any-return]
     out = product + bias
     return out  # type: ignore[no-any-return]
-
-
-def _product(lengths: tuple[int, ...]) -> int:
-    return int(np.prod(lengths, dtype=int))
 
 
 @composite
