@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import AutogradError
 from autograd_bn.core.tensor import array_of
 from autograd_bn.testing.causes import Evidence
 from autograd_bn.testing.faults import Fault, find_fault
 from autograd_bn.testing.reference import COMPLEX_STEP, DIFFERENCES, TAYLOR, Slope, central_slope, infinite_slope, largest, one_sided, taylor_order, tolerance
-from autograd_bn.testing.report import Finding, Report, described
+from autograd_bn.testing.report import Finding, Report
 from autograd_bn.testing.subject import Subject
 from autograd_bn.transforms import jvp, vjp
 
@@ -80,7 +81,7 @@ def check_pulled(subject: Subject, report: Report) -> None:
             evidence = Evidence(a.reshape(x.shape), r.reshape(x.shape), sizes) if whole else Evidence(a, r, sizes)
             fault = _faulty(subject, evidence)
             what = f"{len(bad)} of {len(indices)} elements of the gradient are wrong"
-            finding = Finding("vjp", what, _input(subject, i), indices[worst], a[worst], r[worst], slopes[worst].method, *fault)
+            finding = Finding("vjp", what, subject.called(i), indices[worst], a[worst], r[worst], slopes[worst].method, *fault)
             report.findings.append(finding)
     if total > compared and not report.findings:
         _directions(subject, report, methods)
@@ -189,7 +190,7 @@ def check_pushed(subject: Subject, report: Report) -> None:
         fault = _faulty(subject, Evidence(a, r, tuple(y.shape for y in subject.outputs)), forward=True)
         what = f"{int(wrong.sum())} of {a.size} elements of the tangent are wrong"
         finding = Finding(
-            "jvp", what, f"along a random direction, to result {k}, {described(subject.outputs[k])}", index, a[worst], r[worst], slope.method, *fault
+            "jvp", what, f"along a random direction, to result {k}, {describe(subject.outputs[k])}", index, a[worst], r[worst], slope.method, *fault
         )
         report.findings.append(finding)
     else:
@@ -304,10 +305,6 @@ def _worst(a: Array, r: Array, wrong: Array) -> tuple[int, ...]:
     with np.errstate(all="ignore"):
         far = np.where(wrong, np.nan_to_num(np.abs(np.asarray(a, float) - r), nan=np.inf), -1.0)
     return tuple(int(n) for n in np.unravel_index(int(np.argmax(far)), far.shape))
-
-
-def _input(subject: Subject, i: int) -> str:
-    return f"{subject.labels[i]}, {described(subject.inputs[i])}"
 
 
 def _suspects(subject: Subject, i: int, a: Array, r: Array, slopes: list[Slope]) -> list[int]:

@@ -100,11 +100,16 @@ def check_gradients(
     return report.raise_if_wrong() if raises else report
 
 
-def _examined(function: Callable[..., Any], args: Sequence[Any], checks: Sequence[str] | None, also: Sequence[str], options: Options) -> Report:
-    wanted = tuple(CHECKS) if checks is None else tuple(checks)
-    for name in (*wanted, *also):
+def require_checks(names: Sequence[str]) -> None:
+    """Raise OperationError for a name that no check has."""
+    for name in names:
         if name not in CHECKS and name not in ALSO:
             raise OperationError(f"there is no check {name!r}; there are {', '.join((*CHECKS, *ALSO))}")
+
+
+def _examined(function: Callable[..., Any], args: Sequence[Any], checks: Sequence[str] | None, also: Sequence[str], options: Options) -> Report:
+    wanted = tuple(CHECKS) if checks is None else tuple(checks)
+    require_checks((*wanted, *also))
     subject = Subject(function, args, options)
     report = Report(subject.name)
     if options.reference is not None:

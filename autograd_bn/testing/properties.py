@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import AutogradError, TraceError
 from autograd_bn.core.state import no_effects
 from autograd_bn.core.sweep import backward
 from autograd_bn.core.tensor import array_of, tensor
 from autograd_bn.ops.arithmetic import add, multiply
 from autograd_bn.testing.reference import tolerance
-from autograd_bn.testing.report import Finding, Report, described
+from autograd_bn.testing.report import Finding, Report
 from autograd_bn.testing.subject import Subject
 from autograd_bn.transforms import checkpoint, vjp, vmap
 
@@ -41,7 +42,7 @@ def check_kept(subject: Subject, report: Report) -> None:
             results, pullback = vjp(subject, *inputs)
             for i, (x, c) in enumerate(zip(inputs, pullback(tuple(subject.normal(array_of(y)) for y in results)), strict=True)):
                 if c.shape != x.shape or c.dtype != x.dtype:
-                    report.findings.append(Finding(check, f"the gradient is {c.dtype}{list(c.shape)}", f"{subject.labels[i]}, {described(x)}"))
+                    report.findings.append(Finding(check, f"the gradient is {c.dtype}{list(c.shape)}", f"{subject.labels[i]}, {describe(x)}"))
                     return
     report.passed[check] = "as the inputs', in their precision and in float32"
 
@@ -64,7 +65,7 @@ def check_kept_inputs(subject: Subject, report: Report) -> None:
                 where = tuple(int(n) for n in np.argwhere(x != b)[0]) if x.ndim else ()
                 cause = "a rule or the function writes in place into an array that it was given"
                 report.findings.append(
-                    Finding("unchanged", f"the {kind} was changed", f"{name}, {described(b)}", where, float(x[where]), float(b[where]), "", "", cause)
+                    Finding("unchanged", f"the {kind} was changed", f"{name}, {describe(b)}", where, float(x[where]), float(b[where]), "", "", cause)
                 )
                 return
     report.passed["unchanged"] = "inputs and cotangents are as they were"
@@ -88,7 +89,7 @@ def check_apart(subject: Subject, report: Report) -> None:
         _same(report, "aliasing", "a second pull gives another gradient after the caller has written into the inputs", second, before, cause)
         pullback(tuple(subject.normal(y) for y in subject.outputs))
         _same(report, "aliasing", "a gradient changes when another cotangent is pulled back", first, before, cause)
-        other = [x * np.asarray(0.96875, x.dtype) for x in subject.inputs]
+        other = _nearby(subject)
         _, pullback = vjp(subject, *subject.inputs)
         subject.pull(inputs=other)
         late = [array_of(c) for c in pullback(tuple(subject.cotangents))]
@@ -104,11 +105,11 @@ def check_accumulated(subject: Subject, report: Report) -> None:
     leaves = [tensor(x, requires_grad=True) for x in subject.inputs]
     with no_effects():
         _backward(subject(*leaves), subject.cotangents)
-        once = [np.zeros(x.shape, x.dtype) if x.grad is None else array_of(x.grad).copy() for x in leaves]
+        once = [g.copy() for g in _gradients(leaves)]
         cause = "an accumulated path was dropped, or the tape and the transform disagree"
         _compare(subject, report, check, ".grad after backward() is not what vjp gives", once, subject.pulled, None, cause)
         _backward(subject(*leaves), subject.cotangents)
-        twice = [np.zeros(x.shape, x.dtype) if x.grad is None else array_of(x.grad) for x in leaves]
+        twice = _gradients(leaves)
         _compare(subject, report, check, ".grad after two backward passes is not twice the gradient", twice, [2 * c for c in subject.pulled], None, cause)
         both = _pull_of(lambda *xs: tuple(add(y, z) for y, z in zip(subject(*xs), subject(*xs), strict=True)), subject)
         _compare(subject, report, check, "two calls on the same inputs do not give twice the gradient", both, [2 * c for c in subject.pulled], None, cause)
@@ -140,14 +141,14 @@ def check_graphs(subject: Subject, report: Report) -> None:
         results = subject(*leaves)
         subject(*(add(x, 0.0) for x in leaves))  # recorded and never pulled
         _backward(results[::-1], subject.cotangents[::-1])
-        found = [np.zeros(x.shape, x.dtype) if x.grad is None else array_of(x.grad) for x in leaves]
+        found = _gradients(leaves)
         _compare(subject, report, "graph_invariance", "the gradient is another where results are pulled in the other order", found, subject.pulled, None, cause)
     _done(report, "graph_invariance", f"{', '.join(variants)}, in the other order")
 
 
 def check_mapped(subject: Subject, report: Report) -> None:
     """``vmap`` over a batch gives the values and gradients of a loop."""
-    rows = [list(subject.inputs), [x * np.asarray(0.96875, x.dtype) for x in subject.inputs]]
+    rows = [list(subject.inputs), _nearby(subject)]
     wide = [np.stack(both) for both in zip(*rows, strict=True)]
     gs = tuple(subject.cotangents)
     with no_effects():
@@ -181,7 +182,7 @@ def check_compiled(subject: Subject, report: Report) -> None:
 
     compiled, pulled = jit(subject.__call__), jit(pull)
     with no_effects():
-        for inputs in (subject.inputs, [x * np.asarray(0.96875, x.dtype) for x in subject.inputs]):
+        for inputs in (subject.inputs, _nearby(subject)):
             try:
                 values = [array_of(y) for y in compiled(*inputs)]
                 found = [array_of(c) for c in pulled(tuple(inputs), tuple(subject.cotangents))]
@@ -194,6 +195,15 @@ def check_compiled(subject: Subject, report: Report) -> None:
             _compare(subject, report, "jit", "the compiled value is not the eager one", values, subject.values(inputs), None, "the compiler")
             _compare(subject, report, "jit", "the compiled gradient is not the eager one", found, subject.pull(inputs=inputs), None, "the compiler")
     _done(report, "jit", "the same values and gradients")
+
+
+def _nearby(subject: Subject) -> list[Array]:
+    """The inputs at another point, not far away."""
+    return [x * np.asarray(0.96875, x.dtype) for x in subject.inputs]
+
+
+def _gradients(leaves: Sequence[Any]) -> list[Array]:
+    return [np.zeros(x.shape, x.dtype) if x.grad is None else array_of(x.grad) for x in leaves]
 
 
 def _backward(results: Sequence[Any], gs: Sequence[Array]) -> None:
@@ -233,7 +243,7 @@ def _compare(
             wrong = ~((np.abs(a - r) <= allowed * scale) | (a == r) | (np.isnan(a) & np.isnan(r)))
         if wrong.any():
             index = tuple(int(n) for n in np.argwhere(wrong)[0]) if a.ndim else ()
-            label = f"{subject.labels[i]}, {described(subject.inputs[i])}" if len(found) == len(subject.labels) else ""
+            label = subject.called(i) if len(found) == len(subject.labels) else ""
             report.findings.append(Finding(check, what, label, index, float(a[index]), float(r[index]), cause=cause))
             return
 

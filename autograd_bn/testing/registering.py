@@ -10,7 +10,7 @@ import numpy as np
 
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.primitive import Domain
-from autograd_bn.testing.gradients import ALSO, CHECKS, check_gradients
+from autograd_bn.testing.gradients import ALSO, CHECKS, check_gradients, require_checks
 from autograd_bn.testing.report import Report
 
 Example = Callable[[np.random.Generator], Sequence[Any]]
@@ -126,9 +126,7 @@ def register_op(
         for mixture in shapes if shapes is not None else _shapes(op, name):
             calls["×".join(str(list(s)) for s in mixture)] = tuple(_sampled(rng, domain, i, tuple(shape)) for i, shape in enumerate(mixture))
     every = [*CHECKS, *ALSO] if checks is None else list(checks)
-    for check in every:
-        if check not in CHECKS and check not in ALSO:
-            raise OperationError(f"there is no check {check!r}; there are {', '.join((*CHECKS, *ALSO))}")
+    require_checks(every)
     return OperationSuite(op, name, reference, calls, ["values", *every] if reference is not None else every)
 
 

@@ -6,8 +6,6 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from autograd_bn.core.errors import AutogradError
 
 WIDTH = 88
@@ -146,11 +144,6 @@ class GradientCheckError(AssertionError, AutogradError):
 def number(x: float) -> str:
     """A number with enough digits to compare."""
     return f"{float(x):.8g}"
-
-
-def described(x: np.ndarray[Any, Any]) -> str:
-    """A value's dtype and shape."""
-    return f"{x.dtype}{list(x.shape)}"
 
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.node import Node
 from autograd_bn.core.state import no_effects, no_grad
@@ -88,6 +89,10 @@ class Subject:
             for k, y, at in places
             if len(at)
         ]
+
+    def called(self, i: int) -> str:
+        """An input for a finding: which argument it is, its dtype and shape."""
+        return f"{self.labels[i]}, {describe(self.inputs[i])}"
 
     def normal(self, like: Array) -> Array:
         """Random numbers of an array's shape and dtype, none of them near 0."""
