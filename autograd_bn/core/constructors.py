@@ -233,9 +233,7 @@ def linear(
     def batched(operands: Sequence[Any], flags: Sequence[bool], static: Static) -> Any:
         if not variadic:
             return batch(operands[0], **static)
-        size = next(x.shape[0] for x, b in zip(operands, flags, strict=True) if b)
-        spread = [x if b else raw.broadcast_to(x, shape=(size, *x.shape)) for x, b in zip(operands, flags, strict=True)]
-        return batch(*spread, **static)
+        return batch(*all_batched(operands, flags), **static)
 
     primitive = Primitive(
         name,
@@ -381,13 +379,17 @@ def gathering(
         return Abstract(out.shape, out.dtype)
 
     def batched(operands: Sequence[Any], flags: Sequence[bool], static: Static) -> Any:
-        size = next(x.shape[0] for x, b in zip(operands, flags, strict=True) if b)
-        spread = [x if b else raw.broadcast_to(x, shape=(size, *x.shape)) for x, b in zip(operands, flags, strict=True)]
-        return batch(*spread, **static)
+        return batch(*all_batched(operands, flags), **static)
 
     needs = (frozenset({1}), frozenset[int]())
     primitive = Primitive(name, forward, vjp=vjp, jvp=jvp, batch=batched, abstract=abstract, label=label, needs=needs, flops=none, example=example)
     return primitive
+
+
+def all_batched(operands: Sequence[Any], flags: Sequence[bool]) -> list[Any]:
+    """Operands of which some have a batch on axis 0, all with it: the others are repeated."""
+    size = next(x.shape[0] for x, b in zip(operands, flags, strict=True) if b)
+    return [x if b else raw.broadcast_to(x, shape=(size, *x.shape)) for x, b in zip(operands, flags, strict=True)]
 
 
 def one_an_element(operands: Sequence[Abstract], static: Static, out: Abstract) -> int:

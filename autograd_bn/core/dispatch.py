@@ -66,7 +66,7 @@ def apply(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, An
     if not mask or not primitive.differentiable or out.dtype.kind not in "fc":
         result = Tensor(out, unrecorded(primitive, parents, mask, out))
     else:
-        result = _record(primitive, values, parents, mask, out, static, level, state)
+        result = recorded(primitive, values, parents, mask, out, static, level, state)
     if primitive.aliases and type(operands[0]) is Tensor:
         track(result, operands[0], primitive, static)
     return result
@@ -81,7 +81,8 @@ def returned(out: Any) -> Any:
     raise RuleError(f"its function returned a {type(out).__name__}, not an array: write it in NumPy's functions")
 
 
-def _record(primitive: Primitive, values: list[Any], parents: list[Any], mask: int, out: Any, static: Mapping[str, Any], level: int, state: State) -> Tensor:
+def recorded(primitive: Primitive, values: list[Any], parents: list[Any], mask: int, out: Any, static: Mapping[str, Any], level: int, state: State) -> Tensor:
+    """The result of an operation, recorded on the tape of a level for the operands in ``mask``."""
     kept = primitive.kept(mask, len(values))
     saved: list[Any] = []
     for i, value in enumerate(values):
@@ -210,9 +211,9 @@ def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[A
         out = _lower(primitive, lower, origins, static, state)
         if not primitive.differentiable or out.dtype.kind not in "fc":
             return out
-        nodes = [x.node if h else _lower_parent(x, p) for x, h, p in zip(operands, here, below, strict=True)]
+        nodes = [x.node if h else lower_parent(x, p) for x, h, p in zip(operands, here, below, strict=True)]
         mask = sum(1 << i for i, h in enumerate(here) if h)
-        return _record(primitive, unwritten(lower), nodes, mask, out, static, level, state)
+        return recorded(primitive, unwritten(lower), nodes, mask, out, static, level, state)
     watch = state.watch
     if kind is Dual:
         out = _lower(primitive, lower, origins, static, state)
@@ -223,11 +224,11 @@ def _evaluate(primitive: Primitive, operands: Sequence[Any], parents: Sequence[A
         tangent = primitive.jvp(tangents, lower, out, static)
         if watch is not None and tangent is not None:
             watch.saw("tangent", primitive, (*lower, *tangents), tangent, origins, start, state.scope)
-        return out if tangent is None else Tensor(out, Dual(level, _unwrapped(cast(tangent, out.dtype))))
+        return out if tangent is None else Tensor(out, Dual(level, unwrapped(cast(tangent, out.dtype))))
     size = next(x.node.size for x, h in zip(operands, here, strict=True) if h)
     start = UNSEEN if watch is None else begin()
     try:
-        out = _unwrapped(primitive.batch(lower, here, static))
+        out = unwrapped(primitive.batch(lower, here, static))
     except AutogradError:
         raise
     except Exception as error:
@@ -244,7 +245,7 @@ def unwritten(lower: Sequence[Any]) -> list[Any]:
 
 def _lower(primitive: Primitive, lower: Sequence[Any], origins: Sequence[Any], static: Mapping[str, Any], state: State) -> Any:
     if any(isinstance(x, Tensor) for x in lower):
-        return _unwrapped(_general(primitive, lower, static, state))
+        return unwrapped(_general(primitive, lower, static, state))
     return _run(primitive, lower, origins, static, state)
 
 
@@ -261,13 +262,14 @@ def _run(primitive: Primitive, operands: Sequence[Any], origins: Sequence[Any], 
     return out
 
 
-def _lower_parent(x: Any, parent: Any) -> Any:
+def lower_parent(x: Any, parent: Any) -> Any:
+    """The parent entry of an operand that is not on the tape that records: a value of a lower level, or what it was given as."""
     if isinstance(x, Tensor):
         return Constant(x.shape, x.dtype)
     return parent if parent is not None and type(parent) is not Node else CONSTANT
 
 
-def _unwrapped(x: Any) -> Any:
+def unwrapped(x: Any) -> Any:
     """The array of a constant tensor; anything live as it is."""
     while isinstance(x, Tensor) and x.node.level < 0:
         x = x.value

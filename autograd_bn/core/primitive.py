@@ -32,6 +32,7 @@ class Domain(NamedTuple):
 
 REAL = Domain()
 POSITIVE = Domain(0.2, 3.0)
+NONZERO = Domain(avoid=(0.0,))
 
 
 class Primitive:

@@ -8,11 +8,9 @@ import numpy as np
 
 from autograd_bn.core.constructors import binary, elementwise, unary
 from autograd_bn.core.dispatch import apply, serve_ufunc
-from autograd_bn.core.primitive import POSITIVE, Domain, raw
+from autograd_bn.core.primitive import NONZERO, POSITIVE, REAL, raw
 from autograd_bn.core.tensor import Tensor
 
-NONZERO = Domain(-2.0, 2.0, avoid=(0.0,))
-ANY = Domain()
 _INTEGER = np.dtype(int)
 
 add = binary(
@@ -84,7 +82,7 @@ divide = binary(
     public="divide",
     label=lambda node: "1/x" if node.constants[0] == 1 else "/",
     code="x / y",
-    domain=(ANY, NONZERO),
+    domain=(REAL, NONZERO),
 )
 
 negative = unary(
@@ -145,7 +143,7 @@ pow = binary(  # noqa: A001 - the array API's name
     """,
     label=lambda node: f"**{node.constants[1]:g}" if isinstance(node.constants[1], (int, float)) else "**",
     code="pow(x, y)",
-    domain=(POSITIVE, ANY),
+    domain=(POSITIVE, REAL),
 )
 
 serve_ufunc(np.power, pow.primitive)
@@ -329,5 +327,5 @@ hypot = binary(
     """,
     label="√(x²+y²)",
     code="hypot(x, y)",
-    domain=(POSITIVE, ANY),
+    domain=(POSITIVE, REAL),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.constructors import binary, unary
-from autograd_bn.core.primitive import POSITIVE, Domain, raw
+from autograd_bn.core.primitive import POSITIVE, REAL, Domain, raw
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.ops.arithmetic import multiply
 
@@ -174,7 +174,7 @@ atan2 = binary(
     tensor([0.        , 0.78539816])
     """,
     code="atan2(x, y)",
-    domain=(POSITIVE, Domain(-2.0, 2.0)),
+    domain=(POSITIVE, REAL),
 )
 
 _DEGREES = 180 / math.pi

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_bn.core.constructors import composite, discrete
+from autograd_bn.core.constructors import all_batched, composite, discrete
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import GradientError, OperationError, ShapeError
 from autograd_bn.core.node import Node
@@ -140,8 +140,7 @@ def _solve_rules() -> Primitive:
         return Abstract(y.shape, forward(np.zeros((0, 1, 1), x.dtype), np.zeros((0, 1, 1), y.dtype)).dtype)
 
     def batch(operands: Sequence[Any], batched: Sequence[bool], static: Mapping[str, Any]) -> Any:
-        size = next(x.shape[0] for x, b in zip(operands, batched, strict=True) if b)
-        return raw.solve(*(x if b else raw.broadcast_to(x, shape=(size, *x.shape)) for x, b in zip(operands, batched, strict=True)))
+        return raw.solve(*all_batched(operands, batched))
 
     def forward(x: Any, y: Any) -> Any:
         return _regular(np.linalg.solve, _numbers(x), _numbers(y))

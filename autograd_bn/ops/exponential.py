@@ -9,7 +9,7 @@ import numpy as np
 
 from autograd_bn.core.complex_values import refused
 from autograd_bn.core.constructors import binary, composite, unary
-from autograd_bn.core.primitive import POSITIVE, Domain, raw
+from autograd_bn.core.primitive import NONZERO, POSITIVE, Domain, raw
 from autograd_bn.core.tensor import Tensor
 
 _LN2 = math.log(2)
@@ -91,7 +91,7 @@ cbrt = unary(
     tensor([ 2., -3.])
     """,
     label="∛",
-    domain=Domain(-2.0, 2.0, avoid=(0.0,)),
+    domain=NONZERO,
 )
 
 sin = unary(
@@ -192,7 +192,7 @@ relu = unary(
     tensor([0., 2.])
     """,
     code="max(x, 0)",
-    domain=Domain(-2.0, 2.0, avoid=(0.0,)),
+    domain=NONZERO,
 )
 
 log1p = unary(

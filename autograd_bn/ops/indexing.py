@@ -80,7 +80,7 @@ _scatter = linear(
     batch=_batched_scatter,
     label="scatter +",
     adds=True,
-    example=lambda rng: [((x["x"][k["index"]],), {**k, "shape": (3, 4, 2)}) for (x, k) in [({"x": a[0]}, k) for a, k in _examples(rng)]],
+    example=lambda rng: [((x[static["index"]],), {**static, "shape": x.shape}) for (x,), static in _examples(rng)],
 )
 
 

@@ -54,8 +54,8 @@ def _shared(g: Any, x: Any, out: Any, axis: tuple[int, ...]) -> Any:
     return chosen * (g / raw.sum(chosen, axis=axis, keepdims=True))
 
 
-_max = reduction("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims), _shared, code="max(x, y)", example=_examples)
-_min = reduction("min", lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims), _shared, code="min(x, y)", example=_examples)
+_max = reduction("max", np.max, _shared, code="max(x, y)", example=_examples)
+_min = reduction("min", np.min, _shared, code="min(x, y)", example=_examples)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -64,7 +64,7 @@ def _static(axis: Any, ndim: int, keepdims: bool) -> dict[str, Any]:
     return {"axis": normalized_axes(axis, ndim), "keepdims": keepdims}
 
 
-def _reduced(primitive: Primitive, x: Any, axis: Axis, keepdims: bool, what: str) -> Tensor:
+def reduced(primitive: Primitive, x: Any, axis: Axis, keepdims: bool, what: str) -> Tensor:
     """Run a reduction; ``what`` says what cannot be done with no elements ("" where it can)."""
     if type(x) is not Tensor:
         x = asarray(x)
@@ -100,7 +100,7 @@ def sum(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, kee
     """
     if elsewhere:
         raise unexpected(sum, elsewhere)
-    return _reduced(sum_p, x if dtype is None else asarray(x).astype(dtype), axis, keepdims, "")
+    return reduced(sum_p, x if dtype is None else asarray(x).astype(dtype), axis, keepdims, "")
 
 
 @keywords
@@ -126,7 +126,7 @@ def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: N
     """
     if elsewhere:
         raise unexpected(mean, elsewhere)
-    return _reduced(_mean_p, x, axis, keepdims, "average")
+    return reduced(_mean_p, x, axis, keepdims, "average")
 
 
 @keywords
@@ -143,7 +143,7 @@ def max(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Ne
     """
     if elsewhere:
         raise unexpected(max, elsewhere)
-    return _reduced(_max, x, axis, keepdims, "compare")
+    return reduced(_max, x, axis, keepdims, "compare")
 
 
 @keywords
@@ -160,7 +160,7 @@ def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Ne
     """
     if elsewhere:
         raise unexpected(min, elsewhere)
-    return _reduced(_min, x, axis, keepdims, "compare")
+    return reduced(_min, x, axis, keepdims, "compare")
 
 
 def _logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -189,7 +189,7 @@ def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhe
     """
     if elsewhere:
         raise unexpected(logsumexp, elsewhere)
-    return _reduced(_logsumexp_p, x, axis, keepdims, "")
+    return reduced(_logsumexp_p, x, axis, keepdims, "")
 
 
 def _norm(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -233,7 +233,7 @@ def _counting(name: str, function: Any, label: str, code: str | None = None) -> 
 def _placing(name: str, function: Any) -> Primitive:
     return discrete(
         name,
-        lambda x, axis: function(x, axis=axis),
+        function,
         batch=lambda x, axis: registry[name](x, axis=axis + 1),
         shape=lambda x, axis: reduced_shape(x.shape, (axis,), False),
         example=lambda rng: [((rng.standard_normal((2, 3)),), {"axis": 1}), ((np.array([[1.0, 2.0, 2.0], [2.0, 1.0, 2.0]]),), {"axis": 0})],
@@ -257,7 +257,7 @@ def any(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Ne
     """
     if elsewhere:
         raise unexpected(any, elsewhere)
-    return _reduced(_any, x, axis, keepdims, "")
+    return reduced(_any, x, axis, keepdims, "")
 
 
 @keywords
@@ -272,7 +272,7 @@ def all(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Ne
     """
     if elsewhere:
         raise unexpected(all, elsewhere)
-    return _reduced(_all, x, axis, keepdims, "")
+    return reduced(_all, x, axis, keepdims, "")
 
 
 @keywords
@@ -287,7 +287,7 @@ def count_nonzero(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **els
     """
     if elsewhere:
         raise unexpected(count_nonzero, elsewhere)
-    return _reduced(_count, x, axis, keepdims, "")
+    return reduced(_count, x, axis, keepdims, "")
 
 
 def _placed(primitive: Primitive, x: Any, axis: int | None, keepdims: bool) -> Tensor:

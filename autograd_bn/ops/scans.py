@@ -103,7 +103,7 @@ def _beside(part: Any, x: Tensor, along: int) -> Tensor:
     if isinstance(part, (int, float, complex)):
         part = asarray(part, dtype=np.result_type(x.dtype, part))
     part = asarray(part)
-    return part if part.ndim else broadcast_to(part, (*x.shape[:along], 1, *x.shape[along + 1 :]))
+    return part if part.ndim else broadcast_to(part, _column(x.shape, along))
 
 
 @composite

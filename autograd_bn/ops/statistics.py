@@ -22,7 +22,7 @@ from autograd_bn.ops.creation import ones_like
 from autograd_bn.ops.exponential import exp, log
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.precision import narrowed, widened
-from autograd_bn.ops.reduction import Axis, _reduced, norm_p
+from autograd_bn.ops.reduction import Axis, norm_p, reduced
 from autograd_bn.ops.reduction import max as largest
 from autograd_bn.ops.reduction import mean as mean_of
 from autograd_bn.ops.reduction import min as smallest
@@ -134,7 +134,7 @@ def std(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool
     freedom = _freedom("std", x, axes, correction)
     wide = widened(x)
     mean = mean_of(wide, axis=axes, keepdims=True)
-    return narrowed(_reduced(norm_p, wide - mean, axes, keepdims, "") / math.sqrt(freedom), x)
+    return narrowed(reduced(norm_p, wide - mean, axes, keepdims, "") / math.sqrt(freedom), x)
 
 
 @composite
@@ -304,7 +304,7 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: fl
     if x.dtype.kind in "biu":
         x = astype(x, np.float64)
     if ord == 2:
-        return _reduced(norm_p, x, axis, keepdims, "")
+        return reduced(norm_p, x, axis, keepdims, "")
     size = absolute(x)
     if ord == math.inf:
         return largest(size, axis=axis, keepdims=keepdims)

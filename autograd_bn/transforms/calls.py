@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Protocol, Self
 
 import numpy as np
 
-from autograd_bn.core.dispatch import _lower_parent, _record, _unwrapped, stripped, unrecorded, unwritten
+from autograd_bn.core.dispatch import lower_parent, recorded, stripped, unrecorded, unwrapped, unwritten
 from autograd_bn.core.errors import DtypeError, GradientError, OperationError
 from autograd_bn.core.levels import OpenLevel
 from autograd_bn.core.lines import caller_line
@@ -88,12 +88,12 @@ def call(rules: Rules, operands: Sequence[Tensor]) -> Results:
         else:
             outs, structure, kept = rules.remember(operands_below)
             _refuse_closures(rules, outs, operands_below)
-        below = [_unwrapped(y) for y in outs]
+        below = [unwrapped(y) for y in outs]
         if not any(y.dtype.kind in "fc" for y in below):
             return outs, structure
-        nodes = [x.node if h else _lower_parent(x, origin) for x, h, origin in zip(values, here, origins, strict=True)]
+        nodes = [x.node if h else lower_parent(x, origin) for x, h, origin in zip(values, here, origins, strict=True)]
         primitive = _primitive(rules, structure, below, len(values))
-        result = _record(primitive, unwritten(lower), nodes, sum(1 << i for i, h in enumerate(here) if h), _packed(below), {}, level, state)
+        result = recorded(primitive, unwritten(lower), nodes, sum(1 << i for i, h in enumerate(here) if h), _packed(below), {}, level, state)
         result.node.saved = saved = _Saved(result.node.saved)
         saved.residuals = kept
         return _unpacked(result, below), structure
@@ -103,19 +103,19 @@ def call(rules: Rules, operands: Sequence[Tensor]) -> Results:
         _refuse_closures(rules, outs, (*operands_below, *ts))
         if _differentiated(operands_below):
             outs, structure = call(rules, operands_below)
-        below = [_unwrapped(y) for y in outs]
+        below = [unwrapped(y) for y in outs]
         pairs = zip(below, tangents, strict=True)
-        return [Tensor(y, Dual(level, _unwrapped(t))) if y.dtype.kind in "fc" else tensor_of(y) for y, t in pairs], structure
+        return [Tensor(y, Dual(level, unwrapped(t))) if y.dtype.kind in "fc" else tensor_of(y) for y, t in pairs], structure
     if kind is Batch:
         size = next(x.node.size for x, h in zip(values, here, strict=True) if h)
         outs, structure = call(rules.mapped(here, size), operands_below)
-        return [Tensor(_unwrapped(y), Batch(level, size)) for y in outs], structure
+        return [Tensor(unwrapped(y), Batch(level, size)) for y in outs], structure
     return rules.run(list(operands))
 
 
 def opened(xs: Sequence[Any], flags: Sequence[bool], level: int, size: int) -> list[Any]:
     """One example each of the values that hold a batch, at a new level of ``vmap``."""
-    return [Tensor(_unwrapped(x), Batch(level, size)) if flag else x for x, flag in zip(xs, flags, strict=True)]
+    return [Tensor(unwrapped(x), Batch(level, size)) if flag else x for x, flag in zip(xs, flags, strict=True)]
 
 
 def gathered(y: Tensor, level: int, size: int) -> Tensor:
@@ -146,11 +146,11 @@ def _primitive(rules: Rules, structure: Structure, outs: Sequence[Any], count: i
             with no_effects():
                 _, _, kept = rules.remember(xs)
         found = rules.pull(kept, xs, structure, _unpacked(tensor_of(g), outs_like))
-        return [_unwrapped(c) if c is not None and type(p) is Node else None for c, p in zip(found, parents, strict=True)]
+        return [unwrapped(c) if c is not None and type(p) is Node else None for c, p in zip(found, parents, strict=True)]
 
     def forward(*arrays: Any) -> Any:
         found, _ = rules.run([Tensor(x) for x in arrays])
-        return _unwrapped(_packed([_unwrapped(y) for y in found]))
+        return unwrapped(_packed([unwrapped(y) for y in found]))
 
     def opaque(*_: Any) -> NoReturn:
         raise OperationError(f"{rules.name} is a function with a rule of its own, of which nothing is known without running it")
@@ -175,7 +175,7 @@ def _packed(outs: Sequence[Any]) -> Any:
         return floating[0]
     if len({y.dtype.kind for y in floating}) > 1:
         raise DtypeError("a function with a rule of its own returned real and complex tensors together; return them from two functions")
-    return _unwrapped(concat([tensor_of(raw.reshape(y, shape=(math.prod(y.shape),))) for y in floating]))
+    return unwrapped(concat([tensor_of(raw.reshape(y, shape=(math.prod(y.shape),))) for y in floating]))
 
 
 def _unpacked(packed: Tensor, outs: Sequence[Any]) -> list[Tensor]:
