@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,8 +11,7 @@ from typing import TextIO
 from autograd_bn import __version__
 from autograd_bn.cli import demo, doctor, figure, lab, show
 from autograd_bn.cli.arguments import FailureError, UsageError
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from autograd_bn.core.lines import PACKAGE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None) -> None:
     """A warning in one line; with the place, if that is in the user's code."""
-    place = "" if filename.startswith(_PACKAGE) else f" ({filename}, line {lineno})"
+    place = "" if filename.startswith(PACKAGE) else f" ({filename}, line {lineno})"
     print(f"autograd-bn: warning: {' '.join(str(message).split())}{place}", file=sys.stderr)
 
 

@@ -100,11 +100,9 @@ def _table(histories: dict[str, History]) -> str:
 
 
 def _plot(path: Path, histories: dict[str, History]) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     for (name, history), style in zip(histories.items(), ("--", "-"), strict=True):
         axes.plot(history.steps, history["accuracy"], style, label=name, color="black")

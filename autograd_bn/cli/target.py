@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograd_bn.cli.arguments import FailureError, UsageError, progress
+from autograd_bn.core.lines import PACKAGE
 
 if TYPE_CHECKING:
     from autograd_bn.core.graph import Graph
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def target_graph(options: argparse.Namespace) -> tuple[Graph, str]:
@@ -132,7 +131,7 @@ def _called(function: Callable[[], Any], what: str, error: type[Exception]) -> A
         raise
     except (Exception, SystemExit) as raised:
         frames = traceback.extract_tb(raised.__traceback__)
-        theirs = [frame for frame in frames if not frame.filename.startswith((_PACKAGE, "<frozen")) and "site-packages" not in frame.filename]
+        theirs = [frame for frame in frames if not frame.filename.startswith((PACKAGE, "<frozen")) and "site-packages" not in frame.filename]
         named = not theirs or f"{theirs[-1].filename}:{theirs[-1].lineno}" in str(raised)
         where = "" if named else f" ({theirs[-1].filename}, line {theirs[-1].lineno})"
         raise error(f"{what} raised {type(raised).__name__}: {raised}{where}") from raised

@@ -18,7 +18,7 @@ from autograd_bn.core.display import mimebundle
 from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.core.graph_text import graph_text, node_text, one_line
 from autograd_bn.core.lines import ENGINE, Line
-from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Node, Origin
+from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Node, Origin, same_place
 from autograd_bn.core.primitive import Abstract, Primitive
 from autograd_bn.core.state import Scope
 from autograd_bn.core.tensor import Tensor, why_constant
@@ -280,7 +280,7 @@ class _Builder:
         self.index: dict[Node | Constant, int] = {}
         self._backward = BackwardScopes()
         order = _order(roots)
-        self._inner = {parent for node in order for parent in node.parents if parent.__class__ is Node and _same_place(parent, node)}
+        self._inner = {parent for node in order for parent in node.parents if parent.__class__ is Node and same_place(parent, node)}
         for node in order:
             self._add(node)
 
@@ -367,10 +367,6 @@ class _Builder:
         if node in self._inner or code.co_filename.startswith(ENGINE) or (node.primitive is None and node.level != 0):
             return None
         return _stores(code).get(node.offset)
-
-
-def _same_place(one: Node, other: Node) -> bool:
-    return one.offset == other.offset and one.code is other.code and one.scope is other.scope and one.primitive is not None
 
 
 def variable(line: Line) -> str | None:

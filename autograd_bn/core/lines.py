@@ -7,8 +7,8 @@ import sys
 from itertools import islice
 from types import CodeType, FrameType
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ENGINE = tuple(os.path.join(_PACKAGE, layer) + os.sep for layer in ("core", "ops", "transforms", "compiler", "testing"))
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ENGINE = tuple(os.path.join(PACKAGE, layer) + os.sep for layer in ("core", "ops", "transforms", "compiler", "testing"))
 
 
 class Line:
@@ -46,7 +46,7 @@ class Line:
     @property
     def inside(self) -> bool:
         """Whether the line belongs to this package rather than to the user's program."""
-        return self.file.startswith(_PACKAGE + os.sep)
+        return self.file.startswith(PACKAGE + os.sep)
 
     def __str__(self) -> str:
         text = self.text

@@ -118,6 +118,11 @@ class Node:
     __copy__ = __reduce__ = __deepcopy__  # type: ignore[assignment]
 
 
+def same_place(one: Node, other: Node) -> bool:
+    """Whether the same call of the user's made both, the first an operation: no variable holds its value."""
+    return one.offset == other.offset and one.code is other.code and one.scope is other.scope and one.primitive is not None
+
+
 class Constant:
     """A value that no gradient flows through. ``reason`` and ``line`` say where a graph was cut, if one was.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.complex_values import conjugated
-from autograd_bn.core.node import Constant, Extra, Node, Origin
+from autograd_bn.core.node import Constant, Extra, Node, Origin, same_place
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.sweep import fitted, sweep
 from autograd_bn.core.tensor import Tensor, tensor_of
@@ -122,8 +122,8 @@ class _Recorder(threading.local, Observer):
     def _part(self, node: Node, parent: Node, c: Any) -> None:
         """Call a tensor one of several gradients of a value, unless it still has to be summed."""
         current = self._sweeps[-1]
-        if parent.offset == node.offset and parent.code is node.code and parent.scope is node.scope and parent.primitive is not None:
-            current.inner.add(parent)  # one call of the user's made both, and no variable holds this value
+        if same_place(parent, node):
+            current.inner.add(parent)
             return
         current.arrived[parent] = number = current.arrived.get(parent, 0) + 1
         for _, extra in current.made(c) if c.shape == parent.shape else ():

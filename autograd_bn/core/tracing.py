@@ -7,6 +7,7 @@ threads may be using it. Nothing here knows what becomes of the trace.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -100,10 +101,7 @@ class Unknown:
     @property
     def size(self) -> int:
         """The number of elements."""
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+        return math.prod(self.shape)
 
     def refuse(self, what: str) -> NoReturn:
         """Raise TraceError."""

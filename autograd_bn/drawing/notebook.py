@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from html import escape
 
 from autograd_bn.core.graph import Graph, graph
@@ -84,17 +83,10 @@ def _table(module: Module) -> str:
     whole = sum(parameter.size for parameter in module.parameters())
     rows = [f"<caption>{escape(type(module).__name__)}, {whole:,} parameters</caption>", "<tr><th>part<th>module<th>own parameters<th>count</tr>"]
     for name, part in module.named_modules():
-        own = list(_own(part))
+        own = [(one, parameter) for one, parameter in part.named_parameters() if "." not in one]
         shapes = ", ".join(f"{one} {parameter.shape}" for one, parameter in own)
         count = sum(parameter.size for _, parameter in own)
         extra = part.extra_repr()
         texts = [name, f"{type(part).__name__}({extra})" if extra else type(part).__name__, shapes]
         rows.append("<tr>" + "".join(f'<td style="text-align:left">{escape(cell)}' for cell in texts) + f"<td>{f'{count:,}' if own else ''}</tr>")
     return f"<table>{''.join(rows)}</table>"
-
-
-def _own(module: Module) -> Iterator[tuple[str, Tensor]]:
-    """The parameters of a module that are no part's."""
-    for name, parameter in module.named_parameters():
-        if "." not in name:
-            yield name, parameter

@@ -101,11 +101,7 @@ def verdict(results: Results) -> Verdict:
             less = without.below(with_bn) if name == "cosine" else with_bn.below(without)
             checks.append(Check(f"{network}: {what} is {'larger' if name == 'cosine' else 'smaller'} with BN", less, f"{with_bn} against {without}"))
         rows += [Row(f"training loss at the end: {network}, {word} BN", results.spread("loss", network=network, bn=bn)) for word, bn in WORDS]
-    return judged(
-        checks,
-        rows,
-        NOTE,
-    )
+    return judged(checks, rows, NOTE)
 
 
 def figure(results: Results, figure: Figure) -> None:
