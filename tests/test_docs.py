@@ -26,8 +26,8 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core import dispatch
-from autograd_bn.core.primitive import raw, registry
 from tests import stubs
+from tests.registries import forgetting
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -116,12 +116,9 @@ def trimmed(text: str) -> list[str]:
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An empty current directory; at the end, print options are as before, and primitives that were made are forgotten."""
     monkeypatch.chdir(tmp_path)
-    names, ufuncs = set(registry), dict(dispatch._of_ufunc)
-    with np.printoptions():
+    ufuncs = dict(dispatch._of_ufunc)
+    with np.printoptions(), forgetting():
         yield
-    for name in set(registry) - names:
-        del registry[name]
-        delattr(raw, name)
     dispatch._of_ufunc.clear()
     dispatch._of_ufunc.update(ufuncs)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import operator
 import re
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,36 +13,17 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.constructors import elementwise, linear
-from autograd_bn.core.errors import AutogradError, ConversionError, DtypeError, GradientError, MutationError, OperationError, RuleError, ShapeError
-from autograd_bn.core.primitive import raw, registry
+from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, MutationError, OperationError, RuleError, ShapeError
 from autograd_bn.core.tensor import Tensor
+from tests.messages import refused
 from tests.oracles import assert_close
+from tests.registries import temporary as temporary
 
 HERE = "test_faults.py"
 
 
-@contextmanager
-def refused(kind: type[AutogradError], *parts: str) -> Iterator[None]:
-    """The block raises this error, and its message and notes hold all parts."""
-    with pytest.raises(kind) as caught:
-        yield
-    told = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
-    for part in parts:
-        assert part in told, f"{part!r} is not in: {told}"
-
-
 def required(data: Any) -> Tensor:
     return ab.tensor(data, requires_grad=True)
-
-
-@pytest.fixture
-def temporary() -> Iterator[None]:
-    """Primitives that a test makes are forgotten again."""
-    before = set(registry)
-    yield
-    for name in set(registry) - before:
-        del registry[name]
-        delattr(raw, name)
 
 
 # Shapes

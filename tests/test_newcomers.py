@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,8 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.errors import ConversionError, DrawingError, GradientError, OperationError, RuleError, ShapeError
-from autograd_bn.primitives import elementwise, linear, raw, registry, unary
-
-
-@pytest.fixture
-def temporary() -> Iterator[None]:
-    before = set(registry)
-    yield
-    for name in set(registry) - before:
-        del registry[name]
-        delattr(raw, name)
+from autograd_bn.primitives import elementwise, linear, raw, unary
+from tests.registries import temporary as temporary
 
 
 def test_numpy_functions_take_tensors_that_have_no_gradient_to_lose() -> None:

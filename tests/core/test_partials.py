@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,11 @@ import autograd_bn as ab
 from autograd_bn.core.constructors import binary, normalized_axes, reduction, unary
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import OperationError
-from autograd_bn.core.primitive import raw, registry
+from autograd_bn.core.primitive import raw
 from tests.oracles import assert_close
+from tests.registries import temporary as temporary
 
-
-@pytest.fixture(autouse=True)
-def _registry() -> Iterator[None]:
-    """What these tests define is forgotten again."""
-    before = dict(registry)
-    yield
-    for name in registry.keys() - before.keys():
-        del registry[name]
-        delattr(raw, name)
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 @pytest.mark.parametrize("factor", [2, 0, 0.5, -3, 1, -1, 1.0, -1.0, np.float64(2.5), np.int64(4)])

@@ -13,9 +13,9 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.constructors import elementwise
-from autograd_bn.core.primitive import raw, registry
 from autograd_bn.core.state import current
 from autograd_bn.core.tensor import Tensor
+from tests.registries import forgetting
 
 
 def leaf(*shape: int) -> Tensor:
@@ -221,13 +221,10 @@ def test_the_time_of_operations_inside_a_users_rule_is_counted_once() -> None:
             out = ab.exp(out * 1e-3)
         return out.numpy()
 
-    primitive = elementwise("slow_for_a_test", lambda x: np.exp(x), slow)
-    try:
-        with ab.profile() as report:
-            primitive(leaf(300, 300)).sum().backward()
-    finally:
-        del registry[primitive.name]
-        delattr(raw, primitive.name)
+    with forgetting():
+        primitive = elementwise("slow_for_a_test", lambda x: np.exp(x), slow)
+    with ab.profile() as report:
+        primitive(leaf(300, 300)).sum().backward()
     assert counts(report)[("exp", "backward")] == 30
     assert counts(report)[(primitive.name, "backward")] == 1
     assert sum(row.seconds for row in report.rows) < report.seconds

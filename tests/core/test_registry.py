@@ -12,9 +12,10 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.constructors import elementwise
-from autograd_bn.core.primitive import Primitive, abstract_of, raw, registry
+from autograd_bn.core.primitive import Primitive, abstract_of, registry
 from autograd_bn.testing.registering import sample
 from tests.oracles import assert_close, central, directional, gradient, is_real, value
+from tests.registries import forgetting
 
 NAMES = sorted(registry)
 DIFFERENTIABLE = [name for name in NAMES if registry[name].differentiable]
@@ -101,14 +102,11 @@ def test_nothing_is_missing_from_the_record(name: str) -> None:
 
 
 def test_a_primitive_with_missing_pieces_is_found() -> None:
-    primitive = elementwise("incomplete", np.positive, 1, label=" ")
-    try:
-        primitive.domains = ()
-        primitive.jvp = None
-        assert missing(primitive) == ["label", "example or domains", "one of vjp and jvp"]
-    finally:
-        del registry["incomplete"]
-        delattr(raw, "incomplete")
+    with forgetting():
+        primitive = elementwise("incomplete", np.positive, 1, label=" ")
+    primitive.domains = ()
+    primitive.jvp = None
+    assert missing(primitive) == ["label", "example or domains", "one of vjp and jvp"]
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)

@@ -11,6 +11,7 @@ import pytest
 import autograd_bn as ab
 from autograd_bn import nn
 from autograd_bn.core.errors import OperationError, ShapeError
+from tests.messages import refused
 from tests.oracles import central
 
 Array = np.ndarray[Any, Any]
@@ -225,7 +226,5 @@ def test_a_failed_call_leaves_the_statistics_of_its_step_alone() -> None:
     ],
 )
 def test_an_error_says_what_is_wrong_and_what_to_do(call: Any, kind: type[Exception], parts: list[str]) -> None:
-    with pytest.raises(kind) as caught:
+    with refused(kind, *parts):
         call()
-    for part in parts:
-        assert part in str(caught.value)

@@ -12,6 +12,7 @@ import autograd_bn as ab
 from autograd_bn import nn
 from autograd_bn.core.errors import DtypeError, OperationError
 from autograd_bn.nn import functional as F
+from tests.messages import refused
 
 X = np.random.default_rng(0).standard_normal((6, 5))
 
@@ -168,10 +169,8 @@ def test_inside_vmap_it_is_refused_in_training_only() -> None:
     ],
 )
 def test_an_error_says_what_is_wrong_and_what_to_do(call: Any, kind: type[Exception], parts: list[str]) -> None:
-    with pytest.raises(kind) as caught:
+    with refused(kind, *parts):
         call()
-    for part in parts:
-        assert part in str(caught.value)
 
 
 def test_the_function_takes_a_seed_as_the_layer_does() -> None:

@@ -9,6 +9,7 @@ import pytest
 import autograd_bn as ab
 from autograd_bn import nn
 from autograd_bn.core.errors import OperationError, ShapeError
+from tests.messages import refused
 
 Layer: TypeAlias = type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d]
 every_kind = pytest.mark.parametrize(
@@ -177,10 +178,8 @@ def test_an_error_names_the_layer_and_leaves_the_statistics_alone(x: Any, kind: 
 def test_errors_of_the_layers_for_images_and_volumes(kind: Layer, x: Any, error: type[Exception], parts: list[str]) -> None:
     bn = kind(3)
     before = statistics(bn)
-    with pytest.raises(error) as caught:
+    with refused(error, *parts, "test_normalization.py"):
         bn(x)
-    for part in [*parts, "test_normalization.py"]:
-        assert part in str(caught.value)
     for a, b in zip(before, statistics(bn), strict=True):
         np.testing.assert_array_equal(a, b)
 

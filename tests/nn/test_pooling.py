@@ -9,6 +9,7 @@ import autograd_bn as ab
 from autograd_bn import nn
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.nn import functional
+from tests.messages import refused
 
 
 class Case(NamedTuple):
@@ -122,10 +123,8 @@ def test_what_does_not_fill_a_window_is_left_out() -> None:
     ],
 )
 def test_what_does_not_fit_is_named_with_shapes_and_a_remedy(function: str, x: Any, settings: Any, kind: Any, parts: list[str]) -> None:
-    with pytest.raises(kind) as caught:
+    with refused(kind, *parts, f"{function}(x float64[", "test_pooling.py"):
         getattr(functional, function)(np.ones(x), **settings)
-    for part in [*parts, f"{function}(x float64[", "test_pooling.py"]:
-        assert part in str(caught.value)
 
 
 @pytest.mark.parametrize(

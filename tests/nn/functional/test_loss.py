@@ -9,6 +9,7 @@ import autograd_bn as ab
 from autograd_bn import nn
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.nn import functional as F
+from tests.messages import refused
 from tests.ops.torch_oracle import assert_same, torch_module
 
 
@@ -180,10 +181,8 @@ def test_the_module_of_a_loss_has_its_settings() -> None:
     ],
 )
 def test_an_error_says_what_is_wrong_and_what_to_do(call: Any, kind: type[Exception], parts: list[str]) -> None:
-    with pytest.raises(kind) as caught:
+    with refused(kind, *parts, "test_loss.py") as caught:
         call(np.random.default_rng(0).standard_normal((6, 4)))
-    for part in [*parts, "test_loss.py"]:
-        assert part in str(caught.value)
     assert isinstance(caught.value, TypeError if kind is DtypeError else ValueError)
 
 

@@ -14,6 +14,7 @@ from autograd_bn.core.graph import graph
 from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import registry
 from autograd_bn.nn import functional as F
+from tests.messages import refused
 
 Array = np.ndarray[Any, Any]
 SHAPES = [(6, 3), (4, 3, 5), (3, 2, 4, 2)]
@@ -212,10 +213,8 @@ def test_nan_propagates_to_its_channel_alone() -> None:
     ],
 )
 def test_an_error_says_what_is_wrong_and_what_to_do(call: Any, kind: type[Exception], parts: list[str]) -> None:
-    with pytest.raises(kind) as caught:
+    with refused(kind, *parts, "test_normalization.py") as caught:
         call(np.random.default_rng(0).standard_normal((6, 4)))
-    for part in [*parts, "test_normalization.py"]:
-        assert part in str(caught.value)
     assert isinstance(caught.value, ValueError)
 
 
