@@ -15,7 +15,7 @@ from autograd_bn.compiler import llvm_emitter
 from autograd_bn.compiler.moves import apart, boxed, counts, gaps
 from autograd_bn.compiler.passes import NATIVE_PASSES, PASSES
 from autograd_bn.core.graph import Graph
-from tests.compiler.test_native import array, close
+from tests.compiler.test_native import array, check_native, close
 
 F = ab.nn.functional
 
@@ -77,14 +77,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("emitter", ["llvm", "numpy"])
 def test_what_is_put_together_and_cut_is_native(name: str, dtype: str, emitter: Any) -> None:
-    function, arguments = CASES[name]
-    given = [x.astype(dtype) if x.dtype.kind == "f" else x for x in arguments]
-    expected = function(*given)
-    compiled = ab.jit(function, emitter=emitter)
-    for _ in range(2):
-        close(compiled(*given), expected, 100 * np.finfo(dtype).eps if emitter == "llvm" else 0)
-    if emitter == "llvm":
-        assert " by NumPy" not in compiled.explain() and "functions in 1 calls" in compiled.explain()
+    check_native(*CASES[name], dtype, emitter)
 
 
 def test_parts_of_a_join_that_numpy_reads_or_makes() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,17 @@ def close(found: Any, expected: Any, eps: float) -> None:
         assert one.dtype == other.dtype and one.shape == other.shape
         size = np.max(np.abs(other), initial=0, where=np.isfinite(other)) if other.dtype.kind == "f" else 0
         np.testing.assert_allclose(one, other, rtol=eps, atol=eps * size)
+
+
+def check_native(function: Callable[..., Any], arguments: Sequence[ab.Tensor], dtype: str, emitter: Any, ulps: int = 100) -> None:
+    """The first and a later call of compiled code give what the function gives; native code is one call, without NumPy."""
+    given = [x.astype(dtype) if x.dtype.kind == "f" else x for x in arguments]
+    expected = function(*given)
+    compiled = ab.jit(function, emitter=emitter)
+    for _ in range(2):
+        close(compiled(*given), expected, ulps * np.finfo(dtype).eps if emitter == "llvm" else 0)
+    if emitter == "llvm":
+        assert " by NumPy" not in compiled.explain() and "functions in 1 calls" in compiled.explain()
 
 
 def kernels(f: Any) -> list[str]:

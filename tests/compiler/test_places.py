@@ -11,7 +11,7 @@ import pytest
 import autograd_bn as ab
 from autograd_bn.compiler import program
 from autograd_bn.core.errors import OperationError
-from tests.compiler.test_native import array, close
+from tests.compiler.test_native import array, check_native, close
 
 F = ab.nn.functional
 
@@ -47,14 +47,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 @pytest.mark.parametrize("emitter", ["llvm", "numpy"])
 def test_places_are_native(name: str, dtype: str, emitter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(program, "interpreted")  # what native code could not do, this would
-    function, arguments = CASES[name]
-    given = [x.astype(dtype) if x.dtype.kind == "f" else x for x in arguments]
-    expected = function(*given)
-    compiled = ab.jit(function, emitter=emitter)
-    for _ in range(2):
-        close(compiled(*given), expected, 100 * np.finfo(dtype).eps if emitter == "llvm" else 0)
-    if emitter == "llvm":
-        assert " by NumPy" not in compiled.explain() and "functions in 1 calls" in compiled.explain()
+    check_native(*CASES[name], dtype, emitter)
 
 
 @pytest.mark.parametrize("emitter", ["llvm", "numpy"])

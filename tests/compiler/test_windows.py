@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from tests.compiler.test_native import array, close
+from tests.compiler.test_native import array, check_native, close
 
 F = ab.nn.functional
 
@@ -49,14 +49,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("emitter", ["llvm", "numpy"])
 def test_windows_are_native(name: str, dtype: str, emitter: Any) -> None:
-    function, arguments = CASES[name]
-    given = [x.astype(dtype) if x.dtype.kind == "f" else x for x in arguments]
-    expected = function(*given)
-    compiled = ab.jit(function, emitter=emitter)
-    for _ in range(2):
-        close(compiled(*given), expected, 300 * np.finfo(dtype).eps if emitter == "llvm" else 0)
-    if emitter == "llvm":
-        assert " by NumPy" not in compiled.explain() and "functions in 1 calls" in compiled.explain()
+    check_native(*CASES[name], dtype, emitter, 300)
 
 
 def test_the_mask_of_a_largest_element_is_not_kept() -> None:

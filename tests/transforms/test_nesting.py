@@ -14,34 +14,10 @@ from autograd_bn.core.errors import ConversionError, GradientError
 from autograd_bn.core.levels import open_levels
 from autograd_bn.core.tensor import Tensor
 from tests.oracles import assert_close, value
-
-Scalar = Callable[[Any], Any]
-
-
-def by_grad(f: Scalar) -> Scalar:
-    return ab.grad(f)
+from tests.transforms.modes import MODES, Scalar, by_grad, by_jvp, by_vjp, named
 
 
-def by_vjp(f: Scalar) -> Scalar:
-    return lambda x: ab.vjp(f, x)[1](1.0)[0]
-
-
-def by_jvp(f: Scalar) -> Scalar:
-    return lambda x: ab.jvp(f, (x,), (1.0,))[1]
-
-
-def by_vmap_grad(f: Scalar) -> Scalar:
-    return lambda x: ab.vmap(ab.grad(f))(ab.reshape(x, (1,))).sum()
-
-
-MODES = [by_grad, by_vjp, by_jvp, by_vmap_grad]
-
-
-def _named(modes: tuple[Any, ...]) -> str:
-    return "-".join(mode.__name__.removeprefix("by_") for mode in modes)
-
-
-@pytest.mark.parametrize("modes", list(itertools.product(MODES, repeat=2)), ids=_named)
+@pytest.mark.parametrize("modes", list(itertools.product(MODES, repeat=2)), ids=named)
 def test_an_inner_derivative_does_not_see_the_outer_perturbation(modes: tuple[Any, Any]) -> None:
     outer, inner = modes
     assert_close(outer(lambda x: x * inner(lambda y: x + y)(1.0))(1.0), 1.0)
@@ -50,7 +26,7 @@ def test_an_inner_derivative_does_not_see_the_outer_perturbation(modes: tuple[An
     assert_close(outer(lambda x: inner(lambda _: x * x)(x))(3.0), 0.0)
 
 
-@pytest.mark.parametrize("modes", list(itertools.product(MODES[:3], repeat=4)), ids=_named)
+@pytest.mark.parametrize("modes", list(itertools.product(MODES[:3], repeat=4)), ids=named)
 def test_fourth_derivative_in_every_mixture_of_modes(modes: tuple[Any, ...]) -> None:
     def f(x: Any) -> Any:
         return ab.sin(x) * ab.exp(2 * x)

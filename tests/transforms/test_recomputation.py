@@ -16,6 +16,7 @@ import autograd_bn as ab
 from autograd_bn.core.errors import GradientError, MutationError
 from autograd_bn.core.node import Node
 from tests.oracles import assert_close, value
+from tests.transforms.modes import MODES, named
 
 RNG = np.random.default_rng(3)
 W = RNG.standard_normal((3, 4))
@@ -25,25 +26,6 @@ X = RNG.standard_normal(4)
 def f(w: Any, x: Any) -> Any:
     h = ab.tanh(w @ (x * x))
     return (h * ab.exp(h)).sum() + ab.log(1.0 + h * h).mean() * x.max()
-
-
-def by_grad(g: Any) -> Any:
-    return ab.grad(g)
-
-
-def by_vjp(g: Any) -> Any:
-    return lambda x: ab.vjp(g, x)[1](1.0)[0]
-
-
-def by_jvp(g: Any) -> Any:
-    return lambda x: ab.jvp(g, (x,), (1.0,))[1]
-
-
-def by_vmap_grad(g: Any) -> Any:
-    return lambda x: ab.vmap(ab.grad(g))(ab.reshape(x, (1,))).sum()
-
-
-MODES = [by_grad, by_vjp, by_jvp, by_vmap_grad]
 
 
 def kept(output: ab.Tensor) -> list[Any]:
@@ -60,7 +42,7 @@ def kept(output: ab.Tensor) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("modes", [*itertools.product(MODES, repeat=2), *itertools.product(MODES[:3], repeat=3)], ids=str)
+@pytest.mark.parametrize("modes", [*itertools.product(MODES, repeat=2), *itertools.product(MODES[:3], repeat=3)], ids=named)
 def test_derivatives_of_every_order_are_those_of_the_function(modes: tuple[Callable[..., Any], ...]) -> None:
     def along(g: Any) -> Any:
         derived: Any = lambda t: g(W, X * t)

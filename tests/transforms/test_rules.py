@@ -15,6 +15,7 @@ import pytest
 import autograd_bn as ab
 from autograd_bn.core.errors import GradientError, OperationError, RuleError
 from tests.oracles import assert_close, value
+from tests.transforms.modes import by_grad, by_jvp, by_vjp, by_vmap_grad, named
 
 RNG = np.random.default_rng(8)
 X = RNG.standard_normal(4)
@@ -83,24 +84,8 @@ def both(x: Any, y: Any) -> Any:
 both.defjvp(lambda p, t: (both(*p), (t[0] * p[1] + p[0] * t[1], [t[0] + t[1]])))
 
 
-def by_grad(g: Any) -> Any:
-    return ab.grad(g)
-
-
-def by_vjp(g: Any) -> Any:
-    return lambda x: ab.vjp(g, x)[1](1.0)[0]
-
-
-def by_vmap_grad(g: Any) -> Any:
-    return lambda x: ab.vmap(ab.grad(g))(ab.reshape(x, (1,))).sum()
-
-
 def by_checkpoint_grad(g: Any) -> Any:
     return ab.grad(ab.checkpoint(g))
-
-
-def by_jvp(g: Any) -> Any:
-    return lambda x: ab.jvp(g, (x,), (1.0,))[1]
 
 
 REVERSE = [by_grad, by_vjp, by_vmap_grad, by_checkpoint_grad]
@@ -113,12 +98,12 @@ def derived(f: Any, modes: tuple[Callable[..., Any], ...]) -> Any:
     return f(0.7)
 
 
-@pytest.mark.parametrize("modes", [m for n in (1, 2, 3) for m in itertools.product(REVERSE, repeat=n)], ids=str)
+@pytest.mark.parametrize("modes", [m for n in (1, 2, 3) for m in itertools.product(REVERSE, repeat=n)], ids=named)
 def test_a_reverse_rule_in_every_order(modes: Any) -> None:
     assert_close(derived(lambda x: sine(x * x) * x, modes), derived(lambda x: ab.sin(x * x) * x, modes), 1e-12)
 
 
-@pytest.mark.parametrize("modes", [m for n in (1, 2, 3) for m in itertools.product(MODES, repeat=n)], ids=str)
+@pytest.mark.parametrize("modes", [m for n in (1, 2, 3) for m in itertools.product(MODES, repeat=n)], ids=named)
 def test_a_forward_rule_in_every_order_of_modes(modes: Any) -> None:
     assert_close(derived(lambda x: cosine(x * x) * x, modes), derived(lambda x: ab.cos(x * x) * x, modes), 1e-12)
 
