@@ -488,7 +488,8 @@ def _check_numbers(value: Array) -> None:
         if value.ndim or value.dtype.kind != "O":
             raise DtypeError(f"a tensor holds numbers, got data of dtype {value.dtype}")
         kind = type(value.item()).__name__
-        remedy = "a function without return gives None" if kind == "NoneType" else "if it is a container, tell the transforms by ab.register_container"
+        remedies = {"NoneType": "a function without return gives None", "int": "of integers those of 64 bits; a float may be larger"}
+        remedy = remedies.get(kind, "if it is a container, tell the transforms by ab.register_container")
         raise DtypeError(f"a tensor holds numbers, got {kind}; {remedy}")
 
 

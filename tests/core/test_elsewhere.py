@@ -133,9 +133,12 @@ def test_other_names_are_left_to_pythons_own_suggestions() -> None:
         assert error.value.name == "reshap" and error.value.obj is owner
 
 
+DISTANCES = "ab.linalg.vector_norm(x[:, None] - y, axis=-1)"
+
+
 def test_what_is_a_function_here_or_a_method_of_arrays_alone_is_told() -> None:
     x = ab.tensor([1.0])
-    for name, instead in (("sort", "ab.sort"), ("kron", "ab.kron"), ("tobytes", "x.detach().numpy().tobytes")):
+    for name, instead in (("sort", "ab.sort"), ("kron", "ab.kron"), ("tobytes", "x.detach().numpy().tobytes"), ("cdist", DISTANCES)):
         with pytest.raises(AttributeError, match=f"no attribute '{name}'; instead: {re.escape(instead)}$"):
             getattr(x, name)
     with pytest.raises(AttributeError, match=r"instead: ab\.tensor\(data\)"):

@@ -119,3 +119,8 @@ X = ab.tensor(1.0, requires_grad=True)
 def test_a_list_of_tensors_is_told_to_be_stacked(call: Any) -> None:
     with pytest.raises(ab.ConversionError, match=r"for a list of tensors ab\.stack"):
         call()
+
+
+def test_an_integer_of_more_than_64_bits_is_told_so() -> None:
+    with pytest.raises(ab.DtypeError, match="got int; of integers those of 64 bits; a float may be larger"):
+        ab.tensor(10**30)
