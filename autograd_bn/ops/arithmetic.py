@@ -118,7 +118,9 @@ def _power_by_base(g: Any, x: Any, y: Any) -> Any:
         if y == 0:
             return g * 0.0
         return g * y * (x if y == 2 else raw.pow(x, y - 1))
-    return g * (y * raw.pow(x, raw.where(raw.equal(y, 0), 1, y - 1)))
+    nought = raw.equal(y, 0)
+    base = raw.where(raw.logical_and(raw.equal(x, 0), nought), 1, x)  # 0⁰ is constant in the base
+    return g * (y * raw.pow(base, raw.where(nought, 1, y - 1) if getattr(y, "dtype", _INTEGER).kind == "u" else y - 1))
 
 
 def _power_by_exponent(g: Any, x: Any, out: Any) -> Any:

@@ -237,3 +237,16 @@ def test_divmod_is_quotient_and_rest() -> None:
     assert value(x.grad).tolist() == [1.0, 1.0]
     with pytest.raises(TypeError, match="unsupported operand"):
         divmod(x, None)  # type: ignore[operator]
+
+
+def test_a_power_of_zero_has_its_mixed_second_derivative() -> None:
+    x, y, ones = np.array([2.0, 0.5, 3.0]), np.array([0.0, 0.0, 1.0]), np.ones(3)
+    expected = [0.5, 2.0, 1.0 + np.log(3.0)]
+    by_x = lambda y: ab.grad(lambda x: (x**y).sum())(x)
+    pushed = lambda y: ab.jvp(lambda x: x**y, (x,), (ones,))[1]
+    for found in (ab.grad(lambda y: by_x(y).sum())(y), ab.jvp(by_x, (y,), (ones,))[1], ab.jvp(pushed, (y,), (ones,))[1]):
+        assert_close(found, expected, 1e-14)
+    assert_close(ab.jit(ab.grad(lambda y: by_x(y).sum()))(ab.tensor(y)), expected, 1e-14)
+    ab.testing.check_gradients(lambda x, y: x**y, x, y)
+    with np.errstate(all="raise"):
+        assert value(ab.vjp(lambda x: x ** np.array([0.0, 0.0, 2.0]), np.array([0.0, np.inf, 0.0]))[1](np.ones(3))[0]).tolist() == [0.0, 0.0, 0.0]
