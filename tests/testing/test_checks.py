@@ -365,3 +365,12 @@ def test_a_kink_is_one_however_small_the_other_inputs_are() -> None:
         report = check_gradients(lambda x: ab.relu(x) + ab.abs(x), x)
         assert [f"a kink at [{k}]" in note for k, note in zip(np.flatnonzero(x == 0), report.notes[:1], strict=True)] == [True]
     assert "a kink at [0]" in check_gradients(lambda x: ab.abs(x) + 1.0, np.array([1e-20, 1.0])).notes[0]  # too near to be told from one
+
+
+def test_a_kink_of_the_gradient_is_said_and_a_number_outside_of_its_slopes_is_wrong() -> None:
+    x = np.array([0.0, 1.0, -1.0])
+    for function in (ab.nn.functional.elu, lambda x: ab.relu(x) ** 2):
+        report = check_gradients(function, x)
+        assert any(note.startswith("second_order: at a kink of the gradient; reverse over reverse lies between") for note in report.notes), report
+    beyond = ruled(lambda x: ab.relu(x) ** 2, lambda x, g: (g * ab.where(x > 0.0, 2.0 * x, ab.where(x == 0.0, 5.0 * x, 0.0)),))
+    assert checks_of(failed(beyond, x)) == {"second_order"}
