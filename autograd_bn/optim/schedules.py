@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.optim.optimizer import Optimizer, number, unmatched
 
 
@@ -173,6 +174,6 @@ class SequentialLR(Schedule):
 
 
 def _count(name: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_integer(value, least):
         raise OperationError(f"{name} must be a whole number, at least {least}, got {value!r}")
-    return value
+    return int(value)

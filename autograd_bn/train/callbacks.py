@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.integers import is_integer
 from autograd_bn.train.checkpoint import save_checkpoint
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Every(Callback):
     """
 
     def __init__(self, count: int, function: Callable[[int, Module], Any]) -> None:
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        if not is_integer(count, 1):
             raise OperationError(f"Every: a positive number of steps is wanted, got {count!r}")
         self.count, self.function = count, function
         self.steps: list[int] = []

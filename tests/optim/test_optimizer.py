@@ -184,7 +184,7 @@ def test_a_schedule_goes_on_from_its_state_and_refuses_another() -> None:
 
 def test_schedules_that_cannot_be_are_refused() -> None:
     optimizer = SGD([leaf(1.0)], 0.8)
-    a, b = StepLR(optimizer, 3), StepLR(SGD([leaf(1.0)]), 3)
+    a, b = StepLR(optimizer, np.int64(3)), StepLR(SGD([leaf(1.0)]), 3)
     for make, match in (
         (lambda: StepLR(optimizer, 0), "step_size"),
         (lambda: CosineAnnealingLR(optimizer, 2.5), "T_max"),  # type: ignore[arg-type]

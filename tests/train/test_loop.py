@@ -249,7 +249,11 @@ def test_a_checkpoint_of_another_run_is_refused_and_nothing_changes(tmp_path: Pa
 
 def refusal(model: Any, optimizer: Any, path: Path) -> str:
     """What resuming that model and optimiser from a file of another is told."""
-    settings: dict[str, Any] = {"callbacks": [Every(3, lambda *_: 0), EarlyStopping()], "generators": [generator(0)], "schedule": StepLR(optimizer, 2)}
+    settings: dict[str, Any] = {
+        "callbacks": [Every(np.int64(3), lambda *_: 0), EarlyStopping()],
+        "generators": [generator(0)],
+        "schedule": StepLR(optimizer, 2),
+    }
     if any(isinstance(part, Noise) for part in model.modules()):
         del settings["generators"]
     with pytest.raises(OperationError) as told:
