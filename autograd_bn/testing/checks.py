@@ -52,7 +52,7 @@ def values(subject: Subject, report: Report) -> None:
             report.findings.append(Finding("values", what, "", index, float(a[index]), float(r[index]), "the reference function"))
     if len(expected) != len(subject.outputs):
         report.findings.append(Finding("values", f"the function has {len(subject.outputs)} real results, the reference {len(expected)}"))
-    if "values" not in {f.check for f in report.findings}:
+    if not report.failed("values"):
         report.passed["values"] = "as the reference's"
 
 
@@ -99,7 +99,7 @@ def check_pulled(subject: Subject, report: Report) -> None:
         _directions(subject, report, methods)
     if compared and not judged:
         report.findings.append(_unjudged("vjp", subject))
-    if not any(f.check == "vjp" for f in report.findings):
+    if not report.failed("vjp"):
         how = " and ".join(sorted(methods, reverse=True)) or "no elements"
         report.passed["vjp"] = f"{judged} of {total} elements by {how}" + (", the rest along random directions" if total > compared else "")
         if judged < compared:
@@ -281,7 +281,7 @@ def check_second(subject: Subject, report: Report) -> None:
                 continue
             ratio = "the derivative of the gradient is zero: the rule is not written in differentiable operations" if a == 0 else ""
             cause = ratio or "a term is missing: what the rule saved, or computed outside the engine, does not depend on the input"
-            if any(f.check == "vjp" for f in report.findings):
+            if report.failed("vjp"):
                 cause = "it follows from what is wrong with the first derivative"
             report.findings.append(
                 Finding("second_order", f"{way} is wrong along a random direction", "", None, a, r, f"{DIFFERENCES} of the gradient", cause=cause)

@@ -91,6 +91,10 @@ class Report:
         """The likely cause of the first finding that has one."""
         return next((f.cause for f in self.findings if f.cause), "")
 
+    def failed(self, check: str) -> bool:
+        """Whether a check found something wrong."""
+        return any(f.check == check for f in self.findings)
+
     def raise_if_wrong(self) -> Report:
         """Give this report back, or raise GradientCheckError if anything is wrong."""
         __tracebackhide__ = True  # pytest shows the caller's line
