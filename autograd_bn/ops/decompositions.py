@@ -96,11 +96,25 @@ def _inner(x: Any, y: Any) -> Any:
     return raw.sum(x * y, axis=(rank - 2, rank - 1), keepdims=False)
 
 
+LARGEST_OF_MINORS = 64
+"""Rows of a singular matrix whose determinant is differentiated: its minors take the fourth power in memory."""
+
+
+def _cofactors(x: Any, out: Any) -> Any:
+    """The derivative of the determinant: det·x⁻ᵀ, or where a matrix is singular the determinants without one row and column each, signed."""
+    n, found = x.shape[-1], array_of(out)
+    if not isinstance(found, (np.ndarray, np.generic)) or n > LARGEST_OF_MINORS or np.all(found):
+        return _wide(out) * _flipped(raw.inv(x))
+    others = np.array([[j for j in range(n) if j != i] for i in range(n)], np.intp).reshape(n, n - 1)
+    minors = raw.getitem(x, index=(Ellipsis, others[:, None, :, None], others[None, :, None, :]))
+    return raw.det(minors) * (-1.0 + 2.0 * (np.add.outer(np.arange(n), np.arange(n)) % 2 == 0)).astype(x.dtype)
+
+
 _det = _matrices(
     "det",
     lambda x: np.linalg.det(_numbers(x)),
-    lambda g, x, out: _wide(g * out) * _flipped(raw.inv(x)),
-    lambda t, x, out: out * _inner(_flipped(raw.inv(x)), t),
+    lambda g, x, out: _wide(g) * _cofactors(x, out),
+    lambda t, x, out: _inner(_cofactors(x, out), t),
     label="det",
     example=_example,
 )
@@ -311,7 +325,7 @@ def inv(x: Any, /) -> Tensor:
 
 
 def det(x: Any, /) -> Tensor:
-    """The determinants of square matrices. The derivative at a singular one is refused with OperationError.
+    """The determinants of square matrices. The derivative at a singular one is refused with OperationError in compiled functions, and of more than 64 rows.
 
     Examples
     --------

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn.testing import check_gradients
 from tests.ops.torch_oracle import assert_same, torch_module
 from tests.oracles import assert_close, value
 
@@ -77,11 +78,36 @@ def test_equal_eigenvalues_have_gradients_and_their_vectors_are_refused() -> Non
         ab.grad(lambda x: (ab.linalg.svd(x).U ** 3).sum())(np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]))
 
 
+RANKS = {
+    "0 of 1": np.zeros((1, 1)),
+    "0 of 2": np.zeros((2, 2)),
+    "1 of 2": np.ones((2, 2)),
+    "2 of 3": np.diag([1.0, 2.0, 0.0]),
+    "1 of 3": np.ones((3, 3)),
+    "some": np.stack([np.eye(3), np.diag([0.0, 1.0, 2.0]), np.arange(9.0).reshape(3, 3)]),
+}
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_the_determinant_has_a_gradient_at_every_rank(rank: str) -> None:
+    check_gradients(ab.linalg.det, RANKS[rank], also=("vmap", "checkpoint") if rank == "some" else ("checkpoint",))
+
+
+def test_the_gradient_of_the_determinant_of_a_singular_complex_matrix_is_that_of_its_minors() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 3)) + 1j * rng.standard_normal((3, 3))
+    x[1] = 0
+    minors = [[np.linalg.det(np.delete(np.delete(x, i, 0), j, 1)) * (-1) ** (i + j) for j in range(3)] for i in range(3)]
+    assert_close(ab.grad(lambda x: ab.real(ab.linalg.det(x)))(x), np.conj(minors), 1e-12)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
         (lambda: ab.linalg.inv(np.ones((2, 2))), ab.OperationError, "Singular"),
-        (lambda: ab.grad(ab.linalg.det)(np.ones((2, 2))), ab.OperationError, "Singular"),
+        (lambda: ab.grad(ab.linalg.det)(np.zeros((65, 65))), ab.OperationError, "Singular"),
+        (lambda: ab.jit(ab.grad(ab.linalg.det))(ab.tensor(np.ones((2, 2)))), ab.OperationError, "Singular"),
+        (lambda: ab.grad(lambda x: ab.linalg.slogdet(x).logabsdet)(np.ones((2, 2))), ab.OperationError, "Singular"),
         (lambda: ab.linalg.cholesky(-np.eye(2)), ab.OperationError, "positive definite"),
         (lambda: ab.linalg.inv(np.ones((2, 3))), ab.ShapeError, "square"),
         (lambda: ab.linalg.solve(np.eye(3), np.ones((2, 2))), ab.ShapeError, "3 equations"),
