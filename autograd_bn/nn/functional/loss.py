@@ -55,7 +55,7 @@ def cross_entropy(
     Returns a scalar, or the shape of the labels, (N,).
 
     Raises ShapeError where the shapes do not fit, DtypeError for labels that are neither integers nor probabilities, OperationError for a
-    label out of range, a batch of which nothing counts, ``ignore_index`` with probabilities, or settings out of range.
+    label out of range, the mean of a batch of which nothing counts, ``ignore_index`` with probabilities, or settings out of range.
 
     Examples
     --------
@@ -74,9 +74,9 @@ def cross_entropy(
         labels = np.asarray(labels)
     weight = _checked_weight("cross_entropy", logits, weight)
     if labels.dtype.kind == "f" and labels.ndim == 2:
-        losses = _soft(logits, labels, weight, ignore_index, label_smoothing)
+        losses = _soft(logits, labels, weight, ignore_index, label_smoothing, reduction == "mean")
         return narrowed(_reduced("cross_entropy", losses, reduction, places=places), given)
-    labels, index, counts = _checked_labels("cross_entropy", logits, labels, ignore_index)
+    labels, index, counts = _checked_labels("cross_entropy", logits, labels, ignore_index, reduction == "mean")
     peak = logits.detach().max(1, keepdims=True)
     z = logits - peak
     expz = exp(z)
@@ -119,7 +119,7 @@ def nll_loss(log_probabilities: Any, labels: Any, *, weight: Any = None, ignore_
     """
     log_probabilities, labels, places = _as_rows(asarray(log_probabilities), labels)
     weight = _checked_weight("nll_loss", log_probabilities, weight)
-    labels, index, counts = _checked_labels("nll_loss", log_probabilities, labels, ignore_index)
+    labels, index, counts = _checked_labels("nll_loss", log_probabilities, labels, ignore_index, reduction == "mean")
     losses = -_chosen(log_probabilities, labels, index)
     share = None
     if weight is not None:
@@ -285,10 +285,10 @@ def _pair(name: str, prediction: Any, target: Any, what: str = "the prediction h
     return prediction, target
 
 
-def _soft(logits: Tensor, labels: Any, weight: Tensor | None, ignore_index: int | None, label_smoothing: float) -> Tensor:
+def _soft(logits: Tensor, labels: Any, weight: Tensor | None, ignore_index: int | None, label_smoothing: float, averaged: bool) -> Tensor:
     """The cross-entropy of each row with probabilities."""
     target = astype(labels, logits.dtype)
-    if target.shape != logits.shape or not target.shape[0]:
+    if target.shape != logits.shape or (averaged and not target.shape[0]):
         _refuse_labels("cross_entropy", logits, target)
     if ignore_index is not None:
         raise OperationError(f"cross_entropy: ignore_index is a label, but these are probabilities; give the examples a row of zeros\n  at {user_line()}")
@@ -342,7 +342,7 @@ def _chosen(scores: Tensor, labels: Any, index: tuple[Any, ...] | None) -> Tenso
     return zlabel
 
 
-def _checked_labels(name: str, scores: Tensor, labels: Any, ignore_index: int | None) -> tuple[Any, tuple[Any, Any] | None, Any]:
+def _checked_labels(name: str, scores: Tensor, labels: Any, ignore_index: int | None, averaged: bool) -> tuple[Any, tuple[Any, Any] | None, Any]:
     """The labels, the index of each row's label among the scores, and which rows count (None: all).
 
     There is no index where vmap maps over the labels, or a compiled function is given them: their values cannot be looked at.
@@ -354,10 +354,10 @@ def _checked_labels(name: str, scores: Tensor, labels: Any, ignore_index: int | 
     if known:
         y = np.asarray(y)
     shape = scores.shape
-    if refused(scores.dtype) or len(shape) != 2 or y.shape != shape[:1] or y.dtype.kind not in "iu" or not y.shape[0]:
+    if refused(scores.dtype) or len(shape) != 2 or y.shape != shape[:1] or y.dtype.kind not in "iu" or (averaged and not y.shape[0]):
         _refuse_labels(name, scores, y)
 
-    if known and ignore_index is None and y.min() >= 0 and y.max() < shape[1]:
+    if known and ignore_index is None and (not y.size or (y.min() >= 0 and y.max() < shape[1])):
         return y, (np.arange(shape[0]), y), None
     line = user_line()
 
@@ -370,7 +370,7 @@ def _checked_labels(name: str, scores: Tensor, labels: Any, ignore_index: int | 
         return y, None, None
     counts = y != ignore_index
     if known:
-        if not counts.any():
+        if averaged and not counts.any():
             raise OperationError(f"{name}: every label is {ignore_index}, which is ignored, so there is nothing to average\n  at {line}")
         return y, (np.arange(shape[0]), np.where(counts, y, 0)), counts
     return y, None, counts
@@ -388,14 +388,14 @@ def _refuse_labels(name: str, scores: Tensor, y: Any) -> NoReturn:
         places = (shape[0], *shape[2:]) if len(shape) > 2 else ()
         kind = "of integers" if y.shape == places else f"of shape {places}, or as probabilities {shape}, got {y.shape}"
         raise ShapeError(f"{what}: labels must be {kind}{line}")
-    if y.ndim == 2 and y.shape == shape:
+    if y.ndim == 2 and y.shape == shape and y.size:
         raise ShapeError(
             f"{what}: labels must have shape ({shape[0]},), the number of the class; for one-hot rows pass labels.argmax(1), or floats as probabilities{line}"
         )
     if y.ndim == 2 and y.dtype.kind == "f" and y.shape != shape:
         raise ShapeError(f"{what}: probabilities must have the shape of the logits, {shape}, got {y.shape}{line}")
-    if y.shape != shape[:1]:
+    if y.shape != shape[:1] and y.shape != shape:
         raise ShapeError(f"{what}: labels must have shape ({shape[0]},), one an example, got {y.shape}{line}")
-    if y.dtype.kind not in "iu":
+    if y.dtype.kind not in "iu" and y.ndim == 1:
         raise DtypeError(f"{what}: labels are the numbers of classes, so integers; convert them with labels.astype('int64'){line}")
     raise OperationError(f"{what}: the batch is empty, so there is nothing to average; leave empty batches out{line}")

@@ -320,7 +320,7 @@ def _check_channels(name: str, x: Tensor, per_channel: dict[str, Tensor], axes: 
         if p.shape != (channels,):
             hint = "; channels belong on axis 1: did you mean to move the last axis there?" if x.ndim > 2 and p.shape == x.shape[-1:] else ""
             fail(ShapeError, f"x has {channels} channels (axis 1), so {what} must have shape ({channels},), got {p.shape}{hint}")
-    if 0 in x.shape and channels and "the population mean" not in per_channel:
+    if name != "group_norm" and 0 in x.shape and channels and "the population mean" not in per_channel:
         fail(OperationError, "the batch is empty, so there is nothing to normalise; leave empty batches out")
 
 

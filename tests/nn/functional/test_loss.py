@@ -321,3 +321,18 @@ def test_scores_of_many_places_map_and_compile_and_labels_must_fit_them() -> Non
             F.cross_entropy(z, labels)
     with pytest.raises(OperationError, match="the batch is empty"):
         F.cross_entropy(z[:0], y[:0])
+
+
+def test_only_the_mean_of_nothing_is_refused() -> None:
+    empty, none, ignored = np.zeros((0, 3)), np.zeros(0, int), np.array([1, 1])
+    for loss in (F.cross_entropy, F.nll_loss):
+        for z, y, options in ((empty, none, {}), (scores((2, 3)), ignored, {"ignore_index": 1})):
+            assert loss(z, y, reduction="sum", **options).item() == 0.0
+            assert loss(z, y, reduction="none", **options).tolist() == [0.0] * len(y)
+            gradient = ab.grad(lambda z, f=loss, y=y, o=options: f(z, y, reduction="sum", **o))(z)
+            assert gradient.shape == z.shape and not np.any(gradient.numpy())
+            with pytest.raises(OperationError, match="nothing to average"):
+                loss(z, y, **options)
+    assert F.cross_entropy(empty, empty, reduction="sum").item() == 0.0
+    with pytest.raises(OperationError, match="nothing to average"):
+        F.cross_entropy(empty, empty)

@@ -270,3 +270,15 @@ def test_float16_is_computed_in_float32() -> None:
     y, mean, variance = F.batch_norm(ab.tensor(half), scale, shift, return_statistics=True)
     assert (y.dtype, mean.dtype, variance.dtype) == (np.float16, np.float32, np.float32)
     assert np.isfinite(variance.numpy()).all()
+
+
+def test_what_normalises_each_example_by_itself_takes_none() -> None:
+    for function in (lambda x: F.group_norm(x, 2), lambda x: F.layer_norm(x, (4, 3)), lambda x: F.rms_norm(x, 3)):
+        x = ab.tensor(np.zeros((0, 4, 3)), requires_grad=True)
+        out = function(x)
+        out.sum().backward()
+        assert out.shape == x.grad.shape == (0, 4, 3)
+    with pytest.raises(OperationError, match="nothing to average"):
+        F.group_norm(np.zeros((2, 4, 0)), 2)
+    with pytest.raises(OperationError, match="the batch is empty"):
+        F.batch_norm(np.zeros((0, 4, 3)), None, None)
