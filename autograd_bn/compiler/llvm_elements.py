@@ -12,7 +12,7 @@ from llvmlite import ir
 
 from autograd_bn.compiler.kernel import Access, Kernel
 from autograd_bn.compiler.kinds import Kind, uniform
-from autograd_bn.compiler.llvm_loops import LOOP, SINGLE
+from autograd_bn.compiler.llvm_loops import LOOP
 from autograd_bn.compiler.llvm_scalar import CONTRACT, Expression, cast, constant, stored
 from autograd_bn.compiler.machine import fuses
 from autograd_bn.compiler.native_quotient import Divisor, divisor, quotient
@@ -38,6 +38,10 @@ SHORT = 256
 """Up to how many elements a row is short."""
 LANES = 64
 """How many partial sums SIMD code has at most where a turn of a loop takes several vectors."""
+TURNS = 10
+"""Of how many vectors a row has at most that is written turn by turn."""
+STRAIGHT = 80
+"""What an element of such a row costs at most."""
 PIECE = 16
 """How many bytes at least are written past the caches at a time."""
 FAR = 1 << 22
@@ -104,10 +108,12 @@ class ElementWriter:
         """For each counter, how many loops deep it is known."""
         self.current = 0
         self.shift = 0
-        self.single = False
-        """Whether a turn of a loop takes one vector: several rows are independent enough of each other, and a part of a row leaves no rest."""
+        self.notes = LOOP
+        """On the loops along a row."""
         self.partial = False
         """Whether sums over rows go to those of a block."""
+        self.strange: dict[tuple[int, int], Any] = {}
+        """Of each row's largest or smallest element, where it is kept whether one was not a number."""
 
     def end(self) -> ir.Function:
         """The function is written."""
@@ -161,8 +167,8 @@ class ElementWriter:
         counter.add_incoming(INDEX(start), before.block)
         counter.add_incoming(following, inside.block)
         jump = inside.cbranch(inside.icmp_unsigned("<", following, INDEX(size)), head, after)
-        if inside.block is head and (self.single or (size - start) * len(head.instructions) <= UNROLLED):
-            jump.set_metadata("llvm.loop", self.function.module.add_metadata([SINGLE if self.single else LOOP]))
+        if inside.block is head and (self.notes != LOOP or (size - start) * len(head.instructions) <= UNROLLED):
+            jump.set_metadata("llvm.loop", self.function.module.add_metadata([self.notes]))
         before.branch(head)
         before.position_at_end(after)
 

@@ -17,11 +17,18 @@ from llvmlite import ir
 
 from autograd_bn.compiler import llvm_threads
 from autograd_bn.compiler.kernel import Kernel
-from autograd_bn.compiler.llvm_elements import BLOCK, FAR, INDEX, LANES, LONGEST, POINTER, ROWS, ElementWriter
+from autograd_bn.compiler.llvm_elements import BLOCK, FAR, INDEX, LANES, LONGEST, POINTER, ROWS, STRAIGHT, TURNS, ElementWriter
+from autograd_bn.compiler.llvm_loops import LOOP, MASKED, SINGLE
 from autograd_bn.compiler.llvm_scalar import CONTRACT, TYPES, Expression, cast, neutral, stored
+from autograd_bn.compiler.machine import masks
+from autograd_bn.compiler.scalar_code import steps_of
 from autograd_bn.core.allocation import LINE
 
 REASSOCIATED = ("reassoc", "contract")
+EXTREMES = ("max(x, y)", "min(x, y)")
+NUMBERS = ("nnan",)
+"""Of the largest and the smallest: what is not a number makes nonsense, which nobody looks at."""
+TRUTH = ir.IntType(1)
 
 
 class KernelWriter(ElementWriter):
@@ -107,11 +114,11 @@ class KernelWriter(ElementWriter):
 
         def many(counter: ir.Value) -> None:
             enter(counter)
-            self.single = self.kernel.phases > 1
+            self.notes = self.notes_on_several()
             for phase in range(self.kernel.phases):
                 self.current = phase
                 self.one_pass(phase, ROWS)
-            self.single = False
+            self.notes = LOOP
             self.leave()
 
         whole = size - size % ROWS if several else 0
@@ -203,10 +210,14 @@ class KernelWriter(ElementWriter):
         if not ends:
             return
         held: dict[tuple[int, int], Any] = {}
+        self.strange = {}
         for i in ends:
             for shift in range(rows if kernel.reduces(i) and self.along(i) else 0):
                 held[i, shift] = self.variable(TYPES[self.dtype(i)])
                 builder.store(neutral(self.code(i), self.dtype(i)), held[i, shift])
+                if self.dtype(i).kind == "f" and self.code(i) in EXTREMES:
+                    self.strange[i, shift] = self.variable(TRUTH)
+                    builder.store(TRUTH(0), self.strange[i, shift])
         depth = len(self.index)
         inner = self.sizes[self.outer :]
         totals = {key: (self.variable(place.kind), self.variable(place.kind)) for key, place in held.items() if self.blocked(key[0])}
@@ -239,10 +250,9 @@ class KernelWriter(ElementWriter):
 
             self.loop(inner[k], step)
 
-        summed = [i for i, _ in held if self.code(i) == "x + y" and self.dtype(i).kind == "f"]
         if totals:
             self.in_blocks(inner[0], body, held, totals)
-        elif summed and len(inner) == 1 and (rest := inner[0] % self.lanes()) and rest < inner[0]:
+        elif held and len(inner) == 1 and (rest := inner[0] % self.lanes()) and rest < inner[0]:
             self.in_two(inner[0] - rest, inner[0], body, held)
         else:
             nest(0)
@@ -266,8 +276,20 @@ class KernelWriter(ElementWriter):
         self.loop(size, step, start=start)
 
     def lanes(self) -> int:
-        """How many partial sums SIMD code has at most, of which a row is best a multiple."""
-        return LINE // min(self.dtype(i).itemsize for i in self.kernel.members) if self.single else LANES
+        """How many partial sums SIMD code has at most, of which a row is best a multiple, unless a mask takes the rest."""
+        return {LOOP: LANES, SINGLE: LINE // min(map(self.itemsize, self.kernel.members)), MASKED: 1}[self.notes]
+
+    def notes_on_several(self) -> str:
+        """How the loops along several rows are: these are independent enough of each other for a turn to take one vector.
+
+        Sums over rows are read soon after they are written, for which a CPU takes long where they were written with a mask.
+        """
+        if self.kernel.phases == 1:
+            return LOOP
+        vector = LINE // max(map(self.itemsize, self.kernel.members))
+        short = self.row == self.sizes[-1] <= TURNS * vector and sum(steps_of(self.graph.nodes[i]) for i in self.kernel.members) <= STRAIGHT
+        masked = masks() and self.row % vector and short
+        return MASKED if masked and not any(map(self.over_rows, self.kernel.members)) else SINGLE
 
     def in_two(self, whole: int, size: int, body: Callable[[], None], held: dict[tuple[int, int], Any]) -> None:
         """A row whose last elements, too few for the lanes of SIMD code, are reduced for themselves.
@@ -320,8 +342,9 @@ class KernelWriter(ElementWriter):
         inner = self.sizes[self.outer :]
         return len(inner) == 1 and inner[0] >= 4 * BLOCK and self.code(i) == "x + y" and self.dtype(i).kind == "f"
 
-    def combined(self, builder: ir.IRBuilder, i: int, x: ir.Value, y: ir.Value, flags: tuple[str, ...] = REASSOCIATED) -> ir.Value:
-        """Two elements, combined as a reduction does."""
+    def combined(self, builder: ir.IRBuilder, i: int, x: ir.Value, y: ir.Value, flags: tuple[str, ...] = ()) -> ir.Value:
+        """Two elements, combined as a reduction does; along the row in any order, where NaN is looked for apart."""
+        flags = flags or (REASSOCIATED if (i, 0) not in self.strange else NUMBERS)
         return Expression(builder, self.dtype(i), {"x": x, "y": y}).value(self.code(i), self.dtype(i), flags)
 
     def accumulate(self, i: int, held: dict[tuple[int, int], Any], rows: int) -> None:
@@ -339,6 +362,8 @@ class KernelWriter(ElementWriter):
             for shift, value in enumerate(values):
                 place = held[i, shift]
                 builder.store(self.combined(builder, i, builder.load(place, typ=place.kind), value), place)
+                if (seen := self.strange.get((i, shift))) is not None:
+                    builder.store(builder.or_(builder.load(seen, typ=TRUTH), builder.fcmp_unordered("uno", value, value)), seen)
             return
         if self.outer - 1 not in self.loops_of(i):  # each row has a row of accumulators of its own
             for self.shift, value in enumerate(values):
@@ -362,6 +387,8 @@ class KernelWriter(ElementWriter):
             total, lost = (builder.load(one, typ=one.kind) for one in totals)
             finite = builder.fcmp_ordered("==", builder.fsub(lost, lost), ir.Constant(place.kind, 0.0))
             value = builder.select(finite, builder.fadd(total, lost), total)
+        if (seen := self.strange.get((i, self.shift))) is not None:
+            value = builder.select(builder.load(seen, typ=TRUTH), ir.Constant(place.kind, math.nan), value)
         if self.over_rows(i):
             self.add_to(builder, i, value)
             return

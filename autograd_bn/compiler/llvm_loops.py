@@ -10,10 +10,16 @@ LOOP = "autograd_bn.loop"
 SINGLE = "autograd_bn.loop.single"
 """Stands for the notes on a loop whose turns are to take one vector each."""
 
+MASKED = "autograd_bn.loop.masked"
+"""Stands for the notes on such a loop whose last turn is to take part of a vector; written turn by turn, so that only that one has a mask."""
+
+# Short loops would be unrolled before they are vectorised, and stay scalar.
+_WHOLE = '!"llvm.loop.unroll.disable"'
+_ONE = '!"llvm.loop.interleave.count", i32 1'
 _NOTES = {
-    # Short loops would be unrolled before they are vectorised, and stay scalar.
-    LOOP: ('!"llvm.loop.unroll.disable"',),
-    SINGLE: ('!"llvm.loop.unroll.disable"', '!"llvm.loop.interleave.count", i32 1'),
+    LOOP: (_WHOLE,),
+    SINGLE: (_WHOLE, _ONE),
+    MASKED: (_WHOLE, _ONE, '!"llvm.loop.vectorize.predicate.enable", i1 1', '!"llvm.loop.vectorize.followup_all", !{ !"llvm.loop.unroll.full" }'),
 }
 
 

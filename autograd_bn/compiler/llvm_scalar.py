@@ -138,7 +138,7 @@ class Expression:
             sign = "<" if name == "min" else ">"
             return builder.select(self.compared(sign, *given), *given)
         if name in _INTRINSICS:
-            flags = ("nsz",) if name in ("max", "min") else ()  # which zero of two is left open by NumPy, too
+            flags = ("nsz", *set(self.flags) & {"nnan"}) if name in ("max", "min") else ()  # which zero of two is left open by NumPy, too
             kind = ir.FunctionType(self.kind, [self.kind] * len(given))
             return builder.call(builder.module.declare_intrinsic(f"llvm.{_INTRINSICS[name]}", (self.kind,), kind), given, fastmath=flags)
         if name == "pow":

@@ -51,6 +51,11 @@ def fuses() -> bool:
     return target.name == "aarch64" or "+fma" in features.split(",")
 
 
+def masks() -> bool:
+    """Whether this CPU reads and writes parts of vectors of any elements."""
+    return "+avx512bw" in _cpu()[2].split(",")
+
+
 def text(module: ir.Module) -> str:
     """A module for this machine."""
     machine = _target()

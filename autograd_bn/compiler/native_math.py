@@ -30,11 +30,11 @@ def _fits(x: Scalar) -> Fits:
     return FITS[str(x.value.type)]
 
 
-def _reduced(x: Scalar, carried: bool = True) -> tuple[Scalar, Scalar]:
+def _reduced(x: Scalar, carried: bool = True, biases: int = 1) -> tuple[Scalar, Scalar]:
     """The whole number n, anchored, and eʳ − 1 with x = n·ln 2 + r, |r| ≤ ½ ln 2; what r lost by rounding is added where it counts, if it is ``carried``."""
     fits = _fits(x)
-    anchored = (x * (1 / LN2)).anchored()
-    n = anchored.freed()
+    anchored = (x * (1 / LN2)).anchored(biases)
+    n = anchored.freed(biases)
     high = x - n * fits.ln2_high
     low = n * fits.ln2_low
     r = high - low
@@ -43,9 +43,10 @@ def _reduced(x: Scalar, carried: bool = True) -> tuple[Scalar, Scalar]:
 
 
 def _halves(n: Scalar) -> tuple[Scalar, Scalar]:
-    """Two whole numbers whose sum is n, all anchored: 2ⁿ itself may be beyond the exponents that there are."""
-    half = (n.freed() * 0.5).anchored()
-    return half, n - half.freed()
+    """Two powers of two whose product is 2ⁿ, which may itself be beyond the exponents that there are; n is anchored with two biases, one for each."""
+    bits = n.bits()
+    half = bits >> 1
+    return half.power_of_two(), (bits - half).power_of_two()
 
 
 def _exp(x: Scalar) -> Scalar:
@@ -54,18 +55,17 @@ def _exp(x: Scalar) -> Scalar:
     Beside 1, what r lost is little: all numbers of 32 bits stay within 1 ulp without it, but not quite all of 64.
     """
     info = x.info
-    n, grown = _reduced(x.at_most((info.maxexp + 0.4) * LN2).at_least((info.minexp - info.nmant - 2) * LN2), carried=info.bits > 32)
+    n, grown = _reduced(x.at_most((info.maxexp + 0.4) * LN2).at_least((info.minexp - info.nmant - 2) * LN2), info.bits > 32, biases=2)
     first, second = _halves(n)
-    return (grown + 1) * first.power_of_two() * second.power_of_two()
+    return (grown * first + first) * second
 
 
 def _expm1(x: Scalar) -> Scalar:
     """2ⁿ·(eʳ − 1) + (2ⁿ − 1), the second half of 2ⁿ multiplied last because 2ⁿ may overflow where the result does not."""
     info = x.info
-    n, grown = _reduced(x.at_most((info.maxexp + 0.4) * LN2).at_least(-(info.nmant + 2) * LN2))
+    n, grown = _reduced(x.at_most((info.maxexp + 0.4) * LN2).at_least(-(info.nmant + 2) * LN2), biases=2)
     first, second = _halves(n)
-    scale = first.power_of_two()
-    return ((grown * scale + (scale - (-second.freed()).anchored().power_of_two())) * second.power_of_two()).signed_as(x)
+    return ((grown * first + (first - second.inverse_of_power())) * second).signed_as(x)
 
 
 def _tanh(x: Scalar) -> Scalar:

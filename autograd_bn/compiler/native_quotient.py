@@ -1,9 +1,9 @@
-"""Quotients by a divisor that many numbers share: a product with its reciprocal and one correction, which takes a fraction of the time that divisions take.
+"""Quotients by a divisor that many numbers share: two products with its reciprocal, which take a fraction of the time that divisions take.
 
-With r the rounded 1/y and q the rounded x·r, the remainder x − q·y has no rounding error, and q plus the remainder times r is the quotient rounded
-once, but for quotients within 10⁻⁶ of an ulp of the middle between two numbers (Markstein, Computation of elementary functions on the IBM RISC
-System/6000 processor, 1990). Where that is the same number as q, or not a number, q is the quotient already: so are zeros with their signs, infinities
-and NaN. Where x is subnormal, or nearly, the remainder is rounded too, and the quotient is wrong by at most two ulps.
+The reciprocal of y is a sum h + l of two numbers, exact to twice the precision: h is a little nearer to zero than 1/y, and l is what it lacks, so that both
+have one sign. x·h + x·l, the first product not rounded by itself, is the quotient rounded once, but for quotients within 10⁻⁶ of an ulp of the middle
+between two numbers; so are zeros with their signs, infinities and NaN. The second product is rounded to a subnormal number where the quotient is subnormal, or
+nearly, which is then wrong by at most two ulps.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from autograd_bn.compiler.native_scalar import FORMATS
 
 
 class Divisor(NamedTuple):
-    """A divisor, brought near the middle of the exponents by a power of two; its reciprocal; and the power, by which a quotient is multiplied in the end."""
+    """The reciprocal of a divisor that was brought near the middle of the exponents by a power of two, as a sum; and the power, to multiply quotients by."""
 
-    y: ir.Value
-    reciprocal: ir.Value
+    high: ir.Value
+    low: ir.Value
     scale: ir.Value
 
 
@@ -32,18 +32,21 @@ def _call(builder: ir.IRBuilder, name: str, *given: ir.Value) -> ir.Value:
 def divisor(builder: ir.IRBuilder, y: ir.Value) -> Divisor:
     """What a divisor's quotients need of it."""
     kind = y.type
-    half = np.finfo(FORMATS[str(kind)]).maxexp // 2
+    info = np.finfo(FORMATS[str(kind)])
+    half = info.maxexp // 2
     # Half of the way up: the quotient of a subnormal number must not be one before it is multiplied.
     large, up, one, small = (ir.Constant(kind, 2.0**k) for k in (half, half // 2, 0, -half))
     size = _call(builder, "fabs", y)
     scale = builder.select(builder.fcmp_ordered(">", size, large), small, builder.select(builder.fcmp_ordered("<", size, small), up, one))
     scaled = builder.fmul(y, scale)
-    return Divisor(scaled, builder.fdiv(one, scaled), scale)
+    reciprocal = builder.fdiv(one, scaled)
+    high = builder.fmul(reciprocal, ir.Constant(kind, 1 - float(info.eps)))
+    rest = _call(builder, "fma", builder.fneg(high), scaled, one)
+    # Of zero and infinity the rest is not a number, and the reciprocal all that there is.
+    low = builder.select(builder.fcmp_ordered("ord", rest, rest), builder.fmul(rest, reciprocal), reciprocal)
+    return Divisor(high, low, scale)
 
 
 def quotient(builder: ir.IRBuilder, x: ir.Value, by: Divisor) -> ir.Value:
     """What x divided by it is; the processor must have fused multiply-adds."""
-    q = builder.fmul(x, by.reciprocal)
-    remainder = _call(builder, "fma", builder.fneg(q), by.y, x)
-    better = _call(builder, "fma", remainder, by.reciprocal, q)
-    return builder.fmul(builder.select(builder.fcmp_ordered("!=", better, q), better, q), by.scale)
+    return builder.fmul(_call(builder, "fma", x, by.high, builder.fmul(x, by.low)), by.scale)

@@ -97,23 +97,27 @@ class Scalar:
             out = out * self + coefficient
         return out
 
-    @property
-    def anchor(self) -> float:
-        """1.5·2ᵐ, the sum with which has no place for a fraction, plus the bias of the exponent."""
+    def anchor(self, biases: int) -> float:
+        """1.5·2ᵐ, the sum with which has no place for a fraction, plus the bias of the exponent, or several."""
         info = self.info
-        return float(1.5 * 2.0**info.nmant + info.maxexp - 1)
+        return float(1.5 * 2.0**info.nmant + biases * (info.maxexp - 1))
 
-    def anchored(self) -> Scalar:
+    def anchored(self, biases: int = 1) -> Scalar:
         """The nearest whole number plus the anchor, up to a quarter of the largest that is exact: its lowest bits are the biased number."""
-        return self + self.anchor
+        return self + self.anchor(biases)
 
-    def freed(self) -> Scalar:
+    def freed(self, biases: int = 1) -> Scalar:
         """The whole number that was anchored."""
-        return self - self.anchor
+        return self - self.anchor(biases)
 
     def power_of_two(self) -> Scalar:
-        """2 to the power of the whole number that was anchored, neither subnormal nor infinite: its biased value, moved to where the exponent stands."""
-        return self.bits() << int(self.info.nmant)
+        """2 to the power of the whole number that was anchored with one bias, neither subnormal nor infinite."""
+        return self.bits().power_of_two()
+
+    def inverse_of_power(self) -> Scalar:
+        """The inverse of a power of two, neither of them subnormal: the sum of their bits is twice that of 1."""
+        one = self.constant(1.0).bits()
+        return (one - (self.bits() - one)).scalar()
 
     def bits(self) -> Bits:
         """The bits of the value, as an integer."""
@@ -138,6 +142,9 @@ class Bits:
     def __add__(self, number: int) -> Bits:
         return self._made(self.of.builder.add(self.value, self._operand(number)))
 
+    def __sub__(self, other: Bits) -> Bits:
+        return self._made(self.of.builder.sub(self.value, other.value))
+
     def __and__(self, number: int) -> Bits:
         return self._made(self.of.builder.and_(self.value, self._operand(number)))
 
@@ -149,6 +156,10 @@ class Bits:
 
     def __lshift__(self, count: int) -> Scalar:
         return self._made(self.of.builder.shl(self.value, self._operand(count))).scalar()
+
+    def power_of_two(self) -> Scalar:
+        """2 to the power of the whole number whose biased value is in the lowest bits: moved to where the exponent stands."""
+        return self << int(self.of.info.nmant)
 
     def scalar(self) -> Scalar:
         """The value that has these bits."""

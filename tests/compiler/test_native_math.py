@@ -95,7 +95,7 @@ def test_a_function_is_one_block_of_arithmetic(name: str, dtype: str) -> None:
     function = define(ir.Module(), name, TYPES[dtype])
     (block,) = function.blocks
     names = {instruction.opname for instruction in block.instructions}
-    assert names <= {"fneg", "fadd", "fsub", "fmul", "fdiv", "fcmp", "select", "bitcast", "add", "and", "or", "shl", "lshr", "call", "ret"}
+    assert names <= {"fneg", "fadd", "fsub", "fmul", "fdiv", "fcmp", "select", "bitcast", "add", "sub", "and", "or", "shl", "lshr", "call", "ret"}
     called = {instruction.callee.name for instruction in block.instructions if instruction.opname == "call"}
     assert all(re.fullmatch(r"llvm\.(fabs|copysign)\.f(32|64)", callee) for callee in called)
     flags = {flag for instruction in block.instructions for flag in instruction.flags}
