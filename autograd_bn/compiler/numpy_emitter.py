@@ -106,7 +106,7 @@ def written(plan: Plan) -> tuple[str, Kernel]:
             where = place
             if node.line is not None and not node.line.inside:
                 body.append(f"# {place}: {node.line.text}")
-        body.append(f"{writer.line(node):<72}  # {node.dtype}{list(node.shape or ())}{f' {node.name}' if node.name else ''}")
+        body.append(f"{writer.line(node):<56}  # {node.dtype}{list(node.shape or ())}{f' {node.name}' if node.name else ''}")
         if node.index in plan.dropped:
             body.append(f"del {', '.join(writer.names[i] for i in plan.dropped[node.index])}")
     results = [f"{writer.names[i]}.copy()" if i in plan.copied else writer.names[i] for i in graph.outputs]
