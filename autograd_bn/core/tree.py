@@ -22,10 +22,16 @@ class Container(NamedTuple):
 _containers: dict[type, Container] = {}
 
 
-def register_container(kind: type, flatten: Callable[[Any], tuple[Sequence[Any], Any]], unflatten: Callable[[Any, Sequence[Any]], Any]) -> None:
+def register_container(
+    kind: type,
+    flatten: Callable[[Any], tuple[Sequence[Any], Any]],
+    unflatten: Callable[[Any, Sequence[Any]], Any],
+    keys: Callable[[Any], Sequence[Any]] | None = None,
+) -> None:
     """Let transforms look inside a type of container.
 
-    ``flatten(x)`` gives its children and whatever else is needed; ``unflatten(rest, children)`` makes a new one.
+    ``flatten(x)`` gives its children and whatever else is needed; ``unflatten(rest, children)`` makes a new one. With ``keys(rest)``, a name for each
+    child, tangents and cotangents fit where the names are the same, whatever the rest.
 
     Examples
     --------
@@ -36,7 +42,7 @@ def register_container(kind: type, flatten: Callable[[Any], tuple[Sequence[Any],
     >>> ab.grad(lambda p: p.a * p.b)(Pair(2.0, 3.0)).a
     tensor(3.)
     """
-    _containers[kind] = Container(flatten, unflatten)
+    _containers[kind] = Container(flatten, unflatten, keys)
 
 
 register_container(list, lambda x: (x, None), lambda _, children: list(children))
@@ -146,18 +152,19 @@ def _match(tree: Any, structure: Structure, leaves: list[Any], path: str, proble
     if found == structure:
         leaves += here
         return
-    kind, keys = structure.kind, structure.keys()
+    kind, keys, theirs = structure.kind, structure.keys(), found.keys()
     parts: Sequence[Any] | None = None
     if found.kind is kind is not None:
-        if keys is not None:
-            if set(keys) == set(tree):
-                parts = [tree[key] for key in keys]
+        if keys is not None and theirs is not None:
+            if set(keys) == set(theirs):
+                named = dict(zip(theirs, _containers[kind].flatten(tree)[0], strict=True))
+                parts = [named[key] for key in keys]
         elif found.rest == structure.rest and len(found.children) == len(structure.children):
             parts = tree if isinstance(tree, tuple) else _containers[kind].flatten(tree)[0]
     if parts is None:
         wanted, given = structure.describe(), found.describe()
-        if wanted == given and keys is not None:
-            wanted, given = f"one of {', '.join(map(repr, keys))}", f"a {kind.__name__} of {', '.join(map(repr, tree))}"  # type: ignore[union-attr]
+        if wanted == given and keys is not None and theirs is not None:
+            wanted, given = f"one of {', '.join(map(repr, keys))}", f"a {kind.__name__} of {', '.join(map(repr, theirs))}"  # type: ignore[union-attr]
         elif wanted == given:
             given += " that is made otherwise"
         remedy = "; a list is a container here, so pass an array for a tensor" if kind is None and found.kind is list else ""

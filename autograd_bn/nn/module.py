@@ -63,7 +63,7 @@ class Module:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        register_container(cls, _flatten, _unflatten)
+        register_container(cls, _flatten, _unflatten, _names)
 
     def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, Tensor):
@@ -315,6 +315,10 @@ def _flatten(module: Module) -> tuple[Sequence[Tensor], Module]:
     return list(module.parameters()), module
 
 
+def _names(module: Module) -> list[str]:
+    return [name for name, _ in module.named_parameters()]
+
+
 def _unflatten(module: Module, parameters: Sequence[Any]) -> Module:
     """A copy with other parameters, which shares the buffers: their changes are effects and meant for the original."""
     from autograd_bn.nn.substitution import substituted
@@ -322,4 +326,4 @@ def _unflatten(module: Module, parameters: Sequence[Any]) -> Module:
     return substituted(module, zip(module.parameters(), parameters, strict=True))
 
 
-register_container(Module, _flatten, _unflatten)
+register_container(Module, _flatten, _unflatten, _names)

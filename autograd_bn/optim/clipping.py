@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autograd_bn.core.state import no_grad
 from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tracing import tracing
 from autograd_bn.ops.arithmetic import maximum, minimum, square
 from autograd_bn.ops.exponential import sqrt
 from autograd_bn.ops.reduction import sum as total
@@ -11,10 +12,10 @@ from autograd_bn.ops.shape import stack
 from autograd_bn.optim.optimizer import Named, as_dtype, check_finite, listed, number, of_parts, real_parts
 
 
-def clip_grad_norm(params: Named | Tensor, max_norm: float) -> float:
+def clip_grad_norm(params: Named | Tensor, max_norm: float) -> float | Tensor:
     """Scale all gradients by one factor, so that the 2-norm of them all together is at most ``max_norm``; gives the norm before.
 
-    The factor is min(1, max_norm / (norm + 1e-6)), as in PyTorch; the norm is summed in float64.
+    The factor is min(1, max_norm / (norm + 1e-6)), as in PyTorch; the norm is summed in float64. In what `jit` compiles it is a tensor.
 
     Raises GradientError where no parameter has a gradient, or one is NaN or infinite; nothing is then changed.
 
@@ -37,7 +38,7 @@ def clip_grad_norm(params: Named | Tensor, max_norm: float) -> float:
         for p in params:
             if p.grad is not None:
                 p.grad = p.grad * as_dtype(factor, p.dtype)
-    return float(norm.item())
+    return norm if tracing() is not None else float(norm.item())
 
 
 def clip_grad_value(params: Named | Tensor, clip_value: float) -> None:

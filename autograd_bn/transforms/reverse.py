@@ -55,13 +55,16 @@ def _lowered(x: Any, level: int) -> tuple[Any, Any]:
 
 
 def _gradients(inputs: list[Tensor], found: dict[Node, Any]) -> list[Tensor]:
-    out = []
+    out: dict[int, Tensor] = {}
     for x in inputs:
         g = found.get(x.node)
         if g is None:
             g = np.zeros(x.node.shape, x.node.dtype)
-        out.append(tensor_of(conjugated(g)))
-    return out
+        y = tensor_of(conjugated(g))
+        if id(y) in out:  # one cotangent may reach several inputs, each of which has a tensor of its own
+            y = Tensor(y.value, y.node)
+        out[id(y)] = y
+    return list(out.values())
 
 
 def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:

@@ -88,3 +88,20 @@ def test_another_container_is_told_how_to_be_one() -> None:
         for transform in (ab.grad(product), ab.vmap(product), ab.jacobian(product), lambda p: ab.vjp(product, p), lambda p: ab.jvp(product, (p,), (p,))):
             with pytest.raises(DtypeError, match=rf"got {type(other).__name__}; .*ab\.register_container"):
                 transform(other)
+
+
+def test_a_container_with_keys_takes_tangents_whose_names_are_the_same() -> None:
+    class Named:
+        def __init__(self, note: str, **values: Any) -> None:
+            self.note, self.values = note, values
+
+    ab.register_container(
+        Named,
+        lambda x: (list(x.values.values()), (x.note, tuple(x.values))),
+        lambda rest, values: Named(rest[0], **dict(zip(rest[1], values, strict=True))),
+        lambda rest: rest[1],
+    )
+    point = Named("point", a=2.0, b=3.0)
+    assert ab.jvp(lambda p: p.values["a"] * p.values["b"] ** 2, (point,), (Named("another", b=1.0, a=0.0),))[1].item() == 12.0
+    with pytest.raises(OperationError, match="it is a Named of 'a', 'c' for one of 'a', 'b'"):
+        ab.jvp(lambda p: p.values["a"], (point,), (Named("another", a=1.0, c=0.0),))

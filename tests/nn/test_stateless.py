@@ -89,3 +89,37 @@ def test_what_does_not_fit_is_refused() -> None:
         ab.nn.functional_call(net, {"wieght": 1.0}, X)
     with pytest.raises(ShapeError, match=r"parameter bias has shape \(2,\), the value \(3,\)"):
         ab.nn.functional_call(net, {"bias": np.ones(3)}, X)
+
+
+def test_a_module_of_gradients_is_a_tangent_of_the_module() -> None:
+    net = network()
+    own = dict(net.named_parameters())
+
+    def loss(module: Any) -> Any:
+        with ab.no_effects():
+            return (module(X) ** 2).sum()
+
+    def by_name(p: Any) -> Any:
+        with ab.no_effects():
+            return (ab.nn.functional_call(net, p, X) ** 2).sum()
+
+    product = ab.hvp(loss, net, ab.grad(loss)(net))
+    expected = ab.hvp(by_name, own, ab.grad(by_name)(own))
+    for name, found in product.named_parameters():
+        assert_close(found, expected[name], 1e-5)
+    assert ab.jvp(loss, (net,), (ab.grad(loss)(net),))[1].item() > 0
+    with pytest.raises(OperationError, match="not nested as that of the primals.*it is a Linear of 2 tensors for a Sequential of 5 tensors"):
+        ab.hvp(loss, net, ab.nn.Linear(3, 1))
+
+
+@pytest.mark.parametrize("transform", [ab.grad, lambda f: lambda x: ab.value_and_grad(f)(x)[1], lambda f: lambda x: ab.vjp(f, x)[1](1.0)[0]])
+def test_every_parameter_has_a_gradient_of_its_own_where_two_get_the_same(transform: Any) -> None:
+    lstm = ab.nn.LSTM(3, 2, rng=0, dtype="float64")
+    gradients = transform(lambda module: (module(X[None].astype("float64"))[0] ** 2).sum())(lstm)
+    (lstm(X[None].astype("float64"))[0] ** 2).sum().backward()
+    assert [name for name, _ in gradients.named_parameters()] == [name for name, _ in lstm.named_parameters()]
+    for found, parameter in zip(gradients.parameters(), lstm.parameters(), strict=True):
+        assert_close(found, parameter.grad, 1e-12)
+    before = gradients.bias_hh_l0.tolist()
+    gradients.bias_ih_l0[0] = 7.0
+    assert gradients.bias_hh_l0.tolist() == before

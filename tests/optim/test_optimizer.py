@@ -195,3 +195,25 @@ def test_schedules_that_cannot_be_are_refused() -> None:
     ):
         with pytest.raises(OperationError, match=match):
             make()
+
+
+def test_gradients_are_clipped_in_a_compiled_step_as_outside() -> None:
+    x = np.random.default_rng(0).standard_normal((8, 3)).astype("float32")
+    ends, norms = [], []
+    for compiled in (False, True):
+        net = ab.nn.Linear(3, 2, rng=0)
+        optimizer = SGD(net.parameters(), 0.1)
+
+        def step(x: Any, net: Any = net, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            (net(x) ** 2).sum().backward()
+            norm = clip_grad_norm(net.parameters(), 0.5)
+            clip_grad_value(net.parameters(), 0.2)
+            optimizer.step()
+            return norm
+
+        run = ab.jit(step) if compiled else step
+        norms.append([float(run(x)) for _ in range(3)])
+        ends.append(net.weight.numpy())
+    assert norms[0] == pytest.approx(norms[1], rel=1e-6) and norms[0][0] > 0.5
+    assert np.allclose(*ends, rtol=1e-6, atol=1e-7)
