@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_bn.core.errors import OperationError
-from autograd_bn.core.primitive import Domain
+from autograd_bn.core.primitive import Domain, Primitive
 from autograd_bn.testing.gradients import ALSO, CHECKS, check_gradients, require_checks
 from autograd_bn.testing.report import Report
 
@@ -82,7 +82,7 @@ def register_op(
     op: Callable[..., Any],
     *,
     reference: Callable[..., Any] | None = None,
-    domain: Interval | Sequence[Interval] = Domain(),  # noqa: B008 - immutable
+    domain: Interval | Sequence[Interval] | None = None,
     shapes: Sequence[Sequence[tuple[int, ...]]] | None = None,
     example: Example | None = None,
     checks: Sequence[str] | None = None,
@@ -98,6 +98,7 @@ def register_op(
         The same in NumPy; the values are then compared too.
     domain
         Where operands may be sampled: a ``(low, high)``, or a `Domain` with kinks and poles to keep away from; one for all operands, or one each.
+        Unless given, that of the record of a primitive, and from −2 to 2 for others.
     shapes
         A sequence of operands' shapes for each call; unless given, scalars, vectors, matrices and broadcasting mixtures.
     example
@@ -118,6 +119,9 @@ def register_op(
     """
     name = str(getattr(op, "__name__", type(op).__name__)).replace("<lambda>", "lambda")
     rng = np.random.default_rng(seed)
+    if domain is None:
+        record = getattr(op, "primitive", None)
+        domain = record.domains if isinstance(record, Primitive) else Domain()
     calls: dict[str, tuple[Any, ...]] = {}
     if example is not None:
         args = tuple(example(rng))

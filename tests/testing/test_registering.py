@@ -13,6 +13,7 @@ import pytest
 import autograd_bn as ab
 from autograd_bn.core.primitive import Domain
 from autograd_bn.testing import GradientCheckError, register_op
+from tests.registries import temporary as temporary
 
 
 @ab.custom_jvp
@@ -68,3 +69,11 @@ def test_the_plugin_gives_the_fixture_and_the_marker(tmp_path: Path) -> None:
 def test_importing_the_kit_does_not_import_hypothesis() -> None:
     code = "import sys, autograd_bn.testing; sys.exit('hypothesis' in sys.modules or 'pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_a_primitive_is_sampled_where_its_record_says(temporary: None) -> None:
+    shifted = ab.primitives.unary("shifted_log", lambda x: np.log(x - 5), lambda x: 1 / (x - 5), domain=ab.primitives.Domain(6.0, 7.0))
+    suite = ab.testing.register_op(shifted)
+    assert all(((x >= 6) & (x <= 7)).all() for args in suite.calls.values() for x in args)
+    assert all(suite.run(case).ok for case in suite.cases())
+    assert any((x < 0).any() for args in ab.testing.register_op(ab.sin).calls.values() for x in args)
