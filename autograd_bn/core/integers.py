@@ -18,7 +18,12 @@ def is_integer(n: Any, least: int | None = None) -> TypeGuard[int]:
 
 def integers(given: int | Iterable[int]) -> tuple[int, ...]:
     """One integer or several as a tuple. Raises OperationError for anything else."""
-    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    found = given if type(given) is tuple else (given,) if type(given) is int or not isinstance(given, Iterable) else tuple(given)
+    for n in found:
+        if type(n) is not int:
+            break
+    else:
+        return found
     if not all(isinstance(n, (int, np.integer)) for n in found):
         raise OperationError(f"an integer is wanted, or several, got {given!r}\n  at {user_line()}")
     return tuple(map(int, found))

@@ -36,7 +36,7 @@ def reshape(x: Any, /, shape: int | Sequence[int], *rest: int) -> Tensor:
     """
     if type(x) is not Tensor:
         x = asarray(x)
-    if isinstance(shape, (int, np.integer)):
+    if type(shape) is not tuple and isinstance(shape, (int, np.integer)):
         wanted = integers((shape, *rest))
     elif rest:
         raise OperationError(f"reshape takes lengths in C order alone, one by one or as one tuple, got {shape} and {', '.join(map(repr, rest))}")
