@@ -55,16 +55,14 @@ def _lowered(x: Any, level: int) -> tuple[Any, Any]:
 
 
 def _gradients(inputs: list[Tensor], found: dict[Node, Any]) -> list[Tensor]:
-    out: dict[int, Tensor] = {}
+    out = []
     for x in inputs:
         g = found.get(x.node)
         if g is None:
             g = np.zeros(x.node.shape, x.node.dtype)
-        y = tensor_of(conjugated(g))
-        if id(y) in out:  # one cotangent may reach several inputs, each of which has a tensor of its own
-            y = Tensor(y.value, y.node)
-        out[id(y)] = y
-    return list(out.values())
+        g = conjugated(g)
+        out.append(Tensor(g.value, g.node) if isinstance(g, Tensor) else Tensor(g))  # its own: one cotangent may reach several inputs
+    return out
 
 
 def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
