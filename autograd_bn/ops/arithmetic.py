@@ -119,7 +119,8 @@ def _power_by_base(g: Any, x: Any, y: Any) -> Any:
             return g * 0.0
         return g * y * (x if y == 2 else raw.pow(x, y - 1))
     nought = raw.equal(y, 0)
-    base = raw.where(raw.logical_and(raw.equal(x, 0), nought), 1, x)  # 0⁰ is constant in the base
+    small = raw.less(raw.abs(x), np.finfo(g.dtype).tiny)
+    base = raw.where(raw.logical_and(small, nought), 1, x)  # 0⁰ is constant in the base; the inverse of what is subnormal may be infinite
     return g * (y * raw.pow(base, raw.where(nought, 1, y - 1) if getattr(y, "dtype", _INTEGER).kind == "u" else y - 1))
 
 

@@ -250,3 +250,11 @@ def test_a_power_of_zero_has_its_mixed_second_derivative() -> None:
     ab.testing.check_gradients(lambda x, y: x**y, x, y)
     with np.errstate(all="raise"):
         assert value(ab.vjp(lambda x: x ** np.array([0.0, 0.0, 2.0]), np.array([0.0, np.inf, 0.0]))[1](np.ones(3))[0]).tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64])
+def test_the_derivative_of_a_power_of_zero_is_nought_where_the_inverse_of_the_base_overflows(dtype: Any) -> None:
+    least = np.finfo(dtype).smallest_subnormal
+    x, y = np.array([least, -least, 8 * least, 0, 2, least], dtype), np.array([0, 0, 0, 0, 0, 1], dtype)
+    for run in (ab.grad, lambda f: ab.jit(ab.grad(f))):
+        assert value(run(lambda x: (x**y).real.sum())(ab.tensor(x))).tolist() == [0, 0, 0, 0, 0, 1]
