@@ -117,6 +117,11 @@ class _Writer:
         return f"{self.known(structure)}.unflatten([{', '.join(next(leaves) for _ in range(count))}])"
 
 
+def changed_arguments(program: Program) -> list[int]:
+    """The places of the arguments that a program changes, themselves or their gradients."""
+    return sorted({source.position for source in (*program.writes, *program.cleared) if source.tensor is None})
+
+
 def shortened(
     program: Program, lines: Lines, structure: Structure, leaves: Sequence[Any], commit: Callable[..., None], unchanged: Callable[[], bool] | None
 ) -> Callable[[tuple[Any, ...]], Any] | None:
@@ -138,6 +143,9 @@ def shortened(
     if program.writes and closed:
         for name in tensors:
             writer.miss(f"id({name}) in {writer.known(closed)}")
+    for k in changed_arguments(program):
+        for name in tensors[:k] + tensors[k + 1 :]:
+            writer.miss(f"{name} is {tensors[k]}")
     given = (node for node in program.graph.nodes if node.kind == "leaf")
     for name, source, node in zip(lines.inputs, program.inputs, given, strict=True):
         owner = tensors[source.position] if source.tensor is None else writer.known(source.tensor)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bn.compiler.dispatch import shortened
+from autograd_bn.compiler.dispatch import changed_arguments, shortened
 from autograd_bn.compiler.interpreter import interpreted
 from autograd_bn.compiler.passes import lowered
 from autograd_bn.compiler.plan import Emitted, Mismatch
@@ -57,6 +57,7 @@ class Bound:
         leaves = [node for node in program.graph.nodes if node.kind == "leaf"]
         self._hidden = [(source, leaf) for source, leaf in zip(program.inputs, leaves, strict=True) if source.tensor is not None]
         self._closed = {id(source.tensor) for source, _ in self._hidden}
+        self._changed = changed_arguments(program)
 
     def short(self, structure: Structure, leaves: Sequence[Any]) -> Callable[[tuple[Any, ...]], Any] | None:
         """The short way in for positional arguments of one structure, if there is one."""
@@ -91,6 +92,8 @@ class Bound:
                 "a compiled function changes tensors, and got as an argument one that it also closes over: which of the two is meant cannot be told; "
                 "pass it, or close over it, but not both"
             )
+        if any(x is arguments[k] for k in self._changed for i, x in enumerate(arguments) if i != k):
+            raise TraceError("a compiled function changes an argument, and got the same tensor as another one, too: pass it once, or a copy of it")
         values = []
         for source in program.inputs:
             x = _fetched(source, arguments)

@@ -343,7 +343,10 @@ class FunctionTrace:
         return count + 1
 
     def close(self) -> None:
-        """Let go of the tensors that were lifted: those of the trace lead here."""
+        """Let go of the tensors that were lifted: those of the trace lead here, and those whose gradient nobody looked at to themselves."""
+        for held in self.lifted.values():
+            if type(held.original.node) is Node and type(held.tensor.node.extra) is _LiftedExtra:
+                held.tensor.node.extra.before = None
         self.lifted.clear()
         self.inputs.clear()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn.core.errors import TraceError
 
 
 def test_gradients_accumulate_and_leaves_keep_their_identity() -> None:
@@ -96,3 +99,40 @@ def test_a_leaf_argument_gets_its_gradient() -> None:
     v = ab.tensor([3.0, 4.0], requires_grad=True)
     f(v)
     np.testing.assert_array_equal(v.grad.numpy(), [6.0, 8.0])
+
+
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+def test_an_argument_that_is_changed_is_no_other_argument(emitter: Any) -> None:
+    def accumulated(w: ab.Tensor, v: ab.Tensor) -> ab.Tensor:
+        (2 * w + 3 * v.detach()).sum().backward()
+        return ab.zeros(2) if v.grad is None else v.grad.detach()
+
+    def written(w: ab.Tensor, v: ab.Tensor) -> ab.Tensor:
+        w[0] = 5.0
+        return v * 1.0
+
+    def read(w: ab.Tensor, v: ab.Tensor) -> ab.Tensor:
+        return w.detach() * v.detach()
+
+    for function, needed in ((accumulated, True), (written, False)):
+        run = ab.jit(function, emitter=emitter)
+        w, v = (ab.tensor([1.0, 2.0], requires_grad=needed) for _ in range(2))
+        for _ in range(3):
+            run(w, v)
+        with pytest.raises(TraceError, match="pass it once"):
+            run(w, w)
+    assert ab.jit(read, emitter=emitter)(w, w).tolist() == [25.0, 4.0]
+
+
+def test_an_argument_whose_gradient_nobody_looks_at_is_let_go() -> None:
+    run = ab.jit(lambda w: w.detach() * 2)
+    w = ab.tensor([1.0, 2.0], requires_grad=True)
+    gone = weakref.ref(w)
+    gc.collect()
+    gc.disable()
+    try:
+        run(w)
+        del w
+        assert gone() is None
+    finally:
+        gc.enable()
