@@ -78,6 +78,9 @@ class Optimizer:
     parameter that is no leaf or requires no gradient.
     """
 
+    _forgotten = 0
+    """How many tensors are remembered no more: programs that know them are of no use."""
+
     def __init__(self, params: Params, **settings: Any) -> None:
         if isinstance(params, Tensor):
             raise OperationError("an optimiser takes a list of parameters, got one tensor; pass [parameter]")
@@ -185,14 +188,14 @@ class Optimizer:
                     self._remember(self._state[i], update.state)
 
     def _begin(self) -> None:
-        """Remember zeros of each parameter that gets its first update, so that a compiled first step is as all others are."""
+        """Remember something of each parameter that gets its first update, so that a compiled first step is as all others are."""
         places = iter(self._state)
         for group in self.param_groups:
-            names = self._from_zero(group)
+            first = self._at_first(group)
             for p, state in zip(group["params"], places, strict=False):
-                if len(state) < len(names) and p.grad is not None:
-                    for name in sorted(names - set(state)):
-                        state[name] = tensor(_zeros(name, p))
+                if len(state) < len(first) and p.grad is not None:
+                    for name in sorted(first.keys() - state.keys()):
+                        state[name] = tensor(_filled(name, p, first[name]))
 
     @staticmethod
     def _remember(state: State, new: State) -> None:
@@ -203,9 +206,9 @@ class Optimizer:
             assign(state[name], value)
 
     def traced_settings(self) -> tuple[Any, ...]:
-        """What a compiled step depends on besides tensors: the settings but the learning rate, and what is remembered of which parameter."""
+        """What a compiled step depends on besides tensors: the settings but the learning rate, and what is remembered of which parameter, since when."""
         groups = [{name: value for name, value in group.items() if name not in ("params", "lr")} for group in self.param_groups]
-        return groups, [list(state) for state in self._state]
+        return groups, [list(state) for state in self._state], self._forgotten
 
     def _updated(self, p: Tensor, g: Tensor, lr: Tensor, state: State, group: ParamGroup) -> Update:
         """The new value and state of a real parameter with gradient g; ``lr`` has its dtype. Neither is written into."""
@@ -259,6 +262,7 @@ class Optimizer:
         for p, own, arrays in zip(self.params, self._state, state["state"], strict=True):
             for name in set(own) - set(arrays):
                 del own[name]
+                self._forgotten += 1
             for name, array in arrays.items():
                 if name in own:  # the same tensor, as a compiled step knows it
                     assign(own[name], array)
@@ -272,9 +276,9 @@ class Optimizer:
     def _remembered(self, group: Mapping[str, Any]) -> set[str]:
         raise NotImplementedError
 
-    def _from_zero(self, group: Mapping[str, Any]) -> set[str]:
-        """What of it is zero before the first update."""
-        return self._remembered(group)
+    def _at_first(self, group: Mapping[str, Any]) -> dict[str, float]:
+        """What it is before the first update."""
+        return dict.fromkeys(self._remembered(group), 0.0)
 
 
 def listed(params: Named | Tensor) -> tuple[list[str], list[Tensor]]:
@@ -290,12 +294,12 @@ def described(i: int, p: Tensor, name: str) -> str:
     return f"parameter {i}{f' ({name})' if name else ''} of shape {p.shape}"
 
 
-def _zeros(name: str, p: Tensor) -> Array:
-    """What is remembered of a parameter under a name, before there is anything."""
+def _filled(name: str, p: Tensor, value: float) -> Array:
+    """What is remembered of a parameter under a name, with one value everywhere."""
     if name == "step":
-        return np.zeros(())
+        return np.full((), value)
     parts = real_parts(p.detach())
-    return np.zeros(parts.shape, parts.dtype)
+    return np.full(parts.shape, value, parts.dtype)
 
 
 def as_dtype(x: Tensor, dtype: Any) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.tensor import Tensor
+from autograd_bn.ops.arithmetic import where
+from autograd_bn.ops.comparison import isnan
 from autograd_bn.optim.optimizer import Optimizer, ParamGroup, Params, State, Update
 
 
@@ -66,8 +69,10 @@ class SGD(Optimizer):
         if group["weight_decay"]:
             g = g + p * group["weight_decay"]
         if group["momentum"]:
-            old = state.get("velocity")
-            v = g if old is None else old * group["momentum"] + g * (1 - group["dampening"])
+            old = state["velocity"]
+            v = old * group["momentum"] + g * (1 - group["dampening"])
+            if group["dampening"]:
+                v = where(isnan(old), g, v)
             state = {"velocity": v}
             g = g + v * group["momentum"] if group["nesterov"] else v
         return Update(p - g * lr, state)
@@ -75,5 +80,6 @@ class SGD(Optimizer):
     def _remembered(self, group: Mapping[str, Any]) -> set[str]:
         return {"velocity"}
 
-    def _from_zero(self, group: Mapping[str, Any]) -> set[str]:
-        return {"velocity"} if group["momentum"] and not group["dampening"] else set()
+    def _at_first(self, group: Mapping[str, Any]) -> dict[str, float]:
+        """NaN where dampening makes a first step another than one from zero."""
+        return {"velocity": math.nan if group["dampening"] else 0.0} if group["momentum"] else {}

@@ -179,6 +179,27 @@ def test_a_gradient_that_is_not_finite_is_refused_and_nothing_changes(bad: float
     assert optimizer.state_dict()["state"] == [{}, {}]
 
 
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.9}, {"momentum": 0.9, "dampening": 0.5}])
+def test_a_compiled_first_step_that_was_refused_or_forgotten_is_a_first_step_again(settings: dict[str, Any], emitter: Any) -> None:
+    w, u = (ab.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    optimizers = [SGD([p], lr=0.1, **settings) for p in (w, u)]
+    begun = optimizers[0].state_dict()
+    steps = (optimizers[0].step, ab.jit(optimizers[1].step, emitter=emitter))
+    for gradient in ([np.nan, 1.0], [1.0, 2.0], [3.0, 4.0], None, [5.0, 6.0], [7.0, 8.0], [1.0, 1.0]):
+        for p, optimizer, step in zip((w, u), optimizers, steps, strict=True):
+            if gradient is None:
+                optimizer.load_state_dict(begun)
+                continue
+            p.grad = ab.tensor(gradient)
+            if np.isnan(gradient).any():
+                with pytest.raises(GradientError, match="NaN"):
+                    step()
+            else:
+                step()
+        np.testing.assert_allclose(u.numpy(), w.numpy(), rtol=1e-14)
+
+
 def test_a_huge_but_finite_gradient_is_taken() -> None:
     w = ab.tensor(np.zeros(2, "float32"), requires_grad=True)
     w.grad = ab.tensor(np.full(2, 3e38, "float32"))
