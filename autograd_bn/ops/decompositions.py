@@ -96,14 +96,14 @@ def _inner(x: Any, y: Any) -> Any:
     return raw.sum(x * y, axis=(rank - 2, rank - 1), keepdims=False)
 
 
-LARGEST_OF_MINORS = 64
-"""Rows of a singular matrix whose determinant is differentiated: its minors take the fourth power in memory."""
+MINORS = 1 << 24
+"""How many numbers the minors may have by which determinants of singular matrices are differentiated: for a matrix of n rows that is n⁴."""
 
 
 def _cofactors(x: Any, out: Any) -> Any:
     """The derivative of the determinant: det·x⁻ᵀ, or where a matrix is singular the determinants without one row and column each, signed."""
     n, found = x.shape[-1], array_of(out)
-    if not isinstance(found, (np.ndarray, np.generic)) or n > LARGEST_OF_MINORS or np.all(found):
+    if not isinstance(found, (np.ndarray, np.generic)) or array_of(x).size * n * n > MINORS or np.all(found):
         return _wide(out) * _flipped(raw.inv(x))
     others = np.array([[j for j in range(n) if j != i] for i in range(n)], np.intp).reshape(n, n - 1)
     minors = raw.getitem(x, index=(Ellipsis, others[:, None, :, None], others[None, :, None, :]))
@@ -325,7 +325,8 @@ def inv(x: Any, /) -> Tensor:
 
 
 def det(x: Any, /) -> Tensor:
-    """The determinants of square matrices. The derivative at a singular one is refused with OperationError in compiled functions, and of more than 64 rows.
+    """The determinants of square matrices. The derivative at a singular one is refused with OperationError in compiled functions, and of more than 64 rows,
+    or where as many numbers come together in a batch.
 
     Examples
     --------

@@ -106,6 +106,8 @@ def test_the_gradient_of_the_determinant_of_a_singular_complex_matrix_is_that_of
     [
         (lambda: ab.linalg.inv(np.ones((2, 2))), ab.OperationError, "Singular"),
         (lambda: ab.grad(ab.linalg.det)(np.zeros((65, 65))), ab.OperationError, "Singular"),
+        (lambda: ab.grad(lambda x: ab.linalg.det(x).sum())(np.zeros((70, 25, 25))), ab.OperationError, "Singular"),
+        (lambda: ab.vmap(ab.grad(ab.linalg.det))(np.zeros((70, 25, 25))), ab.OperationError, "Singular"),
         (lambda: ab.jit(ab.grad(ab.linalg.det))(ab.tensor(np.ones((2, 2)))), ab.OperationError, "Singular"),
         (lambda: ab.grad(lambda x: ab.linalg.slogdet(x).logabsdet)(np.ones((2, 2))), ab.OperationError, "Singular"),
         (lambda: ab.linalg.cholesky(-np.eye(2)), ab.OperationError, "positive definite"),
