@@ -26,8 +26,8 @@ def contraction(
     """A product of two operands, summed over some axes.
 
     ``subscripts(shape_x, shape_y, **static)`` names the axes of both operands and of the result, one letter an
-    axis. The cotangent of an operand is then the contraction of g with the other operand. Axes of length 1 that were
-    broadcast are summed by the sweep.
+    axis, by how many there are: lengths make no difference. The cotangent of an operand is then the contraction of g
+    with the other operand. Axes of length 1 that were broadcast are summed by the sweep.
 
     Returns the Primitive: a function that gives arrays for arrays, and tensors for tensors.
 

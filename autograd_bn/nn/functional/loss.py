@@ -386,7 +386,7 @@ def _refuse_labels(name: str, scores: Tensor, y: Any) -> NoReturn:
         raise ShapeError(f"{what}: logits must have shape (N, K), a row an example, got {shape}{line}")
     if len(shape) != 2:
         places = (shape[0], *shape[2:]) if len(shape) > 2 else ()
-        kind = "of integers" if y.shape == places else f"of shape {places}, or as probabilities {shape}, got {y.shape}"
+        kind = "of integers" if y.shape == places else f"of shape {places}{f', or as probabilities {shape}' if name == 'cross_entropy' else ''}, got {y.shape}"
         raise ShapeError(f"{what}: labels must be {kind}{line}")
     if y.ndim == 2 and y.shape == shape and y.size:
         raise ShapeError(

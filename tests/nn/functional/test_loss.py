@@ -319,6 +319,8 @@ def test_scores_of_many_places_map_and_compile_and_labels_must_fit_them() -> Non
     for labels, words in ((y[:, :2], r"of shape \(2, 3\), or as probabilities \(2, 4, 3\), got \(2, 2\)"), (y * 1.0, "of integers")):
         with pytest.raises(ShapeError, match=rf"labels must be {words}"):
             F.cross_entropy(z, labels)
+    with pytest.raises(ShapeError, match=r"labels must be of shape \(2, 3\), got \(2, 2\)"):
+        F.nll_loss(z, y[:, :2])
     with pytest.raises(OperationError, match="the batch is empty"):
         F.cross_entropy(z[:0], y[:0])
 
