@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.complex_values import conjugated
+from autograd_bn.core.dispatch import unwrapped
 from autograd_bn.core.node import Constant, Extra, Node, Origin, same_place
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.sweep import fitted, sweep
@@ -108,7 +109,7 @@ class _Recorder(threading.local, Observer):
 
     def _is_seed(self, value: Any) -> bool:
         """Whether a constant is the cotangent that the rule was given."""
-        return bool(self._sweeps) and _plain(value) is _plain(self._sweeps[-1].seed)
+        return bool(self._sweeps) and unwrapped(value) is unwrapped(self._sweeps[-1].seed)
 
     def _whole(self, node: Node, g: Any) -> None:
         """Call a tensor the gradient of a value."""
@@ -146,13 +147,6 @@ class _Recorder(threading.local, Observer):
 def _order(node: Any) -> int:
     """How often what made a node was differentiated."""
     return node.extra.order if type(node) is Node and node.extra is not None else 0
-
-
-def _plain(x: Any) -> Any:
-    """The array of a constant tensor; anything else as it is."""
-    while isinstance(x, Tensor) and isinstance(x.node, Constant):
-        x = x.value
-    return x
 
 
 @contextmanager

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.nn import functional
-from autograd_bn.nn.normalization import _RunningNorm
+from autograd_bn.nn.normalization import RunningNorm
 
 
-class InstanceNorm1d(_RunningNorm):
+class InstanceNorm1d(RunningNorm):
     """Instance norm over (N, C, L) (Ulyanov et al. 2016), with PyTorch's conventions and names.
 
     Each channel of each example is normalised by its own mean and biased variance, in training and evaluation alike, unless

@@ -24,7 +24,7 @@ no_stat_update = no_effects
 """A context in which batch norm leaves its running statistics as they are."""
 
 
-class _RunningNorm(Module):
+class RunningNorm(Module):
     """Normalises by statistics of what it gets, and moves the running ones that evaluation uses: batch norm and instance norm."""
 
     weight: Tensor | None
@@ -176,7 +176,7 @@ class _RunningNorm(Module):
         )
 
 
-class BatchNorm(_RunningNorm):
+class BatchNorm(RunningNorm):
     """What the batch norm layers share; the subclass says which shapes it takes."""
 
     _one_value = "a channel", "drop the last incomplete batch (drop_last=True), use a larger batch, or evaluate with eval()"
@@ -296,7 +296,7 @@ def recalibrate(network: Module, batches: Iterable[Any]) -> None:
     >>> bn.running_mean.item(), bn.running_var.item()
     (2.0, 5.0)
     """
-    layers = [m for m in network.modules() if isinstance(m, _RunningNorm) and m.track_running_stats]
+    layers = [m for m in network.modules() if isinstance(m, RunningNorm) and m.track_running_stats]
     if not layers:
         raise OperationError("recalibrate: the network has no batch norm layer that tracks running statistics")
     before = [(m, m.training, m.frozen, m.momentum, m.state_dict()) for m in layers]

@@ -20,7 +20,7 @@ Argnums = SupportsIndex | Iterable[SupportsIndex]
 """The position of an argument, or several; one below zero counts from the last."""
 
 
-def integers(argnums: Argnums, what: str) -> tuple[tuple[int, ...], bool]:
+def argument_numbers(argnums: Argnums, what: str) -> tuple[tuple[int, ...], bool]:
     """The numbers in ``argnums``, and whether it is one number by itself. Raises OperationError where it is neither that nor several."""
     try:
         return (operator.index(argnums),), True  # type: ignore[arg-type]
@@ -52,7 +52,7 @@ class Ruled:
         functools.update_wrapper(self, function)
         self._function = function
         self._signature = _signature(function)
-        self._static, _ = integers(nondiff_argnums, "nondiff_argnums")
+        self._static, _ = argument_numbers(nondiff_argnums, "nondiff_argnums")
         self._name = getattr(function, "__name__", type(function).__name__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

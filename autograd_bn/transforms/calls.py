@@ -17,7 +17,7 @@ from autograd_bn.core.errors import DtypeError, GradientError, OperationError
 from autograd_bn.core.levels import OpenLevel
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import DIFFERENTIATED, Batch, Dual, Node
-from autograd_bn.core.primitive import Primitive, raw
+from autograd_bn.core.primitive import Abstract, Primitive, raw
 from autograd_bn.core.state import current, no_effects
 from autograd_bn.core.tensor import Tensor, array_of, tensor_of
 from autograd_bn.core.tracing import lifted
@@ -155,17 +155,9 @@ def _primitive(rules: Rules, structure: Structure, outs: Sequence[Any], count: i
     def opaque(*_: Any) -> NoReturn:
         raise OperationError(f"{rules.name} is a function with a rule of its own, of which nothing is known without running it")
 
-    outs_like = [_Like(tuple(y.shape), y.dtype) for y in outs]
+    outs_like = [Abstract(tuple(y.shape), y.dtype) for y in outs]
     needs = (frozenset(range(count)),) * max(count, 1)
     return Primitive(rules.name, forward, vjp=vjp, batch=opaque, abstract=opaque, needs=needs, register=False)
-
-
-class _Like:
-    __slots__ = ("dtype", "shape")
-
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape = shape
-        self.dtype = dtype
 
 
 def _packed(outs: Sequence[Any]) -> Any:
@@ -184,7 +176,7 @@ def _unpacked(packed: Tensor, outs: Sequence[Any]) -> list[Tensor]:
     found, start = [], 0
     for y in outs:
         if y.dtype.kind not in "fc":
-            found.append(Tensor(np.zeros(y.shape, y.dtype)) if isinstance(y, _Like) else tensor_of(y))
+            found.append(Tensor(np.zeros(y.shape, y.dtype)) if isinstance(y, Abstract) else tensor_of(y))
         elif not several:
             found.append(packed)
         else:

@@ -17,7 +17,7 @@ from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf, owned, tensor_of
 from autograd_bn.core.tracing import lifted, tracing
 from autograd_bn.core.tree import Structure, flatten, matched
-from autograd_bn.transforms.arguments import integers, positions
+from autograd_bn.transforms.arguments import argument_numbers, positions
 
 
 def _inputs(tree: Any, level: int, what: str) -> tuple[Any, list[Tensor], Structure]:
@@ -145,7 +145,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     >>> ab.value_and_grad(lambda p: (p["w"] ** 2).sum())({"w": ab.tensor([1.0, 2.0])})
     (tensor(5.), {'w': tensor([2., 4.])})
     """
-    numbers, single = integers(argnums, "argnums of grad")
+    numbers, single = argument_numbers(argnums, "argnums of grad")
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
