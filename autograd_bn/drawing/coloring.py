@@ -29,7 +29,7 @@ class Metric(NamedTuple):
 
     title: str
     of: Callable[[GraphNode], float | None]
-    text: Callable[[float], str] = lambda x: number_text(x)
+    text: Callable[[float], str] = number_text
     scale: Literal["logarithmic", "linear", "alarm"] = "linear"
     total: bool = False
 

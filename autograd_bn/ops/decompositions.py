@@ -53,7 +53,7 @@ def _flipped(x: Any) -> Any:
 
 def _numbers(x: Any, real: bool = False) -> Any:
     if x.dtype.kind == "b" or (real and x.dtype.kind == "c"):
-        raise TypeError(f"it takes {'real' if real else ''} numbers, got dtype {x.dtype}")
+        raise TypeError(f"it takes {'real ' if real else ''}numbers, got dtype {x.dtype}")
     return x
 
 
@@ -275,7 +275,7 @@ def _svd_pull(g: Any, x: Any, out: Any) -> Any:
     unused = _vanishes(gu, gv)
     gaps = _gaps(s * s, unused, _ALIKE)
     j, k = _flipped(u) @ gu, _flipped(v) @ gv
-    inner = np.eye(s.shape[-1], dtype=x.dtype) * gs + gaps * (j - _flipped(j)) * s + _flipped(s) * (gaps * (k - _flipped(k)))
+    inner = _eye(s) * gs + gaps * (j - _flipped(j)) * s + _flipped(s) * (gaps * (k - _flipped(k)))
     total = u @ inner @ _flipped(v)
     if m > n:
         total = total + ((gu - u @ j) * _reciprocal(s, s, unused, _NOUGHT)) @ _flipped(v)
@@ -289,7 +289,7 @@ def _svd_push(t: Any, x: Any, out: Any) -> Any:
     u, s, v = _svd_parts(out, m, n)
     gaps = _gaps(s * s, False, _ALIKE)
     p = _flipped(u) @ t @ v
-    ds = raw.sum(np.eye(s.shape[-1], dtype=x.dtype) * p, axis=(len(x.shape) - 2,), keepdims=True)
+    ds = raw.sum(_eye(s) * p, axis=(len(x.shape) - 2,), keepdims=True)
     du = u @ (gaps * (p * s + _flipped(p * s)))
     dv = v @ (gaps * (_flipped(s) * p + _flipped(_flipped(s) * p)))
     if m > n:
@@ -305,10 +305,10 @@ _svd = _matrices(
 
 
 def _checked(name: str, x: Any, square: bool = True) -> Tensor:
-    x = asarray(x)
-    if x.ndim < 2 or (square and x.shape[-1] != x.shape[-2]):
-        raise ShapeError(f"{name} takes {'square ' if square else ''}matrices on the last two axes, got shape {x.shape}")
-    return asarray(x)
+    out = asarray(x)
+    if out.ndim < 2 or (square and out.shape[-1] != out.shape[-2]):
+        raise ShapeError(f"{name} takes {'square ' if square else ''}matrices on the last two axes, got shape {out.shape}")
+    return out
 
 
 def inv(x: Any, /) -> Tensor:

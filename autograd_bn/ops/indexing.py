@@ -22,6 +22,11 @@ def is_basic(index: Any) -> bool:
     return type(index) in _BASIC
 
 
+def at(axis: int, part: Any) -> tuple[Any, ...]:
+    """The index of a part along one axis."""
+    return (slice(None),) * axis + (part,)
+
+
 def _scatter_add(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     out = np.zeros(shape, g.dtype)
     if type(index) is slice or is_basic(index):

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.constructors import composite
-from autograd_bn.core.errors import DtypeError
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.views import unshared
 from autograd_bn.ops.arithmetic import where
@@ -19,7 +18,7 @@ from autograd_bn.ops.reduction import max as largest
 from autograd_bn.ops.reduction import min as smallest
 from autograd_bn.ops.reduction import sum as total
 from autograd_bn.ops.shape import astype
-from autograd_bn.ops.statistics import prod, vector_norm
+from autograd_bn.ops.statistics import prod, refuse_complex, vector_norm
 
 
 @composite
@@ -35,7 +34,7 @@ def nan_to_num(x: Any, /, *, nan: float = 0.0, posinf: float | None = None, negi
     tensor([ 1.,  0., -9.])
     """
     x = asarray(x)
-    _refuse_complex("nan_to_num", x, "ab.real(x) and ab.imag(x)")
+    refuse_complex("nan_to_num", x, "ab.real(x) and ab.imag(x)")
     if x.dtype.kind != "f":
         return unshared(x, x)
     ends = np.finfo(x.dtype)
@@ -43,11 +42,6 @@ def nan_to_num(x: Any, /, *, nan: float = 0.0, posinf: float | None = None, negi
     out = where(equal(x, np.inf), high if posinf is None else posinf, x)
     out = where(equal(x, -np.inf), low if neginf is None else neginf, out)
     return where(isnan(x), nan, out)
-
-
-def _refuse_complex(name: str, x: Tensor, instead: str) -> None:
-    if x.dtype.kind == "c":
-        raise DtypeError(f"{name} of complex numbers ({x.dtype}{list(x.shape)}) is not defined here; take it of {instead}")
 
 
 def _counted(x: Any, axis: Axis, keepdims: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,7 +98,7 @@ def nanmean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def _centred(name: str, x: Any, axis: Axis, correction: float, keepdims: bool) -> tuple[Tensor, Tensor]:
     """The distances from the mean, 0 for what is missing, and by how many their squares are divided, NaN for none."""
     x = asarray(x)
-    _refuse_complex(name, x, "ab.abs(x)")
+    refuse_complex(name, x)
     there, missing, count = _counted(x, axis, True)
     centred = where(missing, 0, there - total(there, axis=axis, keepdims=True) / count)
     freedom = total(count - correction, axis=() if keepdims else axis)

@@ -16,7 +16,7 @@ from autograd_bn.core.primitive import broadcast_shapes, raw
 from autograd_bn.core.tensor import Tensor, asarray, plain
 from autograd_bn.core.views import unshared
 from autograd_bn.ops.arithmetic import where
-from autograd_bn.ops.indexing import getitem
+from autograd_bn.ops.indexing import at, getitem
 from autograd_bn.ops.shape import broadcast_to, concat, permute_dims, row_or_axis
 
 Mode = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
@@ -33,10 +33,6 @@ _pad = linear(
     batch=lambda x, widths: raw.pad(x, widths=((0, 0), *widths)),
     example=lambda rng: [((rng.standard_normal((2, 3)),), {"widths": ((1, 0), (2, 1))}), ((rng.standard_normal(()),), {"widths": ()})],
 )
-
-
-def _along(axis: int, part: Any) -> tuple[Any, ...]:
-    return (slice(None),) * axis + (part,)
 
 
 @composite
@@ -74,7 +70,7 @@ def pad(x: Any, /, pad_width: Any, mode: Mode = "constant", *, constant_values: 
     if mode in ("edge", "reflect", "symmetric", "wrap"):
         for axis, width in enumerate(widths):
             if any(width):
-                x = getitem(x, _along(axis, np.pad(np.arange(x.shape[axis]), width, mode)))
+                x = getitem(x, at(axis, np.pad(np.arange(x.shape[axis]), width, mode)))
         return asarray(x)
     if mode != "constant":
         raise OperationError(f"pad: mode {mode!r} is not one of 'constant', 'edge', 'reflect', 'symmetric', 'wrap'")
@@ -130,7 +126,7 @@ def roll(x: Any, /, shift: int | Sequence[int], axis: int | Sequence[int] | None
         n = x.shape[along]
         if n and places % n:
             cut = n - places % n
-            x = concat([getitem(x, _along(along, slice(cut, n))), getitem(x, _along(along, slice(0, cut)))], axis=along)
+            x = concat([getitem(x, at(along, slice(cut, n))), getitem(x, at(along, slice(0, cut)))], axis=along)
     return unshared(x, given)
 
 
@@ -155,7 +151,7 @@ def repeat(x: Any, repeats: int | Sequence[int] | Any, /, axis: int | None = Non
     if counts.ndim:
         if counts.shape not in ((1,), (n,)):
             raise ShapeError(f"repeat: {counts.shape} repeats for an axis of length {n}")
-        return getitem(x, _along(along, np.repeat(np.arange(n), counts)))
+        return getitem(x, at(along, np.repeat(np.arange(n), counts)))
     count = int(counts)
     return unshared(broadcast_to(x.reshape((*before, n, 1, *after)), (*before, n, count, *after)).reshape((*before, n * count, *after)), given)
 
@@ -196,9 +192,9 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     if len(old) != len(new):
         raise ShapeError(f"moveaxis: {len(old)} axes {old} for {len(new)} places {new}")
     normalized_axes(old, x.ndim), normalized_axes(new, x.ndim)
-    where_to = {b % x.ndim: a % x.ndim for a, b in zip(old, new, strict=True)}
-    rest = iter([i for i in range(x.ndim) if i not in where_to.values()])
-    return permute_dims(x, [where_to[i] if i in where_to else next(rest) for i in range(x.ndim)])
+    moved = {b % x.ndim: a % x.ndim for a, b in zip(old, new, strict=True)}
+    rest = iter([i for i in range(x.ndim) if i not in moved.values()])
+    return permute_dims(x, [moved[i] if i in moved else next(rest) for i in range(x.ndim)])
 
 
 def swapaxes(x: Any, axis1: int, axis2: int, /) -> Tensor:
@@ -231,7 +227,7 @@ def unstack(x: Any, /, *, axis: int = 0, **elsewhere: Never) -> tuple[Tensor, ..
         raise unexpected(unstack, elsewhere)
     x = asarray(x)
     along = normalized_axis(axis, x.ndim)
-    return tuple(getitem(x, _along(along, i)) for i in range(x.shape[along]))
+    return tuple(getitem(x, at(along, i)) for i in range(x.shape[along]))
 
 
 @keywords
@@ -258,7 +254,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], /, axis: int = 0, **
         cuts = list(range(step, n, step)) if step else [0] * (int(indices_or_sections) - 1)
     else:
         cuts = list(integers(indices_or_sections))
-    return [getitem(x, _along(along, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
+    return [getitem(x, at(along, slice(a, b))) for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
 
 
 def meshgrid(*arrays: Any, indexing: Literal["xy", "ij"] = "xy") -> list[Tensor]:

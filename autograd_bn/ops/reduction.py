@@ -174,7 +174,7 @@ def _logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     return out if keepdims else out.reshape(reduced_shape(x.shape, axis, False))[()]
 
 
-_logsumexp_p = reduction("logsumexp", _logsumexp, lambda x, out: softened(x, out), label="log Σ eˣ", example=_examples)
+_logsumexp_p = reduction("logsumexp", _logsumexp, softened, label="log Σ eˣ", example=_examples)
 
 
 @keywords
@@ -215,7 +215,7 @@ def _least(dtype: np.dtype[Any]) -> float:
     return float(np.sqrt(about.tiny / about.eps))
 
 
-norm_p = reduction("vector_norm", _norm, lambda x, out: direction(x, out), label="‖x‖", example=_examples)
+norm_p = reduction("vector_norm", _norm, direction, label="‖x‖", example=_examples)
 
 
 def _counting(name: str, function: Any, label: str, code: str | None = None) -> Primitive:

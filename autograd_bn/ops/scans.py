@@ -7,7 +7,7 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import composite, linear, normalized_axis
+from autograd_bn.core.constructors import composite, kept_shape, linear, normalized_axis
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError
@@ -16,7 +16,7 @@ from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.views import unshared
 from autograd_bn.ops.comparison import not_equal
 from autograd_bn.ops.creation import ones, zeros
-from autograd_bn.ops.indexing import getitem
+from autograd_bn.ops.indexing import at, getitem
 from autograd_bn.ops.shape import astype, broadcast_to, concat, row_or_axis, stack
 from autograd_bn.ops.statistics import accumulated_dtype
 
@@ -41,10 +41,6 @@ def _prepared(x: Any, axis: int | None, dtype: npt.DTypeLike | None) -> tuple[Te
     return row_or_axis(astype(x, accumulated_dtype(x.dtype) if dtype is None else dtype), axis)
 
 
-def _column(shape: tuple[int, ...], along: int) -> tuple[int, ...]:
-    return (*shape[:along], 1, *shape[along + 1 :])
-
-
 @keywords
 def cumulative_sum(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike | None = None, include_initial: bool = False, **elsewhere: Never) -> Tensor:
     """The sums of the elements up to each place along an axis, or of all elements in a row.
@@ -61,14 +57,14 @@ def cumulative_sum(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike |
         raise unexpected(cumulative_sum, elsewhere)
     x, along = _prepared(x, axis, dtype)
     out = apply(_cumsum, (x,), {"axis": along, "reverse": False})
-    return concat([zeros(_column(x.shape, along), dtype=x.dtype), out], axis=along) if include_initial else out
+    return concat([zeros(kept_shape(x.shape, (along,)), dtype=x.dtype), out], axis=along) if include_initial else out
 
 
 def _products(x: Tensor, axis: int) -> Tensor:
     """Along an axis: of pairs first, whose running products give those of every other place."""
 
     def part(x: Tensor, start: int, stop: int, step: int = 1) -> Tensor:
-        return getitem(x, (*(slice(None),) * axis, slice(start, stop, step)))
+        return getitem(x, at(axis, slice(start, stop, step)))
 
     n = x.shape[axis]
     if n < 2:
@@ -95,7 +91,7 @@ def cumulative_prod(x: Any, /, axis: int | None = None, *, dtype: npt.DTypeLike 
     """
     x, along = _prepared(x, axis, dtype)
     out = unshared(_products(x, along), x)
-    return concat([ones(_column(x.shape, along), dtype=x.dtype), out], axis=along) if include_initial else out
+    return concat([ones(kept_shape(x.shape, (along,)), dtype=x.dtype), out], axis=along) if include_initial else out
 
 
 def _beside(part: Any, x: Tensor, along: int) -> Tensor:
@@ -103,7 +99,7 @@ def _beside(part: Any, x: Tensor, along: int) -> Tensor:
     if isinstance(part, (int, float, complex)):
         part = asarray(part, dtype=np.result_type(x.dtype, part))
     part = asarray(part)
-    return part if part.ndim else broadcast_to(part, _column(x.shape, along))
+    return part if part.ndim else broadcast_to(part, kept_shape(x.shape, (along,)))
 
 
 @composite
@@ -125,7 +121,6 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     parts = [part if part is x else _beside(part, x, along) for part in (prepend, x, append) if part is not None]
     x = concat(parts, axis=along) if len(parts) > 1 else x
     for _ in range(n):
-        head, tail = ((slice(None),) * along + (part,) for part in (slice(0, -1), slice(1, None)))
-        later, earlier = getitem(x, tail), getitem(x, head)
+        later, earlier = getitem(x, at(along, slice(1, None))), getitem(x, at(along, slice(0, -1)))
         x = not_equal(later, earlier) if x.dtype.kind == "b" else later - earlier
     return asarray(x)

@@ -20,6 +20,7 @@ from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import user_line
 from autograd_bn.core.structural import astype_p, broadcast_to_p, reshape_p
 from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.ops.indexing import at
 
 
 def reshape(x: Any, /, shape: int | Sequence[int], *rest: int) -> Tensor:
@@ -199,7 +200,7 @@ def squeeze(x: Any, /, axis: int | Sequence[int] | None = None, **elsewhere: Nev
 def _split_back(g: Any, parents: Sequence[Any], axis: int, sizes: tuple[int, ...]) -> list[Any]:
     pieces, start = [], 0
     for size in sizes:
-        pieces.append(raw.getitem(g, index=(slice(None),) * axis + (slice(start, start + size),)))
+        pieces.append(raw.getitem(g, index=at(axis, slice(start, start + size))))
         start += size
     return pieces
 

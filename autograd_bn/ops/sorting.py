@@ -6,7 +6,7 @@ from typing import Any, Never
 
 import numpy as np
 
-from autograd_bn.core.constructors import composite, discrete, gathering
+from autograd_bn.core.constructors import composite, discrete, gathering, kept_shape
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError, ShapeError
@@ -15,7 +15,7 @@ from autograd_bn.core.primitive import broadcast_shapes, raw
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.tracing import Symbol, lifted
-from autograd_bn.ops.indexing import getitem
+from autograd_bn.ops.indexing import at, getitem
 from autograd_bn.ops.rearranging import moveaxis
 from autograd_bn.ops.shape import broadcast_to, row_or_axis
 
@@ -97,7 +97,7 @@ def take_along_axis(x: Any, indices: Any, /, axis: int | None = -1, **elsewhere:
     (x, along), places = row_or_axis(asarray(x), axis), asarray(indices)
     if x.ndim != places.ndim:
         raise ShapeError(f"take_along_axis: x has {x.ndim} axes (shape {x.shape}), the indices {places.ndim} (shape {places.shape}); they must have as many")
-    rest = broadcast_shapes(*((*v.shape[:along], 1, *v.shape[along + 1 :]) for v in (x, places)))
+    rest = broadcast_shapes(*(kept_shape(v.shape, (along,)) for v in (x, places)))
     spread = [broadcast_to(v, (*rest[:along], v.shape[along], *rest[along + 1 :])) for v in (x, places)]
     return apply(_take, spread, {"axis": along})
 
@@ -165,7 +165,7 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Tensor:
     if places.dtype.kind not in "iu" and places.size:
         raise OperationError(f"take: places are integers, got {places.dtype}{list(places.shape)}; for a mask write x[mask]\n  at {user_line()}")
     if is_known(places):
-        return getitem(x, (slice(None),) * along + (places,))
+        return getitem(x, at(along, places))
     last = moveaxis(x, along, -1)
     out = take_along_axis(last, broadcast_to(places.reshape((places.size,)), (*last.shape[:-1], places.size)))
     out = out.reshape((*last.shape[:-1], *places.shape))

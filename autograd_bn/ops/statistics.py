@@ -81,13 +81,14 @@ def prod(x: Any, /, *, axis: Axis = None, dtype: npt.DTypeLike | None = None, ke
     return out.reshape(kept_shape(x.shape, axes)) if keepdims else out
 
 
-def _refuse_complex(name: str, x: Tensor) -> None:
+def refuse_complex(name: str, x: Tensor, instead: str = "ab.abs(x)") -> None:
+    """Raises DtypeError for complex numbers."""
     if x.dtype.kind == "c":
-        raise DtypeError(f"{name} of complex numbers ({x.dtype}{list(x.shape)}) is not defined here; take it of ab.abs(x)")
+        raise DtypeError(f"{name} of complex numbers ({x.dtype}{list(x.shape)}) is not defined here; take it of {instead}")
 
 
 def _freedom(name: str, x: Tensor, axes: tuple[int, ...], correction: float) -> float:
-    _refuse_complex(name, x)
+    refuse_complex(name, x)
     count = averaged(x.shape, axes)
     if count <= correction and x.size:
         raise OperationError(f"{name} over axes {axes} of shape {x.shape}: {count} elements with a correction of {correction} leave no degree of freedom")
@@ -189,6 +190,14 @@ def ptp(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return out
 
 
+def _sorted(name: str, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The elements along axes in ascending order, on the last axis."""
+    row = sort(_joined(x, axes))
+    if row.shape[-1] == 0:
+        raise OperationError(f"{name} over axes {axes} of shape {x.shape}: there is nothing to sort\n  at {user_line()}")
+    return row
+
+
 @composite
 def median(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The middle element along axes once they are sorted, or the mean of the two in the middle; NaN where there is one.
@@ -205,10 +214,8 @@ def median(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
     x = asarray(x)
     axes = normalized_axes(axis, x.ndim)
-    row = sort(_joined(x, axes) if axes else x.reshape((*x.shape, 1)))
+    row = _sorted("median", x, axes)
     n = row.shape[-1]
-    if n == 0:
-        raise OperationError(f"median over axes {axes} of shape {x.shape}: there is nothing to sort")
     out = mean_of(getitem(row, (Ellipsis, slice((n - 1) // 2, n // 2 + 1))), axis=-1)
     if out.dtype.kind == "f":
         last = getitem(row, (Ellipsis, n - 1))
@@ -216,7 +223,7 @@ def median(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return out.reshape(kept_shape(x.shape, axes)) if keepdims else out.reshape(reduced_shape(x.shape, axes, False))
 
 
-METHODS = {"linear", "lower", "higher", "midpoint", "nearest"}
+_METHODS = {"linear", "lower", "higher", "midpoint", "nearest"}
 
 
 @composite
@@ -250,16 +257,14 @@ def quantile(x: Any, q: Any, /, *, axis: Axis = None, keepdims: bool = False, me
     x = asarray(x)
     x = astype(x, np.float64) if x.dtype.kind in "biu" else x
     shares = np.asarray(q, np.float64)
-    if method not in METHODS:
-        raise OperationError(f"quantile: method {method!r} is none of {', '.join(sorted(METHODS))}\n  at {user_line()}")
+    if method not in _METHODS:
+        raise OperationError(f"quantile: method {method!r} is none of {', '.join(sorted(_METHODS))}\n  at {user_line()}")
     if not np.all((shares >= 0) & (shares <= 1)):
         raise OperationError(f"quantile: q must lie between 0 and 1, got {q}\n  at {user_line()}")
-    _refuse_complex("quantile", x)
+    refuse_complex("quantile", x)
     axes = normalized_axes(axis, x.ndim)
-    row = sort(_joined(x, axes) if axes else x.reshape((*x.shape, 1)))
+    row = _sorted("quantile", x, axes)
     n = row.shape[-1]
-    if n == 0:
-        raise OperationError(f"quantile over axes {axes} of shape {x.shape}: there is nothing to sort\n  at {user_line()}")
     places = {"lower": np.floor, "higher": np.ceil, "nearest": np.rint}.get(method, np.positive)(shares * (n - 1))
     low, high = np.floor(places).astype(np.intp), np.ceil(places).astype(np.intp)
     out = getitem(row, (Ellipsis, low))
