@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import numpy as np
@@ -100,9 +101,16 @@ def test_drawing_options_that_do_not_exist_are_refused() -> None:
         ab.draw(y, color=lambda node: node.shape)  # type: ignore[arg-type, return-value]
 
 
-def test_a_layer_without_arguments_takes_none() -> None:
+def test_a_layer_without_arguments_takes_none_and_its_signature_says_so() -> None:
     with pytest.raises(TypeError, match="ReLU"):
         ab.nn.ReLU(3)  # type: ignore[call-arg]
+
+    class Mine(ab.nn.ReLU):
+        def __init__(self, slope: float = 0.1) -> None: ...
+
+    shown = {kind.__name__: str(inspect.signature(kind).replace(return_annotation=inspect.Signature.empty)) for kind in (ab.nn.ReLU, ab.nn.Sigmoid, Mine)}
+    assert shown == {"ReLU": "()", "Sigmoid": "()", "Mine": "(slope: 'float' = 0.1)"}
+    assert list(inspect.signature(ab.nn.Linear).parameters)[:2] == ["in_features", "out_features"]
 
 
 def test_an_error_deep_inside_the_package_names_the_users_line() -> None:
@@ -162,6 +170,37 @@ class Flat(ab.nn.Module):
         return x[:, 0]
 
 
+class Two(ab.nn.Module):
+    def forward(self, x: ab.Tensor) -> Any:
+        return ab.asarray(x) * 2.0, {"sums": ab.sum(x, axis=1)}
+
+
+class Reduced(ab.nn.Module):
+    def forward(self, x: ab.Tensor) -> Any:
+        return x, ab.sum(x)
+
+
+def test_all_outputs_of_a_model_are_predicted_in_chunks() -> None:
+    x = np.arange(4400.0).reshape(2200, 2)
+    doubled, rest = ab.train.predict(Two(), x)
+    assert np.array_equal(doubled, 2 * x) and np.array_equal(rest["sums"], x.sum(1))
+    assert ab.train.predict(ab.nn.Linear(2, 3, rng=0), x[:0]).shape == (0, 3)
+    with pytest.raises(OperationError, match=r"an entry an example along axis 0, so 3 of them here, got float64\[\]"):
+        ab.train.predict(Reduced(), x[:3])
+
+
+def test_a_history_of_one_row_can_be_seen() -> None:
+    history = ab.train.History()
+    history.append(468, loss=175.3)
+    assert repr(history) == "History(1 row of loss)"
+    marks = []
+    for _ in range(2):
+        (line,) = history.plot().axes[0].lines
+        marks.append(line.get_marker())
+        history.append(936, loss=120.0)
+    assert marks == [".", ""]
+
+
 def test_split_takes_a_seed_and_says_what_a_pair_is() -> None:
     first, second = (ab.data.split(digits(), rng)[1].labels for rng in (3, ab.nn.init.generator(3)))
     assert np.array_equal(first, second)
@@ -183,9 +222,19 @@ def test_an_optimiser_of_a_module_asks_for_its_parameters() -> None:
         ab.optim.Adam(ab.nn.Linear(2, 2))  # type: ignore[arg-type]
 
 
-def test_optimisers_and_loaders_show_their_settings() -> None:
+def test_what_is_made_shows_its_settings() -> None:
     model = ab.nn.Linear(2, 2, rng=0)
-    assert repr(ab.optim.SGD(model.parameters(), lr=0.5)).startswith("SGD(2 parameters, lr=0.5, momentum=0")
+    optimizer = ab.optim.SGD(model.parameters(), lr=0.5)
+    assert repr(optimizer).startswith("SGD(2 parameters, lr=0.5, momentum=0")
+    schedule = ab.optim.StepLR(optimizer, 20, gamma=0.25)
+    schedule.step()
+    shown = "StepLR(step_size=20, gamma=0.25, base_lrs=[0.5], steps=1)"
+    assert repr(schedule) == shown
+    assert repr(ab.optim.SequentialLR(optimizer, [schedule], [])) == f"SequentialLR(schedulers=[{shown}], milestones=[], base_lrs=[0.5], steps=0)"
+    assert repr(digits()) == "Dataset(images float32[200, 64], labels int64[200])" and repr(ab.data.Dataset([1], [2])) == "Dataset(images [1], labels [2])"  # type: ignore[arg-type]
+    generator = ab.nn.Generator(0)
+    assert repr(generator) == f"Generator({generator.state!r})"
+    assert repr(ab.custom_vjp(digits)) == "<CustomVJP digits>"
     assert repr(ab.data.Loader((np.zeros(5),), 2, seed=1)) == "Loader(5 examples, seed=1, epoch=0, position=0, batch_size=2, shuffle=True, drop_last=False)"
 
 
@@ -248,6 +297,34 @@ def test_the_gradient_of_a_result_that_was_not_kept_is_none_with_a_warning() -> 
     with pytest.warns(UserWarning, match=r"made by mul, is None; call retain_grad\(\)") as caught:
         assert y.grad is None
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("name", ["grad", "jacobian", "hessian", "vmap", "vjp", "jvp", "checkpoint"])
+def test_a_transform_of_a_result_is_refused_where_it_is_made(name: str) -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True)
+    arguments = ((x,), (x,)) if name == "jvp" else ()
+    said = "jacobian" if name == "hessian" else name
+    with pytest.raises(OperationError, match=rf"^{said} takes a function, got Tensor; pass a function that computes it, or call its backward\(\)$"):
+        getattr(ab, name)((x * x).sum(), *arguments)
+    with pytest.raises(OperationError, match=rf"^{said} takes a function, got int$"):
+        getattr(ab, name)(3, *arguments)
+
+
+@pytest.mark.parametrize("name", ["grad", "jacobian"])
+def test_arguments_in_the_place_of_argnums_are_told_where_they_go(name: str) -> None:
+    with pytest.raises(OperationError, match=rf"position of an argument.*the arguments go to what {name} gives, as in {name}\(f\)\(x\)$") as error:
+        getattr(ab, name)(ab.sin, np.ones(500))
+    assert len(str(error.value)) < 250
+
+
+def test_a_name_with_an_underscore_is_told_the_one_without() -> None:
+    for of, name, here in (
+        (ab.optim, "clip_grad_norm_", "ab.optim.clip_grad_norm"),
+        (ab.nn.functional, "relu_", "ab.nn.functional.relu"),
+        (ab, "exp_", "ab.exp"),
+    ):
+        with pytest.raises(AttributeError, match=f"has no attribute '{name}'; instead: {here}$"):
+            getattr(of, name)
 
 
 @pytest.mark.parametrize("transform", [ab.grad, ab.value_and_grad])

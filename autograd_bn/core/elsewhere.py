@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
@@ -273,6 +274,7 @@ INSTEAD: dict[str, dict[str, str]] = {
     },
     "optim": {
         "ExponentialLR": "ab.optim.StepLR(optimizer, 1, gamma)",
+        "LBFGS": "SciPy's minimize with the value and gradient of ab.value_and_grad, as arrays",
         "lr_scheduler": "ab.optim.StepLR, ab.optim.CosineAnnealingLR, ab.optim.LinearLR and ab.optim.SequentialLR",
     },
     "data": {
@@ -335,6 +337,8 @@ def missing(owner: str, subject: str, name: str, of: object) -> AttributeError:
             instead = INSTEAD["autograd_bn"][name]
         elif not name.startswith("_") and hasattr(np.ndarray, name):
             instead = f"x.detach().numpy().{name}"
+    if instead is None and isinstance(of, ModuleType) and name.endswith("_") and hasattr(of, name[:-1]):
+        instead = f"ab.{owner}.{name[:-1]}".replace("ab.autograd_bn", "ab")
     if instead is None and owner == "autograd_bn" and not name.startswith("_") and hasattr(np, name):
         function = callable(getattr(np, name)) and not isinstance(getattr(np, name), type)
         instead = f"np.{name}" + (" of x.detach(), through which no gradient flows" if function else "")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import OperationError
 from autograd_bn.nn.init import Seed, generator
 
@@ -14,10 +15,21 @@ Array = np.ndarray[Any, Any]
 
 
 class Dataset(NamedTuple):
-    """Images and the numbers of their classes, of equal length."""
+    """Images and the numbers of their classes, of equal length: a pair, so that ``len(data)`` is 2 and ``len(data.labels)`` counts the examples.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.data.digits()
+    Dataset(images float32[1797, 8, 8], labels int64[1797])
+    """
 
     images: Array
     labels: Array
+
+    def __repr__(self) -> str:
+        parts = {name: describe(part) if isinstance(part, np.ndarray) else repr(part) for name, part in self._asdict().items()}
+        return f"Dataset({', '.join(f'{name} {part}' for name, part in parts.items())})"
 
 
 def digits() -> Dataset:

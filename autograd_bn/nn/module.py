@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -55,6 +56,9 @@ class Module:
         module = object.__new__(cls)
         module.__dict__.update(training=True, _parameters={}, _buffers={}, _label=cls.__name__)
         return module
+
+    # What a class without an ``__init__`` of its own takes: nothing.
+    __new__.__signature__ = inspect.Signature([inspect.Parameter("cls", inspect.Parameter.POSITIONAL_ONLY)])  # type: ignore[attr-defined]
 
     if not TYPE_CHECKING:  # to a type checker it would be every attribute
 

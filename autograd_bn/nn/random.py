@@ -52,6 +52,9 @@ class Generator:
     def __init__(self, seed: init.Seed = None) -> None:
         self.state = tensor([int(init.generator(seed).integers(1 << 63)), 0], dtype=np.int64, name="random_state")
 
+    def __repr__(self) -> str:
+        return f"Generator({self.state!r})"
+
     def uniform(self, shape: int | Sequence[int] = (), *, dtype: npt.DTypeLike = np.float32) -> Tensor:
         """Numbers that are spread evenly from 0 up to, and without, 1."""
         return self._drawn(random.uniform, shape, dtype)

@@ -39,6 +39,10 @@ class Schedule:
         self.steps = 0
         self._set()
 
+    def __repr__(self) -> str:
+        settings = [f"{name}={value!r}" for name, value in vars(self).items() if name != "optimizer"]
+        return f"{type(self).__name__}({', '.join(settings)})"
+
     def step(self) -> None:
         """Go on to the rate of the next step."""
         self.steps += 1

@@ -57,7 +57,7 @@ class History(Mapping[str, list[float]]):
         return "\n".join(" " + "  ".join(row) for row in rows)
 
     def __repr__(self) -> str:
-        return f"History({len(self.steps)} rows of {', '.join(self) or 'nothing'})"
+        return f"History({len(self.steps)} row{'' if len(self.steps) == 1 else 's'} of {', '.join(self) or 'nothing'})"
 
     def plot(self, file: str | os.PathLike[str] | None = None) -> Figure:
         """A figure of matplotlib with one panel for the losses and one for each other column; written to ``file`` if it is given.
@@ -73,7 +73,7 @@ class History(Mapping[str, list[float]]):
         FigureCanvasAgg(figure)
         for axes, names in zip(figure.subplots(1, max(len(panels), 1), squeeze=False)[0], panels, strict=False):
             for name, style in zip(names, ("-", "--", ":", "-.") * len(names), strict=False):
-                axes.plot(self.steps, self[name], style, color="black", label=name)
+                axes.plot(self.steps, self[name], style, marker="." if len(self.steps) == 1 else "", color="black", label=name)
             axes.set(xlabel="step", ylabel=names[0] if len(names) == 1 else "loss")
             if len(names) > 1:
                 axes.legend(frameon=False)

@@ -14,9 +14,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autograd_bn.compiler import jit
+from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.state import no_grad
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.tree import Structure, flatten
 from autograd_bn.data.loader import Loader
 from autograd_bn.nn.functional import cross_entropy
 from autograd_bn.nn.losses import CrossEntropyLoss
@@ -46,8 +48,10 @@ def correct(outputs: Array, labels: Array) -> float:
     return float((outputs.argmax(1) == labels).mean())
 
 
-def predict(model: Module, inputs: Any) -> Array:
-    """The outputs for all inputs, in evaluation mode, in chunks of 1,000; nothing is recorded, and the modes are put back.
+def predict(model: Module, inputs: Any) -> Any:
+    """The outputs for all inputs as arrays, in evaluation mode, in chunks of 1,000; nothing is recorded, and the modes are put back.
+
+    A model may return several, in nested containers. Raises OperationError for one that has not an entry an example along axis 0.
 
     Examples
     --------
@@ -59,10 +63,21 @@ def predict(model: Module, inputs: Any) -> Array:
     model.eval()
     try:
         with no_grad():
-            return np.concatenate([model(inputs[i : i + CHUNK]).numpy() for i in range(0, len(inputs), CHUNK)])
+            chunks = [_outputs(model, inputs[i : i + CHUNK]) for i in range(0, len(inputs) or 1, CHUNK)]
     finally:
         for m, training in modes:
             m.training = training
+    structure = chunks[0][1]
+    return structure.unflatten(np.concatenate(parts) for parts in zip(*[leaves for leaves, _ in chunks], strict=True))
+
+
+def _outputs(model: Module, inputs: Any) -> tuple[list[Array], Structure]:
+    leaves, structure = flatten(model(inputs))
+    outputs = [asarray(y).numpy() for y in leaves]
+    for y in outputs:
+        if y.shape[:1] != (len(inputs),):
+            raise OperationError(f"predict: an output has an entry an example along axis 0, so {len(inputs)} of them here, got {describe(y)}")
+    return outputs, structure
 
 
 def accuracy(model: Module, data: tuple[Any, Any]) -> float:

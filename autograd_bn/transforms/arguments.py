@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Signature
 from types import MethodType
@@ -20,6 +21,13 @@ Argnums = SupportsIndex | Iterable[SupportsIndex]
 """The position of an argument, or several; one below zero counts from the last."""
 
 
+def check_function(function: Any, transform: str) -> None:
+    """Raise OperationError for what cannot be called, such as the result of a function."""
+    if not callable(function):
+        remedy = "; pass a function that computes it, or call its backward()" if isinstance(function, Tensor) else ""
+        raise OperationError(f"{transform} takes a function, got {type(function).__name__}{remedy}")
+
+
 def argument_numbers(argnums: Argnums, what: str) -> tuple[tuple[int, ...], bool]:
     """The numbers in ``argnums``, and whether it is one number by itself. Raises OperationError where it is neither that nor several."""
     try:
@@ -29,7 +37,9 @@ def argument_numbers(argnums: Argnums, what: str) -> tuple[tuple[int, ...], bool
     try:
         return tuple([operator.index(i) for i in argnums]), False  # type: ignore[union-attr]
     except TypeError:
-        raise OperationError(f"{what} is the position of an argument, or several positions, got {argnums!r}") from None
+        transform = what.removeprefix("argnums of ")
+        remedy = "" if transform == what else f"; the arguments go to what {transform} gives, as in {transform}(f)(x)"
+        raise OperationError(f"{what} is the position of an argument, or several positions, got {reprlib.repr(argnums)}{remedy}") from None
 
 
 def positions(numbers: Sequence[int], count: int, what: str) -> tuple[int, ...]:
@@ -54,6 +64,9 @@ class Ruled:
         self._signature = _signature(function)
         self._static, _ = argument_numbers(nondiff_argnums, "nondiff_argnums")
         self._name = getattr(function, "__name__", type(function).__name__)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value of the function."""

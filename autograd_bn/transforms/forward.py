@@ -13,6 +13,7 @@ from autograd_bn.core.node import Dual
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, owned, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import flatten, matched
+from autograd_bn.transforms.arguments import check_function
 
 
 def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -35,6 +36,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     >>> ab.jvp(ab.sin, (0.0,), (2.0,))
     (tensor(0.), tensor(2.))
     """
+    check_function(function, "jvp")
     for what, given in (("primals", primals), ("tangents", tangents)):
         if not isinstance(given, (tuple, list)):
             raise OperationError(f"jvp: {what} is a tuple of one entry an argument, as in jvp(f, (x,), (t,)), got {type(given).__name__}")

@@ -14,6 +14,7 @@ from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray, owned, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure, flatten
+from autograd_bn.transforms.arguments import check_function
 
 
 def _moved(x: Any, source: int, target: int) -> Any:
@@ -61,6 +62,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     >>> ab.vmap(lambda row: row.sum())(ab.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([3., 7.])
     """
+    check_function(function, "vmap")
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import no_effects
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable
 from autograd_bn.core.tree import flatten
-from autograd_bn.transforms.arguments import argument_numbers, positions
+from autograd_bn.transforms.arguments import argument_numbers, check_function, positions
 from autograd_bn.transforms.forward import jvp
 from autograd_bn.transforms.mapping import vmap
 from autograd_bn.transforms.reverse import grad, vjp
@@ -48,6 +48,7 @@ def jacobian(function: Callable[..., Any], argnums: int | Sequence[int] = 0, *, 
     """
     if mode not in (None, "forward", "reverse"):
         raise OperationError(f"jacobian: mode is 'forward', 'reverse' or None for the cheaper one, got {mode!r}")
+    check_function(function, "jacobian")
     numbers, single = argument_numbers(argnums, "argnums of jacobian")
 
     @functools.wraps(function)

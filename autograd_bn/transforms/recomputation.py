@@ -24,6 +24,7 @@ from autograd_bn.core.node import Dual, Node
 from autograd_bn.core.state import Scope, State, current, enter, leave, open_scope
 from autograd_bn.core.tensor import Tensor, array_of, snapshot
 from autograd_bn.core.tree import Structure, flatten
+from autograd_bn.transforms.arguments import check_function
 
 Array = np.ndarray[Any, Any]
 Signature = tuple[str, tuple[int, ...], np.dtype[Any]]
@@ -54,6 +55,7 @@ def checkpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     >>> ab.grad(block)(0.0)
     tensor(0.41997434)
     """
+    check_function(function, "checkpoint")
     name = getattr(function, "__name__", type(function).__name__)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:

@@ -17,7 +17,7 @@ from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf, owned, tensor_of
 from autograd_bn.core.tracing import lifted, tracing
 from autograd_bn.core.tree import Structure, flatten, matched
-from autograd_bn.transforms.arguments import argument_numbers, positions
+from autograd_bn.transforms.arguments import argument_numbers, check_function, positions
 
 
 def _inputs(tree: Any, level: int, what: str) -> tuple[Any, list[Tensor], Structure]:
@@ -90,6 +90,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
     >>> pullback(1.0)
     (tensor(3.), tensor(2.))
     """
+    check_function(function, "vjp")
     with OpenLevel() as level:
         arguments, inputs, structure = _inputs(primals, level, "vjp")
         out = function(*arguments)
@@ -145,6 +146,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     >>> ab.value_and_grad(lambda p: (p["w"] ** 2).sum())({"w": ab.tensor([1.0, 2.0])})
     (tensor(5.), {'w': tensor([2., 4.])})
     """
+    check_function(function, "grad")
     numbers, single = argument_numbers(argnums, "argnums of grad")
 
     @functools.wraps(function)
