@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bn.compiler.plan import Lines, Mismatch
+from autograd_bn.compiler.plan import Lines
 from autograd_bn.compiler.trace import Program
 from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.tensor import Tensor
@@ -29,7 +29,6 @@ class _Writer:
         self.space = {
             **space,
             "MISS": MISS,
-            "Mismatch": Mismatch,
             "Tensor": Tensor,
             "ndarray": np.ndarray,
             "asarray": np.asarray,
@@ -157,7 +156,8 @@ def shortened(
             writer.lines.append(f"{name} = {arrays.get(owner, owner) if source.tensor is None else f'{owner}.value'}")
         if name not in lines.checked:
             writer.miss(f"{name}.shape != {node.shape!r} or {name}.dtype != {writer.known(node.dtype)}")
-    writer.lines += lines.body
+    # What fails fails again the long way, with an error that says where; nothing is changed yet.
+    writer.lines += ["try:", *(f"    {line}" for line in lines.body), f"except Exception: {_MISSED}"]
     results = lines.results
     flags = [results[i] for check in program.checks for i in check.flags]
     if flags:
@@ -172,7 +172,7 @@ def shortened(
         else:
             writer.lines += [f"{owner}.value = {value}", f"if {owner}.views: replay({owner})"]
     writer.give(program.structure, results[: program.results])
-    text = "\n".join(["def short(args):", "    try:", *(f"        {line}" for line in writer.lines), "    except Mismatch:", f"        {_MISSED}", ""])
+    text = "\n".join(["def short(args):", *(f"    {line}" for line in writer.lines), ""])
     exec(compile(text, "<ab.jit>", "exec"), writer.space)  # noqa: S102 - the source is made of the names above
     short: Callable[[tuple[Any, ...]], Any] = writer.space["short"]
     return short

@@ -67,7 +67,7 @@ def is_number(index: Any, shape: tuple[int, ...]) -> bool:
 def unshared(out: Tensor, x: Tensor) -> Tensor:
     """The result of a composition; a copy of it where it came out as a view of the operand, though NumPy gives a new array."""
     x = lifted(x)
-    return raw.positive(out) if (out if out.base is None else out.base) is (x if x.base is None else x.base) else out
+    return raw.astype(out, dtype=out.dtype) if (out if out.base is None else out.base) is (x if x.base is None else x.base) else out
 
 
 def origin(x: Tensor) -> tuple[Tensor, Path]:

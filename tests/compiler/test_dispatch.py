@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from autograd_bn.core.errors import GradientError
+from autograd_bn.core.errors import AutogradError, GradientError
 from tests.threads import switching as switching
 from tests.threads import together
 
@@ -158,3 +158,33 @@ def test_threads_do_not_get_one_memory_for_two_results(switching: None) -> None:
             assert all((out.numpy() == k + 1).all() for out in kept)
 
     together(*(functools.partial(work, k) for k in range(4)))
+
+
+FAILING: dict[str, tuple[Any, Any, Any]] = {
+    "a matrix that is singular": (ab.linalg.inv, np.eye(2), np.zeros((2, 2))),
+    "a decomposition that does not converge": (ab.linalg.svdvals, np.eye(2), np.full((2, 2), np.nan)),
+    "a negative power of whole numbers": (lambda x: 2**x, np.arange(3), -np.arange(3)),
+    "a place that is none, of 16 bits": (lambda x: ab.take_along_axis(ab.arange(4.0), x, axis=0), np.arange(4, dtype="i2"), np.arange(1, 5, dtype="i2")),
+}
+
+
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+@pytest.mark.parametrize("name", FAILING)
+def test_what_fails_is_told_as_in_eager_execution_and_changes_nothing(name: str, emitter: Any) -> None:
+    operation, good, bad = FAILING[name]
+    runs = ab.tensor(0)
+
+    def function(x: Any) -> Any:
+        ab.assign(runs, runs + 1)
+        return operation(x) * 1.0
+
+    compiled = ab.jit(function, emitter=emitter)
+    errors = []
+    for run in (function, compiled, compiled):
+        before = int(runs.item()) if run is compiled else 1
+        with pytest.raises(AutogradError) as caught:
+            run(ab.tensor(bad))
+        errors.append(str(caught.value))
+        assert int(runs.item()) == before
+        compiled(ab.tensor(good))
+    assert len(set(errors)) == 1 and "test_dispatch.py" in errors[0]

@@ -62,6 +62,16 @@ SAME: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("name", "args"), [("repeat", (1,)), ("repeat", (2, 0)), ("tile", ((1, 1),)), ("tile", (2,)), ("roll", (0,)), ("roll", (1,)), ("nan_to_num", ())]
+)
+def test_flags_are_rearranged(name: str, args: Any) -> None:
+    flags = np.array([[True, False], [True, True]])
+    for run in (getattr(ab, name), ab.jit(getattr(ab, name))):
+        out = run(ab.tensor(flags), *args)
+        np.testing.assert_array_equal(value(out), getattr(np, name)(flags, *args), strict=True)
+
+
 @pytest.mark.parametrize(("name", "args", "kwargs"), SAME)
 def test_values_and_gradients_are_those_of_numpys_function(name: str, args: Any, kwargs: Any) -> None:
     plain = getattr(np, name)
