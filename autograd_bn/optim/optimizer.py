@@ -54,7 +54,7 @@ class Update(NamedTuple):
 
 
 class Optimizer:
-    """Base of optimisers: a subclass defines ``_updated``, the formula for one parameter.
+    """Base of optimisers: a subclass defines ``_updated``, the formula for one parameter, and ``_remembered``, the names of what that keeps of it.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class Optimizer:
         for group in self.param_groups:
             first = self._at_first(group)
             for p, state in zip(group["params"], places, strict=False):
-                if len(state) < len(first) and p.grad is not None:
+                if not state.keys() >= first.keys() and p.grad is not None:
                     for name in sorted(first.keys() - state.keys()):
                         state[name] = tensor(_filled(name, p, first[name]))
 
@@ -201,8 +201,6 @@ class Optimizer:
     def _remember(state: State, new: State) -> None:
         """Give the tensors of a state their new values; they stay the same tensors, so that a compiled step finds them."""
         for name, value in new.items():
-            if name not in state:
-                state[name] = tensor(np.zeros(value.shape, value.dtype))
             assign(state[name], value)
 
     def traced_settings(self) -> tuple[Any, ...]:
@@ -274,6 +272,7 @@ class Optimizer:
         return next(self._remembered(group) for group in state["param_groups"] if i in group.get("params", ()))
 
     def _remembered(self, group: Mapping[str, Any]) -> set[str]:
+        """The names in the state of a parameter of a group."""
         raise NotImplementedError
 
     def _at_first(self, group: Mapping[str, Any]) -> dict[str, float]:

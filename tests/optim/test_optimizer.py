@@ -122,6 +122,18 @@ def test_a_refused_group_is_not_added() -> None:
     assert [g["lr"] for g in optimizer.param_groups] == [0.25, 0.25]
 
 
+def test_a_setting_that_needs_another_past_begins_with_none() -> None:
+    ends = []
+    for momentum in (0.0, 0.9):
+        w = leaf(1.0, 5.0)
+        optimizer = RMSprop([w], 0.1, centered=True)
+        steps(w, optimizer, 2)
+        optimizer.param_groups[0].update(centered=False, momentum=momentum)
+        steps(w, optimizer, 1)
+        ends.append(w.tolist())
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.parametrize("settings", [{"betas": (1.0, 0.9)}, {"betas": 0.9}, {"eps": -1.0}, {"amsgrad": 1}, {"weight_decay": "0.1"}])
 def test_bad_settings_are_refused_at_once_and_later(settings: dict[str, Any]) -> None:
     ((name, value),) = settings.items()
