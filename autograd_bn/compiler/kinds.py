@@ -29,7 +29,7 @@ def uniform(node: GraphNode) -> Any:
 
 
 class Kind(enum.Enum):
-    """See the module."""
+    """What becomes of an operation."""
 
     SOURCE = "source"
     POINT = "element by element"

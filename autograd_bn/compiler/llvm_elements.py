@@ -13,15 +13,13 @@ from llvmlite import ir
 from autograd_bn.compiler.kernel import Access, Kernel
 from autograd_bn.compiler.kinds import Kind, uniform
 from autograd_bn.compiler.llvm_loops import LOOP
-from autograd_bn.compiler.llvm_scalar import CONTRACT, Expression, cast, constant, stored
+from autograd_bn.compiler.llvm_scalar import CONTRACT, INDEX, POINTER, Expression, cast, constant, stored
 from autograd_bn.compiler.machine import fuses
 from autograd_bn.compiler.native_quotient import Divisor, divisor, quotient
 from autograd_bn.compiler.scalar_code import loop_dtype
 from autograd_bn.core.allocation import LINE
 from autograd_bn.core.primitive import registry
 
-INDEX = ir.IntType(64)
-POINTER = ir.PointerType()
 UNROLLED = 1000
 """Up to how many instructions in all LLVM would unroll a loop before it makes SIMD code of it, so that it stays scalar."""
 BLOCK = 1024

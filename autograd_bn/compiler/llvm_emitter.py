@@ -22,6 +22,7 @@ from autograd_bn.compiler.kinds import Kind, Kinds, contiguous
 from autograd_bn.compiler.llvm_kernel import KernelWriter
 from autograd_bn.compiler.llvm_nests import NestWriter
 from autograd_bn.compiler.llvm_products import ProductWriter
+from autograd_bn.compiler.llvm_scalar import INDEX, POINTER, WORD
 from autograd_bn.compiler.machine import Code, compiled, python_symbol
 from autograd_bn.compiler.native_objects import native_objects
 from autograd_bn.compiler.numpy_emitter import Writer
@@ -35,10 +36,7 @@ LARGE = 1 << 17
 """From how many bytes on the memory of results that nobody refers to any more is used again."""
 ARENA = -1
 """Stands for the arena among nodes."""
-INDEX = ir.IntType(64)
-WORD = ir.IntType(32)
 LONG = ir.IntType(8 * ctypes.sizeof(ctypes.c_long))
-POINTER = ir.PointerType()
 
 
 class _Call(NamedTuple):
@@ -276,7 +274,7 @@ class _Emitter:
         node = self.graph.nodes[leaf]
         shape, dtype = node.shape or (), node.dtype or np.dtype(float)
         good = builder.icmp_unsigned("==", builder.load(_at(builder, item, objects.RANK), typ=WORD), ir.Constant(WORD, len(shape)))
-        kind = builder.load(_at(builder, builder.load(_at(builder, item, objects.DTYPE), typ=POINTER), objects.KIND_PLACE), typ=WORD)
+        kind = builder.load(_at(builder, builder.load(_at(builder, item, objects.DTYPE), typ=POINTER), objects.KIND), typ=WORD)
         kind = builder.and_(kind, ir.Constant(WORD, objects.KIND_MASK))
         good = builder.and_(good, builder.icmp_unsigned("==", kind, ir.Constant(WORD, objects.kind_of(dtype))))
         lengths = builder.load(_at(builder, item, objects.SHAPE), typ=POINTER)

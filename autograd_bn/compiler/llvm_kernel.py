@@ -17,9 +17,9 @@ from llvmlite import ir
 
 from autograd_bn.compiler import llvm_threads
 from autograd_bn.compiler.kernel import Kernel
-from autograd_bn.compiler.llvm_elements import BLOCK, FAR, INDEX, LANES, LONGEST, POINTER, ROWS, STRAIGHT, TURNS, ElementWriter
+from autograd_bn.compiler.llvm_elements import BLOCK, FAR, LANES, LONGEST, ROWS, STRAIGHT, TURNS, ElementWriter
 from autograd_bn.compiler.llvm_loops import LOOP, MASKED, SINGLE
-from autograd_bn.compiler.llvm_scalar import CONTRACT, TYPES, Expression, cast, neutral, stored
+from autograd_bn.compiler.llvm_scalar import CONTRACT, INDEX, POINTER, TYPES, Expression, cast, neutral, stored
 from autograd_bn.compiler.machine import masks
 from autograd_bn.compiler.scalar_code import steps_of
 from autograd_bn.core.allocation import LINE

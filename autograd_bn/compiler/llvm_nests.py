@@ -9,12 +9,8 @@ from typing import Any
 from llvmlite import ir
 
 from autograd_bn.compiler.kinds import Kind, Kinds, Shape, window_strides
-from autograd_bn.compiler.llvm_scalar import stored
+from autograd_bn.compiler.llvm_scalar import INDEX, POINTER, WORD, stored
 from autograd_bn.core.primitive import registry
-
-INDEX = ir.IntType(64)
-WORD = ir.IntType(32)
-POINTER = ir.PointerType()
 
 
 class NestWriter:

@@ -10,10 +10,8 @@ import numpy as np
 from llvmlite import binding, ir
 
 from autograd_bn.compiler.kinds import Kinds, contiguous
-from autograd_bn.compiler.llvm_scalar import TYPES
+from autograd_bn.compiler.llvm_scalar import INDEX, POINTER, TYPES
 
-INDEX = ir.IntType(64)
-POINTER = ir.PointerType()
 _NAMES = {np.dtype("float32"): "sgemm", np.dtype("float64"): "dgemm"}
 
 

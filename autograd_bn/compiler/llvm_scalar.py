@@ -24,6 +24,9 @@ TYPES: dict[np.dtype[Any], ir.Type] = {
     np.dtype("float64"): ir.DoubleType(),
 }
 BYTE = ir.IntType(8)
+WORD = ir.IntType(32)
+INDEX = ir.IntType(64)
+POINTER = ir.PointerType()
 
 _FLOAT = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 _WHOLE = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor"}

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-INDEX = ir.IntType(64)
-STATUS = ir.IntType(32)
-POINTER = ir.PointerType()
+from autograd_bn.compiler.llvm_scalar import INDEX, POINTER, WORD
+
 MOST = 64
 """How many threads there are at most."""
 
@@ -20,7 +19,7 @@ def _at(builder: ir.IRBuilder, place: ir.Value, number: ir.Value | int) -> ir.Va
 
 
 def _library(module: ir.Module, name: str, *given: ir.Type) -> ir.Function:
-    return module.globals.get(name) or ir.Function(module, ir.FunctionType(STATUS, given), name)
+    return module.globals.get(name) or ir.Function(module, ir.FunctionType(WORD, given), name)
 
 
 def _worker(block: ir.Function, count: int) -> ir.Function:
@@ -67,7 +66,7 @@ def run(builder: ir.IRBuilder, variables: ir.IRBuilder, block: ir.Function, poin
     builder.position_at_end(started)
     failed = builder.call(create, [_at(builder, handles, number), nothing, worker, frame])
     number.add_incoming(builder.add(number, INDEX(1)), started)
-    builder.cbranch(builder.icmp_unsigned("==", failed, STATUS(0)), starting, share)  # where there cannot be more, there are fewer
+    builder.cbranch(builder.icmp_unsigned("==", failed, WORD(0)), starting, share)  # where there cannot be more, there are fewer
     builder.position_at_end(share)
     builder.call(worker, [frame])
     builder.branch(joining)

@@ -21,16 +21,13 @@ DATA = object.__basicsize__
 RANK, SHAPE, DTYPE, FLAGS = (DATA + k * WORD for k in (1, 2, 5, 6))
 READY = 0x0001 | 0x0100
 """NumPy's flags of an array in C order whose elements are aligned."""
-_KIND = object.__basicsize__ + WORD
+KIND = object.__basicsize__ + WORD
+KIND_MASK = 0xFFFFFF
 
 
 def kind_of(dtype: np.dtype[Any]) -> int:
     """What a dtype's record says about kind, type and byte order, as a number of 24 bits."""
-    return int.from_bytes(ctypes.string_at(id(dtype) + _KIND, 3), "little")
-
-
-KIND_PLACE = _KIND
-KIND_MASK = 0xFFFFFF
+    return int.from_bytes(ctypes.string_at(id(dtype) + KIND, 3), "little")
 
 
 def slots(kind: type[Any], names: Sequence[str]) -> dict[str, int]:

@@ -11,11 +11,11 @@ import math
 from typing import NamedTuple
 
 from autograd_bn.core.graph import Graph, GraphNode
+from autograd_bn.drawing.dot import FONT
 from autograd_bn.drawing.match import BatchNorm, find_batch_norm
 from autograd_bn.drawing.picture import Drawing
 from autograd_bn.drawing.words import quoted
 
-FONT = "Helvetica,Arial,sans-serif"
 RADIUS = 32.4
 """Points; a circle 0.9 inches wide."""
 APART = 5.0
