@@ -1,25 +1,45 @@
-"""Products: einsum of two operands as the matrix product that it is, so that native code knows it."""
+"""Products: einsum of two operands as the matrix product that it is, and operands of a product in its dtype, so that native code knows it."""
 
 from __future__ import annotations
 
 import math
+
+import numpy as np
 
 from autograd_bn.compiler.passes.rewrite import Rewrite
 from autograd_bn.core.contraction import planned
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
 
+BLAS = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 def with_products(graph: Graph) -> Graph:
-    """The graph without einsum."""
+    """The graph without einsum and products of several dtypes."""
     new = _Products(graph)
     for node in graph.nodes:
-        if node.primitive is not registry["einsum"] or any(graph.nodes[i].dtype != node.dtype for i in node.inputs) or not new.written(node):
+        if node.primitive is registry["matmul"]:
+            new.put(node, node.primitive, new.operands(node), node.constants, node.static)
+        elif node.primitive is not registry["einsum"] or not new.written(node):
             new.keep(node)
     return new.graph()
 
 
 class _Products(Rewrite):
+    def operands(self, node: GraphNode) -> tuple[int, ...]:
+        """Those of a product in its dtype, to which NumPy converts them."""
+        places = tuple(self.place[i] for i in node.inputs)
+        if node.dtype not in BLAS:
+            return places
+        return tuple(self.converted(node, i) for i in places)
+
+    def converted(self, node: GraphNode, i: int) -> int:
+        """A value in the dtype of a node."""
+        source = self.nodes[i]
+        if source.dtype == node.dtype:
+            return i
+        return self.add(node, registry["astype"], (i,), (None,), source.shape or (), {"dtype": node.dtype})
+
     def written(self, node: GraphNode) -> bool:
         """Put the matrix product, as eager execution computes it."""
         if len(node.inputs) != 2:
@@ -27,8 +47,8 @@ class _Products(Rewrite):
         plan = planned(*node.static["subscripts"])
         if plan.lone_x or plan.lone_y:
             return False
-        x = self.ordered(node, self.place[node.inputs[0]], plan.order_x)
-        y = self.ordered(node, self.place[node.inputs[1]], plan.order_y)
+        x, y = self.operands(node)
+        x, y = self.ordered(node, x, plan.order_x), self.ordered(node, y, plan.order_y)
         first, second = self.nodes[x].shape or (), self.nodes[y].shape or ()
         both, rows = first[: plan.batch], first[plan.batch : plan.batch + plan.rows]
         inner, columns = second[plan.batch : plan.batch + plan.inner], second[plan.batch + plan.inner :]
