@@ -10,7 +10,7 @@ from autograd_bn.core.lines import Line
 from autograd_bn.core.state import NESTED, Scope, located
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy as np
 
@@ -116,6 +116,19 @@ class Node:
         raise GradientError("a recorded graph cannot be copied; copy x.detach(), or run the function again on a copy of its inputs")
 
     __copy__ = __reduce__ = __deepcopy__  # type: ignore[assignment]
+
+
+def ancestors(roots: Iterable[Node]) -> Iterator[Node]:
+    """The nodes that some depend on, and these themselves, each once."""
+    stack = list(dict.fromkeys(roots))
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        yield node
+        for parent in node.parents:
+            if type(parent) is Node and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
 
 
 def same_place(one: Node, other: Node) -> bool:

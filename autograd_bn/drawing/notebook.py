@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import islice
 
 from autograd_bn.core.graph import Graph, graph
-from autograd_bn.core.node import Node
+from autograd_bn.core.node import Node, ancestors
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.drawing.view import closed, fitting_depth, whole
 from autograd_bn.nn.module import Module
@@ -42,7 +43,7 @@ def _of_graph(shown: Graph) -> dict[str, str]:
 def _of_tensor(x: Tensor) -> dict[str, str]:
     """The values as in ``repr``; below them the graph, if operations were recorded, and few."""
     node = x.node
-    if not isinstance(node, Node) or node.primitive is None or not _few(node):
+    if not isinstance(node, Node) or node.primitive is None or any(islice(ancestors([node]), SMALL, None)):
         return {}
     recorded = graph(x)
     picture = _svg(recorded)
@@ -51,18 +52,6 @@ def _of_tensor(x: Tensor) -> dict[str, str]:
     head = f"<pre>{escape(repr(x))}</pre>"
     drawing = picture[picture.index("<svg") :].replace("<svg", '<svg style="max-width:100%;height:auto"', 1)
     return {"text/html": f"{head}<details open><summary>graph of {len(recorded)} nodes</summary>{drawing}</details>"}
-
-
-def _few(root: Node) -> bool:
-    """Whether a node depends on few others, found out without looking at more."""
-    seen: set[object] = {root}
-    stack = [root]
-    while stack and len(seen) <= SMALL:
-        for parent in stack.pop().parents:
-            if isinstance(parent, Node) and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    return len(seen) <= SMALL
 
 
 def _svg(graph: Graph, depth: int | None = None) -> str | None:

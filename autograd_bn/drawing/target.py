@@ -12,7 +12,7 @@ import numpy as np
 from autograd_bn.core.errors import DrawingError
 from autograd_bn.core.graph import Graph, graph
 from autograd_bn.core.lines import Line
-from autograd_bn.core.node import Node
+from autograd_bn.core.node import Node, ancestors
 from autograd_bn.core.record import record
 from autograd_bn.core.state import no_effects, user_line
 from autograd_bn.core.tensor import Tensor, leaf
@@ -84,7 +84,7 @@ def differentiated_graph(result: Any) -> Graph:
     found, _ = flatten(result)
     if not (len(found) == 1 and isinstance(found[0], Tensor) and found[0].size == 1 and found[0].requires_grad) or _differentiated(found[0]):
         return graph(result)
-    before = [(leaf.extras(), leaf.extras().gradient) for leaf in _leaves(found[0].node)]
+    before = [(leaf.extras(), leaf.extras().gradient) for leaf in ancestors([found[0].node]) if leaf.primitive is None]
     for extra, _ in before:
         extra.gradient = None
     try:
@@ -98,15 +98,3 @@ def differentiated_graph(result: Any) -> Graph:
 def _differentiated(result: Tensor) -> bool:
     extra = result.node.extra if isinstance(result.node, Node) else None
     return extra is not None and extra.cotangents is not None
-
-
-def _leaves(root: Node) -> list[Node]:
-    """The leaves that a node depends on."""
-    seen = {root}
-    stack = [root]
-    while stack:
-        for parent in stack.pop().parents:
-            if type(parent) is Node and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    return [node for node in seen if node.primitive is None]

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from autograd_bn.core.errors import OperationError
-from autograd_bn.core.node import Node
+from autograd_bn.core.node import Node, ancestors
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.nn.module import Module
 
@@ -66,7 +66,7 @@ class _Copy:
     def _held(self, x: Any) -> Iterable[Any]:
         """What an object refers to."""
         if isinstance(x, Tensor):
-            if id(x) not in self.memo and self.nodes and _depends(x, self.nodes):
+            if id(x) not in self.memo and self.nodes and not self.nodes.isdisjoint(ancestors(_nodes(x))):
                 self.memo[id(x)] = Stale(type(self.module).__name__)
                 self.targets.add(id(x))
             return ()
@@ -211,15 +211,3 @@ def _nodes(x: Any) -> Iterator[Node]:
         if type(x.node) is Node:
             yield x.node
         x = x.value
-
-
-def _depends(x: Tensor, on: set[Node]) -> bool:
-    stack, seen = list(_nodes(x)), set[int]()
-    while stack:
-        node = stack.pop()
-        if node in on:
-            return True
-        if id(node) not in seen:
-            seen.add(id(node))
-            stack += [parent for parent in node.parents if type(parent) is Node]
-    return False

@@ -12,7 +12,7 @@ import numpy as np
 
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import OperationError
-from autograd_bn.core.node import Node
+from autograd_bn.core.node import Node, ancestors
 from autograd_bn.core.state import no_effects, no_grad
 from autograd_bn.core.tensor import Tensor, array_of, asarray, tensor
 from autograd_bn.core.tree import flatten
@@ -224,15 +224,9 @@ class Subject:
     def _coarsest(self, inputs: Sequence[Array]) -> np.dtype[Any]:
         with no_effects():
             leaves = [tensor(x, requires_grad=True) for x in inputs]
-            stack = [y.node for y in self(*leaves)]
-        found, seen = {x.dtype for x in inputs}, set(stack)
-        while stack:
-            node = stack.pop()
-            if node.dtype is not None and node.dtype.kind == "f":
-                found.add(node.dtype)
-            parents = [p for p in getattr(node, "parents", ()) if isinstance(p, Node) and p not in seen]
-            seen.update(parents)
-            stack += parents
+            roots = [y.node for y in self(*leaves)]
+        nodes = (*roots, *ancestors(node for node in roots if isinstance(node, Node)))
+        found = {x.dtype for x in (*inputs, *nodes) if x.dtype is not None and x.dtype.kind == "f"}
         return max(found, key=lambda d: float(np.finfo(d).eps))
 
     @functools.cached_property

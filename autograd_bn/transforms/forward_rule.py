@@ -10,7 +10,7 @@ import numpy as np
 from autograd_bn.core.errors import GradientError, RuleError
 from autograd_bn.core.levels import OpenLevel
 from autograd_bn.core.lines import caller_line
-from autograd_bn.core.node import Node
+from autograd_bn.core.node import Node, ancestors
 from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, leaf, owned, tensor_of
 from autograd_bn.core.tracing import lifted
@@ -82,17 +82,9 @@ class _Pushed:
 
     def _check_linear(self, roots: list[Node]) -> None:
         """Refuse a rule that multiplies tangents with each other, or bends them: an operation then saved what depends on them."""
-        seen = set(roots)
-        stack = list(seen)
-        while stack:
-            node = stack.pop()
+        for node in ancestors(roots):
             if node.saved is not None and any(x is not None and type(p) is Node for x, p in zip(node.saved, (*node.parents, node), strict=False)):
                 raise RuleError(f"the jvp rule of {self.name} is not linear in the tangents, so it has no transpose: see {node.title}\n  at {node.line}")
-            for parent in node.parents:
-                if type(parent) is Node and parent not in seen:
-                    seen.add(parent)
-                    if parent.primitive is not None:
-                        stack.append(parent)
 
     def mapped(self, flags: Sequence[bool], size: int) -> _Pushed:
         def tangent(xs: list[Tensor], ts: list[Tensor]) -> tuple[list[Tensor], Structure, list[Tensor]]:

@@ -12,6 +12,8 @@ from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.node import NO_STATIC
 from autograd_bn.core.primitive import Primitive, registry
 
+Shape = tuple[int, ...]
+
 _NAMES = tuple(field.name for field in dataclasses.fields(GraphNode))
 _PLACES = {name: k for k, name in enumerate(_NAMES)}
 _PUT = tuple(getattr(GraphNode, name).__set__ for name in _NAMES)
@@ -50,33 +52,21 @@ class Rewrite:
         self.place[like.index] = index
         return index
 
-    def add(self, like: GraphNode, primitive: Primitive, inputs: tuple[int, ...], numbers: tuple[Any, ...], shape: tuple[int, ...], static: Any) -> int:
-        """Add an operation that stands for no old node, of the dtype of one; gives its place."""
-        index = len(self.nodes)
-        made = changed(like, index=index, primitive=primitive, inputs=inputs, constants=numbers, static=static, shape=shape, name=None)
-        self.nodes.append(made)
-        return index
+    def add(
+        self, like: GraphNode, primitive: Primitive, inputs: tuple[int, ...], numbers: tuple[Any, ...], shape: Shape, static: Any, dtype: Any = None
+    ) -> int:
+        """Add an operation that stands for no old node, of the dtype of one unless told; gives its place."""
+        made = {"primitive": primitive, "inputs": inputs, "constants": numbers, "static": static, "shape": shape}
+        dtype = like.dtype if dtype is None else dtype
+        self.nodes.append(changed(like, index=len(self.nodes), kind="operation", dtype=dtype, name=None, **made))
+        return len(self.nodes) - 1
 
-    def shaped(self, like: GraphNode, place: int, shape: tuple[int, ...]) -> int:
+    def shaped(self, like: GraphNode, place: int, shape: Shape) -> int:
         """A value of the new graph in another shape, on behalf of an old node; gives its place."""
         source = self.nodes[place]
         if source.shape == shape:
             return place
-        self.nodes.append(
-            changed(
-                like,
-                index=len(self.nodes),
-                kind="operation",
-                primitive=registry["reshape"],
-                inputs=(place,),
-                constants=(None,),
-                static={"shape": shape},
-                shape=shape,
-                dtype=source.dtype,
-                name=None,
-            )
-        )
-        return len(self.nodes) - 1
+        return self.add(like, registry["reshape"], (place,), (None,), shape, {"shape": shape}, source.dtype)
 
     def constant(self, like: GraphNode, value: Any) -> int:
         """Put an array in the place of an old node."""

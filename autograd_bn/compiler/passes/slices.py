@@ -9,7 +9,7 @@ import math
 
 from autograd_bn.compiler.kinds import squeezed
 from autograd_bn.compiler.moves import Along, Box, boxed, counts, whole
-from autograd_bn.compiler.passes.rewrite import Rewrite, changed, users_of
+from autograd_bn.compiler.passes.rewrite import Rewrite, users_of
 from autograd_bn.compiler.scalar_code import AGAIN, cost, knows
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
@@ -118,7 +118,6 @@ class _Slices(Rewrite):
             found = self.place[source.index]
         else:
             index = tuple(along.slice for along in box)
-            found = self.add(node, registry["getitem"], (self.place[source.index],), (None,), counts(box), {"index": index})
-            self.nodes[found] = changed(self.nodes[found], dtype=source.dtype)
+            found = self.add(node, registry["getitem"], (self.place[source.index],), (None,), counts(box), {"index": index}, source.dtype)
         self.known[key] = found
         return found

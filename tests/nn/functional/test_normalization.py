@@ -11,7 +11,7 @@ import autograd_bn as ab
 from autograd_bn.core.complex_values import analytic_continuation
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.graph import graph
-from autograd_bn.core.node import Node
+from autograd_bn.core.node import ancestors
 from autograd_bn.core.primitive import registry
 from autograd_bn.nn import functional as F
 from tests.messages import refused
@@ -46,13 +46,7 @@ def papers_gradients(x: Array, gamma: Array, dy: Array, eps: float) -> tuple[Arr
 
 def recorded(y: Any) -> list[Any]:
     """The nodes of the recorded operations that lead to y."""
-    seen, stack = {y.node}, [y.node]
-    while stack:
-        for p in stack.pop().parents:
-            if isinstance(p, Node) and p not in seen:
-                seen.add(p)
-                stack.append(p)
-    return [node for node in seen if node.primitive is not None]
+    return [node for node in ancestors([y.node]) if node.primitive is not None]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
