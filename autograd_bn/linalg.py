@@ -8,7 +8,7 @@ from autograd_bn.core.namespaces import public
 from autograd_bn.ops import diagonals
 from autograd_bn.ops.decompositions import cholesky, det, eigh, eigvalsh, inv, slogdet, solve, svd, svdvals
 from autograd_bn.ops.einsum import outer, tensordot, vecdot
-from autograd_bn.ops.linalg import matmul
+from autograd_bn.ops.matmul import matmul
 from autograd_bn.ops.products import cross
 from autograd_bn.ops.shape import matrix_transpose
 from autograd_bn.ops.statistics import vector_norm

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from autograd_bn.core.namespaces import absent, public
-from autograd_bn.data.handwritten import Dataset, digits, split
+from autograd_bn.data.dataset import Dataset, split
+from autograd_bn.data.handwritten import digits
 from autograd_bn.data.idx import mnist, read_idx
 from autograd_bn.data.loader import Loader, batches
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from autograd_bn.core.cache_folder import cache_folder
 from autograd_bn.core.errors import OperationError
-from autograd_bn.data.handwritten import Dataset
+from autograd_bn.data.dataset import Dataset
 
 Array = np.ndarray[Any, Any]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
@@ -100,6 +101,7 @@ class Results:
         """That of a measured number over the cells with these settings."""
         return Spread.of(self.where(**settings).values(name))
 
-    def distinct(self, name: str) -> list[Any]:
-        """The values that a setting takes, in the order in which they come."""
-        return list(dict.fromkeys(cell.settings[name] for cell in self if name in cell.settings))
+    def distinct(self, *names: str) -> list[Any]:
+        """The values that a setting takes, or several together, in the order in which they come."""
+        found = [tuple(cell.settings[name] for name in names) for cell in self if cell.settings.keys() >= set(names)]
+        return list(dict.fromkeys(found if len(names) > 1 else itertools.chain(*found)))

@@ -26,7 +26,7 @@ from autograd_bn.ops import (
     error_function,
     exponential,
     indexing,
-    linalg,
+    matmul,
     missing,
     products,
     random,
@@ -311,4 +311,4 @@ for _primitive_of in registry.values():
     serve_ufunc(_primitive_of.forward, _primitive_of)
 close_registry()
 
-__all__ = ["METHODS", "OPERATORS", "circular", "error_function", "linalg", "random", "windows"]  # the modules are here for their primitives
+__all__ = ["METHODS", "OPERATORS", "circular", "error_function", "matmul", "random", "windows"]  # the modules are here for their primitives

@@ -67,7 +67,7 @@ def verdict(results: Results) -> Verdict:
 
 def figure(results: Results, figure: Figure) -> None:
     axes = figure.subplots()
-    kinds = list(dict.fromkeys((c.settings["dtype"], c.settings["eps"]) for c in results))
+    kinds = results.distinct("dtype", "eps")
     runs = [[max(x, 1e-17) for x in results.where(dtype=dtype, eps=eps).values("error")] for dtype, eps in kinds]
     figures.curve(axes, range(len(kinds)), list(zip(*runs, strict=True)), color=figures.ACCENT, marker="o", linestyle="", label="folded against not folded")
     for k, (dtype, _) in enumerate(kinds):

@@ -80,14 +80,14 @@ def verdict(results: Results) -> Verdict:
         checks.append(Check(f"the gradient of the composition is that of {what}, to {limit:g}", worst <= limit, f"at most {worst:.1e}", True))
         rows += [
             Row(f"{what}: relative error, inputs {mean:g} ± {std:g}", results.where(mean=mean, std=std).spread(name), f"≤ {limit:g}", 0.0, limit)
-            for mean, std in dict.fromkeys((c.settings["mean"], c.settings["std"]) for c in results)
+            for mean, std in results.distinct("mean", "std")
         ]
     return judged(checks, rows)
 
 
 def figure(results: Results, figure: Figure) -> None:
     axes = figure.subplots()
-    kinds = list(dict.fromkeys((c.settings["batch"], c.settings["mean"], c.settings["std"], c.settings["eps"]) for c in results))
+    kinds = results.distinct("batch", "mean", "std", "eps")
     for name, limit, colour in (("formula", FORMULA, figures.ACCENT), ("differences", DIFFERENCES, figures.INK)):
         runs = [results.where(batch=b, mean=m, std=s, eps=e).values(name) for b, m, s, e in kinds]
         figures.curve(axes, range(len(kinds)), list(zip(*runs, strict=True)), color=colour, marker="o", linestyle="", label=f"composed against {name}")

@@ -85,7 +85,7 @@ def nearer(factors: dict[bool, Spread]) -> bool:
 
 def figure(results: Results, figure: Figure) -> None:
     for axes, activation in zip(figure.subplots(1, 2, sharey=True), results.distinct("activation"), strict=True):
-        for bn, batch in dict.fromkeys((c.settings["bn"], c.settings["batch"]) for c in results.where(activation=activation)):
+        for bn, batch in results.where(activation=activation).distinct("bn", "batch"):
             runs = [np.array(values) / values[-1] for values in results.where(activation=activation, bn=bn, batch=batch).values("squared")]
             depth = len(runs[0])
             look = figures.bn(bn) | {"label": f"with BN, batch {batch}" if bn else "without BN"}

@@ -76,7 +76,7 @@ def verdict(results: Results) -> Verdict:
                 ours = at(results.where(activation=row.activation, lr=row.lr, std=row.std, bn=bn), row.steps)
                 name = f"{named(row.activation, row.lr, row.std)}, {row.steps} steps, {'with' if bn else 'without'} BN"
                 rows.append(Row.beside(name, ours, *numbers))
-    networks = list(dict.fromkeys((c.settings["activation"], c.settings["lr"], c.settings["std"]) for c in results))
+    networks = results.distinct("activation", "lr", "std")
     final = {(*n, bn): at(results.where(activation=n[0], lr=n[1], std=n[2], bn=bn), last) for n in networks for bn in (False, True)}
     worse = [named(*n) for n in networks if not final[*n, False].below(final[*n, True])]
     learnt = 0.98 if last == LONG else 0.9
@@ -105,7 +105,7 @@ def verdict(results: Results) -> Verdict:
 
 
 def figure(results: Results, figure: Figure) -> None:
-    networks = list(dict.fromkeys((c.settings["activation"], c.settings["lr"], c.settings["std"]) for c in results))
+    networks = results.distinct("activation", "lr", "std")
     axes = figure.subplots()
     last = results.distinct("steps")[0]
     groups = []
