@@ -36,7 +36,7 @@ from autograd_bn.core.state import enable_grad, is_grad_enabled, no_effects, no_
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.core.tree import register_container
 from autograd_bn.ops.arithmetic import abs, add, divide, hypot, maximum, minimum, multiply, negative, positive, pow, reciprocal, sign, square, subtract, where
-from autograd_bn.ops.circular import acos, acosh, asin, asinh, atan, atan2, atanh, cosh, degrees, radians, sinh, tan
+from autograd_bn.ops.circular import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, degrees, radians, sin, sinh, tan, tanh
 from autograd_bn.ops.comparison import (
     bitwise_and,
     bitwise_invert,
@@ -61,7 +61,7 @@ from autograd_bn.ops.creation import arange, eye, full, full_like, linspace, one
 from autograd_bn.ops.diagonals import diag, diagonal, trace, tril, triu
 from autograd_bn.ops.einsum import einsum, outer, tensordot, vecdot
 from autograd_bn.ops.error_function import erf
-from autograd_bn.ops.exponential import cbrt, cos, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, relu, sigmoid, sin, softplus, sqrt, tanh
+from autograd_bn.ops.exponential import cbrt, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, relu, sigmoid, softplus, sqrt
 from autograd_bn.ops.matmul import matmul
 from autograd_bn.ops.missing import nan_to_num, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar
 from autograd_bn.ops.products import cross, dot, inner, kron, vdot

@@ -19,7 +19,8 @@ from autograd_bn.nn.functional import linear
 from autograd_bn.nn.gates import Recurrent, State, steps
 from autograd_bn.nn.module import Module
 from autograd_bn.nn.normalization import BatchNorm1d
-from autograd_bn.ops.exponential import sigmoid, tanh
+from autograd_bn.ops.circular import tanh
+from autograd_bn.ops.exponential import sigmoid
 from autograd_bn.ops.rearranging import split
 from autograd_bn.ops.shape import permute_dims, stack
 

@@ -14,8 +14,9 @@ from autograd_bn.core.integers import is_integer
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.nn.module import Module
+from autograd_bn.ops.circular import tanh
 from autograd_bn.ops.creation import zeros
-from autograd_bn.ops.exponential import relu, sigmoid, tanh
+from autograd_bn.ops.exponential import relu, sigmoid
 from autograd_bn.ops.rearranging import split
 
 State: TypeAlias = tuple[Tensor, ...]

@@ -96,9 +96,9 @@ METHODS = {
     "exp": exponential.exp,
     "log": exponential.log,
     "sqrt": exponential.sqrt,
-    "sin": exponential.sin,
-    "cos": exponential.cos,
-    "tanh": exponential.tanh,
+    "sin": circular.sin,
+    "cos": circular.cos,
+    "tanh": circular.tanh,
     "abs": arithmetic.abs,
     "conj": complex_numbers.conj,
     "clip": rounding.clip,
@@ -311,4 +311,4 @@ for _primitive_of in registry.values():
     serve_ufunc(_primitive_of.forward, _primitive_of)
 close_registry()
 
-__all__ = ["METHODS", "OPERATORS", "circular", "error_function", "matmul", "random", "windows"]  # the modules are here for their primitives
+__all__ = ["METHODS", "OPERATORS", "error_function", "matmul", "random", "windows"]  # the modules are here for their primitives

@@ -1,4 +1,4 @@
-"""The circular and hyperbolic functions and their inverses; sine, cosine and tanh are among the exponentials."""
+"""The circular and hyperbolic functions and their inverses."""
 
 from __future__ import annotations
 
@@ -13,6 +13,51 @@ from autograd_bn.core.tensor import Tensor
 from autograd_bn.ops.arithmetic import multiply
 
 _INSIDE = Domain(-0.9, 0.9)
+
+sin = unary(
+    "sin",
+    np.sin,
+    lambda x: raw.cos(x),
+    """The sine of each element, in radians.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.sin(ab.tensor([0.0, 1.0]))
+    tensor([0.        , 0.84147098])
+    """,
+    code="sin(x)",
+)
+
+cos = unary(
+    "cos",
+    np.cos,
+    lambda x: -raw.sin(x),
+    """The cosine of each element, in radians.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.cos(ab.tensor([0.0, 1.0]))
+    tensor([1.        , 0.54030231])
+    """,
+    code="cos(x)",
+)
+
+tanh = unary(
+    "tanh",
+    np.tanh,
+    lambda out: 1 - out * out,
+    """The hyperbolic tangent of each element.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> ab.tanh(ab.tensor([0.0, 1.0]))
+    tensor([0.        , 0.76159416])
+    """,
+    code="tanh(x)",
+)
 
 tan = unary(
     "tan",

@@ -19,7 +19,7 @@ from autograd_bn.lab.verdict import Check, Row, Verdict, judged
 from autograd_bn.nn import BNLSTM, LSTM, Linear, Module, no_stat_update
 from autograd_bn.nn.functional import batch_norm, cross_entropy
 from autograd_bn.nn.init import generator
-from autograd_bn.ops.exponential import tanh
+from autograd_bn.ops.circular import tanh
 from autograd_bn.optim import RMSprop
 from autograd_bn.train import correct
 from autograd_bn.transforms import jvp

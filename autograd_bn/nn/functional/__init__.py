@@ -12,7 +12,8 @@ from autograd_bn.nn.functional.linear import linear
 from autograd_bn.nn.functional.loss import binary_cross_entropy_with_logits, cross_entropy, huber_loss, l1_loss, mse_loss, nll_loss, smooth_l1_loss
 from autograd_bn.nn.functional.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from autograd_bn.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
-from autograd_bn.ops.exponential import relu, sigmoid, softplus, tanh
+from autograd_bn.ops.circular import tanh
+from autograd_bn.ops.exponential import relu, sigmoid, softplus
 from autograd_bn.ops.statistics import log_softmax, softmax
 
 __dir__ = public(__name__)

@@ -10,8 +10,9 @@ from autograd_bn.core.errors import OperationError
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.arithmetic import where
+from autograd_bn.ops.circular import tanh
 from autograd_bn.ops.error_function import erf
-from autograd_bn.ops.exponential import expm1, sigmoid, tanh
+from autograd_bn.ops.exponential import expm1, sigmoid
 
 
 @composite
