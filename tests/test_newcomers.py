@@ -317,6 +317,22 @@ def test_arguments_in_the_place_of_argnums_are_told_where_they_go(name: str) -> 
     assert len(str(error.value)) < 250
 
 
+def test_a_state_that_is_carried_on_is_told_to_be_cut() -> None:
+    lstm, state = ab.nn.LSTM(2, 3, rng=0), None
+    x = ab.nn.Generator(0).normal((4, 1, 2))
+    outputs, state = lstm(x, state)
+    outputs.sum().backward()
+    with pytest.raises(GradientError, match=r"a state that is carried on to the next step needs detach\(\)\n  operation at .*test_newcomers\.py"):
+        lstm(x, state)[0].sum().backward()
+    lstm(x, ab.stop_gradient(state))[0].sum().backward()
+
+
+def test_what_went_through_numpy_is_no_leaf_of_the_network() -> None:
+    hidden = ab.nn.Linear(2, 3, rng=0)(np.ones((4, 2), "float32"))
+    with pytest.raises(GradientError, match="requires_grad=True, and compute with tensors from there on$"):
+        ab.asarray(np.exp(hidden.numpy())).sum().backward()
+
+
 def test_a_name_with_an_underscore_is_told_the_one_without() -> None:
     for of, name, here in (
         (ab.optim, "clip_grad_norm_", "ab.optim.clip_grad_norm"),

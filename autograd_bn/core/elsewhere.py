@@ -53,6 +53,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "custom_gradient": "ab.custom_vjp",
         "det": "ab.linalg.det",
         "detach": "x.detach()",
+        "detect_anomaly": "ab.anomaly_mode",
         "device": _NUMPY,
         "diagflat": "ab.diag(ab.flatten(x))",
         "dist": "ab.linalg.vector_norm(x - y)",

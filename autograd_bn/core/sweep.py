@@ -185,7 +185,8 @@ def _hooked(node: Node, g: Any) -> Any:
 def _freed(node: Node) -> GradientError:
     return GradientError(
         f"the graph was freed by an earlier backward(): the values saved by {node.title} are gone; "
-        f"call the first one with retain_graph=True, or run the forward pass again\n  operation at {node.line}"
+        "call the first one with retain_graph=True, or run the forward pass again; a state that is carried on to the next step needs detach()"
+        f"\n  operation at {node.line}"
     )
 
 
@@ -201,7 +202,7 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
     node = output.node
     if type(node) is not Node:
         why = why_constant(node)
-        remedy = "move what must be differentiated out of there" if why else "make a leaf with requires_grad=True"
+        remedy = "move what must be differentiated out of there" if why else "make a leaf with requires_grad=True, and compute with tensors from there on"
         raise GradientError(f"backward(): nothing to differentiate, the tensor does not require a gradient{why}\n  remedy: {remedy}")
     if (node.level != 0 or node.fast == NESTED) and not (node.level and outer_tape(node.level)):
         raise GradientError("backward() belongs to the outer tape; inside ab.grad, ab.vjp or ab.jvp return the value and let the transform differentiate it")

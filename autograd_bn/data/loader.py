@@ -54,6 +54,8 @@ class Loader:
     """
 
     def __init__(self, data: tuple[Array, ...], batch_size: int, *, seed: int | None = None, shuffle: bool = True, drop_last: bool = False) -> None:
+        if not isinstance(data, (tuple, list)):
+            raise OperationError(f"Loader: data is a tuple of arrays, such as (inputs, targets), or (inputs,); got {type(data).__name__}")
         self.data = tuple(np.asarray(array) for array in data)
         lengths = {array.shape[0] if array.ndim else 0 for array in self.data}
         if len(lengths) != 1:

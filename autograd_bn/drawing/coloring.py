@@ -82,8 +82,8 @@ class Coloring:
         self._results = view.results()
         self._known: dict[int, float | None] = {}
         found = [x for box in view.boxes for x in (*self.of(box), *map(self.node, box.nodes if box.title is not None and not metric.total else ()))]
-        self._absent = any(x is None for x in found)
         numbers = [x for x in found if x is not None]
+        self._absent, self._none = len(numbers) < len(found), not numbers
         self._alarm = any(not math.isfinite(x) for x in numbers) or (metric.scale == "alarm" and any(numbers))
         self._zero = metric.scale == "logarithmic" and 0.0 in numbers
         positive = [x for x in numbers if math.isfinite(x) and x > 0]
@@ -143,7 +143,7 @@ class Coloring:
         bar = "".join(_square(color) for color, _ in cells)
         for color, name in named:
             bar += f'{_square(theme.paper)}{_square(color)}<TD ALIGN="LEFT">{_tick(f" {name}")}</TD>'
-        title = self.metric.title + (" (— not computed)" if self._absent else "")
+        title = self.metric.title + (": nothing was recorded, see ab.record()" if self._none else " (— not computed)" if self._absent else "")
         ticks = "".join(f'<TD COLSPAN="{span}" ALIGN="LEFT">{_tick(tick)}</TD>' for tick, span in spans)
         # A table within: the title would widen the cells of its own.
         scale = "".join(f"<TR>{row}</TR>" for row in (bar, ticks) if row)
@@ -153,7 +153,7 @@ class Coloring:
 
     def _cells(self) -> list[tuple[str, str]]:
         """The colours of the scale, from little to much, and what is written below their left ends."""
-        if self.metric.scale == "alarm":
+        if self.metric.scale == "alarm" or self._none:
             return []
         if self.metric.scale == "linear":
             return [(self.theme.at(i / 20), self.metric.text(self.high * i / 20) if i % 5 == 0 else "") for i in range(20)]

@@ -326,7 +326,7 @@ def check_finite(what: str, names: Iterable[str], params: Iterable[Tensor]) -> N
         found = True
         require_finite((g,), functools.partial(_refuse, f"{what}: the gradient of {described(i, p, name)}"))
     if not found:
-        raise GradientError(f"{what}: no parameter has a gradient; call backward() first")
+        raise GradientError(f"{what}: no parameter has a gradient; call backward() of a loss that depends on them first")
 
 
 def _refuse(what: str, array: Array) -> None:
@@ -334,7 +334,7 @@ def _refuse(what: str, array: Array) -> None:
     if wrong:
         raise GradientError(
             f"{what} has {wrong} elements of {array.size} that are NaN or infinite; no parameter is changed. "
-            "Lower the learning rate, clip the gradients, or find the first such operation with anomaly mode"
+            "Lower the learning rate, clip the gradients, or find the first such operation with ab.anomaly_mode()"
         )
 
 

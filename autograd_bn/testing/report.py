@@ -125,8 +125,9 @@ class Report:
         else:
             for check, how in self.passed.items():
                 lines += _wrapped(how, f"  {check:<20}", " " * 22)
-        for check, why in self.skipped.items():
-            lines += _wrapped(f"{check}: {why}", "  skipped  ", " " * 11)
+        for why in dict.fromkeys(self.skipped.values()):
+            checks = ", ".join(check for check, reason in self.skipped.items() if reason == why)
+            lines += _wrapped(f"{checks}: {why}", "  skipped  ", " " * 11)
         for note in self.notes:
             lines += _wrapped(note, "  note     ", " " * 11)
         return "\n".join(lines)

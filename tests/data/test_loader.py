@@ -78,6 +78,7 @@ def test_a_state_of_other_data_is_refused_and_nothing_changes() -> None:
 def test_bad_arguments_are_refused() -> None:
     for make, match in (
         (lambda: Loader((np.ones(5), np.ones(4)), 2), "lengths 5, 4"),
+        (lambda: Loader(np.ones((5, 2)), 2), r"a tuple of arrays, such as \(inputs, targets\), or \(inputs,\); got ndarray"),  # type: ignore[arg-type]
         (lambda: Loader((np.ones(5), np.float64(1)), 2), "lengths"),
         (lambda: loader(batch_size=0), "batch size"),
         (lambda: loader(batch_size=2.5), "batch size"),

@@ -74,6 +74,14 @@ def test_a_vanishing_gradient_fades_where_batch_norm_keeps_it() -> None:
     assert plain[0] < 0.1 < 0.7 < min(kept)
 
 
+def test_where_nothing_was_recorded_there_is_no_scale_and_the_legend_says_what_to_do(engine: Any) -> None:
+    y = ab.tensor([1.0, 2.0], requires_grad=True, name="x") * 3.0
+    view, coloring = colored(y)
+    assert [coloring.of(box) for box in view.boxes] == [[None], [None]]
+    assert "norm of the gradient: nothing was recorded, see ab.record()" in words(ab.draw(y, color="gradient"), engine)
+    assert "BGCOLOR" not in coloring.legend() and "BGCOLOR" in colored(product(0.5))[1].legend()
+
+
 def test_not_computed_zero_and_not_finite_are_told_apart(engine: Any) -> None:
     x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
     with ab.record(), np.errstate(all="ignore"):

@@ -445,6 +445,17 @@ def test_labels_survive_as_typed_and_never_run(browser: Any, tmp_path: Path) -> 
         assert page.locator("img").count() == 0
 
 
+@pytest.mark.parametrize(("steps", "said"), [("", "the order"), ("forward", "it run"), ("forward backward", "it run, forward and then backward")])
+def test_the_replay_says_what_there_is_to_see(browser: Any, tmp_path: Path, steps: str, said: str) -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True, name="x")
+    with ab.record() if steps else ab.enable_grad():
+        y = (x * x).sum()
+        if "backward" in steps:
+            y.backward()
+    with opened(browser, ab.explore(y, tmp_path / "page.html")) as page:
+        assert page.locator("#caption").inner_text().endswith(f"press play to see {said}")
+
+
 def test_what_was_not_recorded_is_a_dash(browser: Any, tmp_path: Path) -> None:
     with opened(browser, ab.explore(batch_norm(), file=tmp_path / "a.html")) as page:
         assert page.locator(".wire .red").count() == 0

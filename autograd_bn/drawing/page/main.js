@@ -93,7 +93,10 @@ function changeHeat() {
 function caption(time) {
   const step = steps[time];
   if (step.kind === "start") return ["Start", "the leaves and constants are there"];
-  if (step.kind === "end") return ["All of it", data.recorded.values ? "press play to see it run, forward and then backward" : "press play to see the order"];
+  if (step.kind === "end") {
+    const run = data.recorded.gradients ? "it run, forward and then backward" : data.recorded.values ? "it run" : "the order";
+    return ["All of it", `press play to see ${run}`];
+  }
   if (step.kind === "seed") return ["Backward", `the seed: ${nodes.filter((node) => node.seeded).map((node) => node.d).join(", ")}`];
   const node = nodes[step.node];
   if (step.kind === "forward") return ["Forward", `${node.called} = ${node.formula}`];
