@@ -15,6 +15,7 @@ import numpy as np
 
 from autograd_bn.compiler import jit
 from autograd_bn.core.dispatch import describe
+from autograd_bn.core.effects import assign
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.state import no_grad
 from autograd_bn.core.tensor import Tensor, asarray
@@ -23,6 +24,7 @@ from autograd_bn.data.loader import Loader
 from autograd_bn.nn.functional import cross_entropy
 from autograd_bn.nn.losses import CrossEntropyLoss
 from autograd_bn.nn.module import Module
+from autograd_bn.nn.random import Generator
 from autograd_bn.optim.optimizer import Optimizer
 from autograd_bn.optim.schedules import Schedule
 from autograd_bn.train.callbacks import Callback
@@ -113,13 +115,15 @@ class Run:
         loader: Loader,
         schedule: Schedule | None,
         callbacks: Sequence[Callback],
-        generators: Iterable[np.random.Generator],
+        generators: Iterable[np.random.Generator | Generator],
         steps: int,
     ) -> None:
         self.model, self.optimizer, self.loader, self.schedule, self.steps = model, optimizer, loader, schedule, steps
         self.callbacks = list(callbacks)
-        found = [value for m in model.modules() for value in vars(m).values() if isinstance(value, np.random.Generator)]
-        self.generators = list({id(g): g for g in [*generators, *found]}.values())
+        found = [value for m in model.modules() for value in vars(m).values() if isinstance(value, (np.random.Generator, Generator))]
+        buffers = {id(buffer) for _, buffer in model.named_buffers()}
+        drawn = [g for g in [*generators, *found] if isinstance(g, np.random.Generator) or id(g.state) not in buffers]
+        self.generators = list({id(g): g for g in drawn}.values())
         self.history = History()
         self.step = 0
         self.loss: Tensor | None = None
@@ -147,7 +151,7 @@ class Run:
             "loader": self.loader.state_dict(),
             "history": {"steps": self.history.steps, "columns": dict(self.history)},
             "callbacks": [callback.state_dict() for callback in self.callbacks],
-            "generators": [generator.bit_generator.state for generator in self.generators],
+            "generators": [g.bit_generator.state if isinstance(g, np.random.Generator) else g.state.tolist() for g in self.generators],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -177,7 +181,10 @@ class Run:
         for callback, part in zip(self.callbacks, state["callbacks"], strict=True):
             callback.load_state_dict(part)
         for generator, part in zip(self.generators, state["generators"], strict=True):
-            generator.bit_generator.state = part
+            if isinstance(generator, np.random.Generator):
+                generator.bit_generator.state = part
+            else:
+                assign(generator.state, np.array(part))
         self.history = History(**state["history"])
         self.total, self.count = state["running"]
         self.step, self.stopped = state["step"], state["stopped"]
@@ -208,7 +215,7 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
-    generators: Sequence[np.random.Generator] = (),
+    generators: Sequence[np.random.Generator | Generator] = (),
     compiled: bool = False,
     label: str = "train",
     progress: bool = True,
@@ -243,7 +250,7 @@ def fit(
     resume
         Go on from ``checkpoint`` if that file exists. The result is the same bits as if the run had not stopped.
     generators
-        Random generators that loss or callbacks draw from; those that are attributes of the model's modules are found.
+        Random generators, NumPy's or `nn.Generator`, that loss or callbacks draw from; those that are attributes of the model's modules are found.
     compiled
         Whether to run the step through ``ab.jit``: the same numbers but for roundings, sooner. Only for models and losses that can be compiled: one
         that draws random numbers of its own, as a NumPy array, would draw the same ones each step.

@@ -228,6 +228,32 @@ def test_resuming_in_the_middle_of_an_epoch_is_bit_for_bit(pause: int, tmp_path:
         assert found[2:4] == whole[2:4]
 
 
+class Drawn(nn.Module):
+    def __init__(self) -> None:
+        self.rng = nn.Generator(3)
+
+    def forward(self, x: Any) -> Any:
+        return x + 0.1 * self.rng.normal(x.shape) if self.training else x
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_generators_of_the_package_go_on_where_they_stopped(compiled: bool, tmp_path: Path) -> None:
+    def trained(path: Path, steps: int) -> Any:
+        given, drawn = nn.Generator(4), []
+        model = nn.Sequential(nn.Linear(2, 8, rng=0), Drawn(), nn.Dropout(0.2, rng=1), nn.Linear(8, 3, rng=2))
+        draw = Every(1, lambda *_: drawn.append(given.uniform(2).tolist()))
+        options: dict[str, Any] = {"checkpoint": path, "resume": True, "progress": False, "callbacks": [draw], "generators": [given], "compiled": compiled}
+        fit(model, SGD(model.parameters(), lr=0.1), Loader(blobs(), 16, seed=1), steps=steps, **options)
+        return bits(model), drawn
+
+    whole, drawn = trained(tmp_path / "whole", 12)
+    trained(tmp_path / "parts", 5)
+    found, rest = trained(tmp_path / "parts", 12)
+    assert found == whole
+    assert len(drawn) == 13 and rest == drawn[6:]
+    assert len(load_checkpoint(tmp_path / "parts")["generators"]) == 2  # dropout's is a buffer of the model
+
+
 def test_a_checkpoint_of_another_run_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     path = tmp_path / "a"
     started(path, steps=5)
