@@ -95,7 +95,7 @@ def test_the_table_shows_about_ten_rows() -> None:
     assert lines[-1].split() == ["100", "99.0%", "99.0%"]
 
 
-def test_figure_draws_batch_norm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_figure_draws_batch_norm(tmp_path: Path) -> None:
     needs_drawing()
     assert cli.main(["figure", "--out", str(tmp_path / "bn.svg")]) == 0
     assert "√" in (tmp_path / "bn.svg").read_text(encoding="utf-8")

@@ -190,12 +190,12 @@ def test_a_function_that_raises_is_one_line_with_its_place_and_exit_code_1(targe
 
 
 @pytest.mark.parametrize("arguments", [["explore", "-o", "a.svg"], ["draw", "-o", "a.gif"], ["draw", "--style", "modern"], ["draw", "--timeout", "0"]])
-def test_a_bad_option_is_found_before_anything_runs(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_option_is_found_before_anything_runs(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "net:fails"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_the_result_is_opened_on_a_terminal_unless_told_not_to(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_result_is_opened_on_a_terminal_unless_told_not_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     assert main(["explore", "net:loss"]) == 0
@@ -215,6 +215,6 @@ def test_a_terminal_is_told_what_goes_on(monkeypatch: pytest.MonkeyPatch, capsys
     assert capsys.readouterr().err.splitlines() == ["running net:loss …", "writing a page of 3 nodes …"]
 
 
-def test_the_installed_command_finds_modules_of_the_current_folder(folder: Path) -> None:
+def test_the_installed_command_finds_modules_of_the_current_folder() -> None:
     done = subprocess.run([sys.executable, "-P", "-m", "autograd_bn", "draw", "net:loss", "-o", "a.dot"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "written: a.dot\n")

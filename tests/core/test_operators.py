@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -45,14 +46,14 @@ KINDS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("right", KINDS)
-@pytest.mark.parametrize("left", KINDS)
+TENSORS = ("required", "constant", "shared", "zero-d")
+
+
+@pytest.mark.parametrize(("left", "right"), [pair for pair in itertools.product(KINDS, KINDS) if set(pair) & set(TENSORS)])
 @pytest.mark.parametrize("name", ARITHMETIC)
 def test_operator_between_any_kinds_of_operand_matches_the_oracle(name: str, left: str, right: str, rng: np.random.Generator) -> None:
     a, b = _operands(name, rng)
     x, y = KINDS[left](a), KINDS[right](b)
-    if not isinstance(x, Tensor) and not isinstance(y, Tensor):
-        return
     function = getattr(operator, name)
     out = function(x, y)
     arrays = [np.asarray(value(x)), np.asarray(value(y))]

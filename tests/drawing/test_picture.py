@@ -100,7 +100,7 @@ def test_a_notebook_shows_svg(y: ab.Tensor) -> None:
     assert bundle["image/svg+xml"].startswith("<?xml")
 
 
-def test_a_copy_keeps_positions(y: ab.Tensor) -> None:
+def test_a_copy_keeps_positions() -> None:
     drawing = draw(batch_norm(), style="classic")
     assert drawing.copy().pipe("json") == drawing.pipe("json")
 

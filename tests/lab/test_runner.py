@@ -95,7 +95,7 @@ def test_a_damaged_cell_is_run_again(damage: str, tmp_path: Path) -> None:
     assert len(CALLS) == 3
 
 
-def test_an_error_names_the_cell(tmp_path: Path) -> None:
+def test_an_error_names_the_cell() -> None:
     def wrong(settings: Any) -> dict[str, Any]:
         raise ValueError("no")
 

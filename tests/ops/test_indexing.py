@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import autograd_bn as ab
+from autograd_bn.core.errors import OperationError
 from tests.oracles import value
 
 
@@ -56,6 +58,8 @@ def test_any_index_of_an_example_and_of_a_batch(case: tuple[tuple[int, ...], Any
     try:
         expected = np.stack([row[index] for row in wide])
     except IndexError:
+        with pytest.raises(OperationError):
+            ab.tensor(wide[0])[index]
         return
     g = rng.standard_normal(expected.shape)
     mapped = value(ab.vmap(lambda x: x[index])(wide))

@@ -161,13 +161,9 @@ def test_a_cotangent_that_does_not_fit_is_refused() -> None:
     assert gradient.dtype == np.float32 and gradient.tolist() == [3.0, 5.0]
 
 
-def test_a_dictionary_cotangent_is_matched_by_key_or_refused() -> None:
+def test_a_dictionary_cotangent_is_matched_by_key() -> None:
     _, pullback = ab.vjp(lambda x: {"a": x * 2.0, "b": x * 3.0}, 1.0)
-    try:
-        (gradient,) = pullback({"b": 10.0, "a": 1.0})
-    except OperationError:
-        return
-    assert gradient.item() == 32.0
+    assert pullback({"b": 10.0, "a": 1.0})[0].item() == 32.0
 
 
 def test_errors_inside_the_function_leave_the_surroundings_as_they_were() -> None:
