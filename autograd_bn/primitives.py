@@ -1,7 +1,8 @@
 """Operations of one's own, by the constructors that made the engine's: ``ab.primitives``."""
 
 from autograd_bn.core import primitive
-from autograd_bn.core.constructors import binary, composite, discrete, elementwise, gathering, linear, normalized_axes, reduction, unary
+from autograd_bn.core.axes import normalized_axes
+from autograd_bn.core.constructors import binary, composite, discrete, elementwise, gathering, linear, reduction, unary
 from autograd_bn.core.contraction import contraction
 from autograd_bn.core.namespaces import public
 from autograd_bn.core.primitive import Domain, Primitive

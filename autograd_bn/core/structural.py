@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.axes import kept_shape, reduced_shape
 from autograd_bn.core.complex_values import cast
-from autograd_bn.core.constructors import elementwise, kept_shape, linear, reduced_shape
+from autograd_bn.core.constructors import elementwise, linear
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.primitive import raw
 

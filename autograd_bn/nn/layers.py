@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import normalized_axis
+from autograd_bn.core.axes import normalized_axis
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.integers import is_integer
 from autograd_bn.core.state import user_line

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bn.core.constructors import composite, normalized_axes
+from autograd_bn.core.axes import normalized_axes
+from autograd_bn.core.constructors import composite
 from autograd_bn.core.contraction import contract, contraction, planned
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import OperationError, ShapeError

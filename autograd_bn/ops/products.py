@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from autograd_bn.core.constructors import composite, normalized_axis
+from autograd_bn.core.axes import normalized_axis
+from autograd_bn.core.constructors import composite
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.arithmetic import multiply

@@ -7,7 +7,8 @@ from typing import Any, Literal, Never
 
 import numpy as np
 
-from autograd_bn.core.constructors import composite, linear, normalized_axes, normalized_axis
+from autograd_bn.core.axes import normalized_axes, normalized_axis
+from autograd_bn.core.constructors import composite, linear
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError, ShapeError

@@ -9,7 +9,8 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import discrete, kept_shape, linear, normalized_axes, normalized_axis, reduced_shape, reduction
+from autograd_bn.core.axes import kept_shape, normalized_axes, normalized_axis, reduced_shape
+from autograd_bn.core.constructors import discrete, linear, reduction
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.operators import run_unary

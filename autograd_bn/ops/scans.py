@@ -7,7 +7,8 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import composite, kept_shape, linear, normalized_axis
+from autograd_bn.core.axes import kept_shape, normalized_axis
+from autograd_bn.core.constructors import composite, linear
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError

@@ -10,7 +10,8 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import linear, normalized_axes, normalized_axis
+from autograd_bn.core.axes import normalized_axes, normalized_axis
+from autograd_bn.core.constructors import linear
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError

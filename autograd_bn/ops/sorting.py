@@ -6,7 +6,8 @@ from typing import Any, Never
 
 import numpy as np
 
-from autograd_bn.core.constructors import composite, discrete, gathering, kept_shape
+from autograd_bn.core.axes import kept_shape
+from autograd_bn.core.constructors import composite, discrete, gathering
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError, ShapeError

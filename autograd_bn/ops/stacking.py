@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from autograd_bn.core.constructors import normalized_axes
+from autograd_bn.core.axes import normalized_axes
 from autograd_bn.core.errors import ShapeError
 from autograd_bn.core.primitive import broadcast_shapes
 from autograd_bn.core.tensor import Tensor, asarray

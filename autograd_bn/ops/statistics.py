@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autograd_bn.core.constructors import composite, kept_shape, normalized_axes, reduced_shape
+from autograd_bn.core.axes import kept_shape, normalized_axes, reduced_shape
+from autograd_bn.core.constructors import composite
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.state import user_line
 from autograd_bn.core.structural import averaged

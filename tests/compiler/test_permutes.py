@@ -12,13 +12,9 @@ import autograd_bn as ab
 from autograd_bn import nn
 from autograd_bn.core.graph import Graph
 from autograd_bn.core.primitive import registry
-from tests.compiler.test_jit import same, values
+from tests.compiler.test_jit import array, same, values
 
 F = nn.functional
-
-
-def array(*shape: int, seed: int = 0) -> ab.Tensor:
-    return ab.tensor(np.random.default_rng(seed).standard_normal(shape))
 
 
 def permuted_operands(graph: Graph) -> list[str]:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from autograd_bn.core.constructors import binary, normalized_axes, reduction, unary
+from autograd_bn.core.axes import normalized_axes
+from autograd_bn.core.constructors import binary, reduction, unary
 from autograd_bn.core.dispatch import apply
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.primitive import raw

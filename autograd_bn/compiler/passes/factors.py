@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_bn.compiler.passes.rewrite import Rewrite
-from autograd_bn.core.constructors import kept_shape
+from autograd_bn.core.axes import kept_shape
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import broadcast_shapes, registry
 

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from autograd_bn.compiler.passes.rewrite import Rewrite, changed
-from autograd_bn.core.constructors import reduced_shape
+from autograd_bn.core.axes import reduced_shape
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.primitive import registry
 
