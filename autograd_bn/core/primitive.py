@@ -36,7 +36,7 @@ NONZERO = Domain(avoid=(0.0,))
 
 
 class Primitive:
-    """An operation with its rules. Made by a constructor (`elementwise`, `linear`, `contraction`, `reduction`), never by hand.
+    """An operation with its rules, which a constructor derives: `elementwise`, `linear`, `contraction`, `reduction`, `gathering`, `discrete`.
 
     Called, it gives an array for arrays, and a tensor, recorded where a gradient is required, if there is one among the operands. What is
     static is passed by name.
