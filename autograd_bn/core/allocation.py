@@ -45,3 +45,10 @@ def copied(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
         out[...] = data
         return out
     return np.array(data, dtype=dtype, order="K")
+
+
+def read_only(x: Any) -> np.ndarray[Any, Any]:
+    """A view of an array, or of a number, that cannot be written through."""
+    view = np.asarray(x).view()
+    view.flags.writeable = False
+    return view

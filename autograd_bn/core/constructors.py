@@ -84,7 +84,7 @@ def elementwise(
             return Abstract(shape, np.asarray(ufunc(*samples)).dtype)
 
     def batch(operands: Sequence[Any], batched: Sequence[bool], static: Static) -> Any:
-        rank = max(len(np.shape(x) if not hasattr(x, "shape") else x.shape) - b for x, b in zip(operands, batched, strict=True))
+        rank = max(len(getattr(x, "shape", ())) - b for x, b in zip(operands, batched, strict=True))
         aligned = [
             raw.reshape(x, shape=x.shape[:1] + (1,) * (rank + 1 - len(x.shape)) + tuple(x.shape[1:])) if b else x
             for x, b in zip(operands, batched, strict=True)

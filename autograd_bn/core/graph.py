@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from autograd_bn.core.allocation import read_only
 from autograd_bn.core.backward_scopes import BackwardScopes
 from autograd_bn.core.digits import subscript, superscript
 from autograd_bn.core.display import mimebundle
@@ -399,8 +400,4 @@ def _array(x: Any) -> Array | None:
         if x.node.__class__ is Batch:
             return None
         x = x.value
-    if x is None:
-        return None
-    view = np.asarray(x).view()
-    view.flags.writeable = False
-    return view
+    return None if x is None else read_only(x)

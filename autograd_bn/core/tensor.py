@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from autograd_bn.core.allocation import copied
+from autograd_bn.core.allocation import copied, read_only
 from autograd_bn.core.display import mimebundle
 from autograd_bn.core.elsewhere import Elsewhere, missing
 from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, OperationError, ShapeError
@@ -221,9 +221,7 @@ class Tensor(Methods, Traced):
         Raises ConversionError inside a transform, where the value is not a plain array.
         """
         self._plain("numpy()", "use ab operations, or move the conversion out of the function")
-        view = np.asarray(self.value).view()
-        view.flags.writeable = False
-        return view
+        return read_only(self.value)
 
     def item(self) -> Any:
         """The single element as a Python number, detached.
@@ -243,9 +241,7 @@ class Tensor(Methods, Traced):
         self._constant("np.asarray(tensor)", "call .detach() first, or use the function of autograd_bn; for a list of tensors ab.stack")
         if dtype is not None or copy:
             return np.array(self.value, dtype=dtype)
-        view = np.asarray(self.value).view()
-        view.flags.writeable = False
-        return view
+        return read_only(self.value)
 
     def __float__(self) -> float:
         self._constant("float(tensor)", "call .item() to take the number out of the graph")

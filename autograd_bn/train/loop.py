@@ -340,8 +340,8 @@ def fit(
         message = f"interrupted after step {run.step} of {total}, {where}"
         print(f"{label}: {message}", file=sys.stderr)
         raise KeyboardInterrupt(message)
-    if run.stopped is not None:
-        print(f"{label}: stopped after step {run.step} of {total}: {run.stopped}", file=sys.stderr) if progress else None
+    if run.stopped is not None and progress:
+        print(f"{label}: stopped after step {run.step} of {total}: {run.stopped}", file=sys.stderr)
     run.tell("on_end")
     return run.history
 
