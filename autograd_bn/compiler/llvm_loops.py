@@ -1,8 +1,14 @@
-"""Notes for LLVM on loops, which llvmlite has no way to write."""
+"""Loops of a counter, and notes for LLVM on loops, which llvmlite has no way to write."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from autograd_bn.compiler.llvm_scalar import INDEX
 
 LOOP = "autograd_bn.loop"
 """The text of the metadata that stands for the notes until the module is text."""
@@ -31,3 +37,18 @@ def with_loop_notes(text: str) -> str:
         return f"{own} = distinct !{{ {', '.join([own, *(f'!{{ {note} }}' for note in _NOTES[match[2]])])} }}"
 
     return re.sub(rf'(!\d+) = !{{ !"({"|".join(map(re.escape, _NOTES))})" }}', noted, text)
+
+
+def counted(builder: ir.IRBuilder, size: int, emit: Callable[[ir.IRBuilder, ir.Value], Any]) -> None:
+    """A loop of a counter below ``size``; the builder goes on after it."""
+    head, after = builder.append_basic_block(), builder.append_basic_block()
+    before = builder.block
+    builder.branch(head)
+    inside = ir.IRBuilder(head)
+    counter = inside.phi(INDEX)
+    emit(inside, counter)
+    following = inside.add(counter, INDEX(1), flags=("nuw", "nsw"))
+    counter.add_incoming(INDEX(0), before)
+    counter.add_incoming(following, inside.block)
+    inside.cbranch(inside.icmp_unsigned("<", following, INDEX(size)), head, after)
+    builder.position_at_end(after)

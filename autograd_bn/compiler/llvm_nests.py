@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from llvmlite import ir
 
 from autograd_bn.compiler.kinds import Kind, Kinds, Shape, window_strides
+from autograd_bn.compiler.llvm_loops import counted
 from autograd_bn.compiler.llvm_scalar import INDEX, POINTER, WORD, stored
 from autograd_bn.core.primitive import registry
 
@@ -88,7 +88,7 @@ class NestWriter:
 
     def clear(self) -> None:
         """Fill the result with zeros."""
-        self.loop(self.builder, math.prod(self.shapes[-1]), lambda inside, counter: self.put(inside, counter, ir.Constant(self.types[-1], 0)))
+        counted(self.builder, math.prod(self.shapes[-1]), lambda inside, counter: self.put(inside, counter, ir.Constant(self.types[-1], 0)))
 
     def get(self, builder: ir.IRBuilder, k: int, place: ir.Value) -> ir.Value:
         """An element of an operand."""
@@ -114,21 +114,7 @@ class NestWriter:
             further = [inside.add(place, inside.mul(counter, INDEX(step), flags=("nsw",)), flags=("nsw",)) for place, step in zip(at, steps, strict=True)]
             self.nest(inside, axes[1:], further, body)
 
-        self.loop(builder, size, step)
-
-    def loop(self, builder: ir.IRBuilder, size: int, emit: Callable[[ir.IRBuilder, ir.Value], Any]) -> None:
-        """A loop of a counter below ``size``."""
-        head, after = self.function.append_basic_block(), self.function.append_basic_block()
-        before = builder.block
-        builder.branch(head)
-        inside = ir.IRBuilder(head)
-        counter = inside.phi(INDEX)
-        emit(inside, counter)
-        following = inside.add(counter, INDEX(1), flags=("nuw", "nsw"))
-        counter.add_incoming(INDEX(0), before)
-        counter.add_incoming(following, inside.block)
-        inside.cbranch(inside.icmp_unsigned("<", following, INDEX(size)), head, after)
-        builder.position_at_end(after)
+        counted(builder, size, step)
 
 
 def merged(shape: Shape, *strides: Shape) -> list[Shape]:

@@ -10,6 +10,7 @@ import numpy as np
 from llvmlite import binding, ir
 
 from autograd_bn.compiler.kinds import Kinds, contiguous
+from autograd_bn.compiler.llvm_loops import counted
 from autograd_bn.compiler.llvm_scalar import INDEX, POINTER, TYPES
 
 _NAMES = {np.dtype("float32"): "sgemm", np.dtype("float64"): "dgemm"}
@@ -88,17 +89,11 @@ class ProductWriter:
             self.call(builder, offsets)
             return
         size, *steps = self.batch[k]
-        head, after = self.function.append_basic_block(), self.function.append_basic_block()
-        before = builder.block
-        builder.branch(head)
-        inside = ir.IRBuilder(head)
-        counter = inside.phi(INDEX)
-        self.loops(inside, k + 1, [inside.add(offset, inside.mul(counter, INDEX(step))) for offset, step in zip(offsets, steps, strict=True)])
-        following = inside.add(counter, INDEX(1))
-        counter.add_incoming(INDEX(0), before)
-        counter.add_incoming(following, inside.block)
-        inside.cbranch(inside.icmp_unsigned("<", following, INDEX(size)), head, after)
-        builder.position_at_end(after)
+
+        def inner(inside: ir.IRBuilder, counter: ir.Value) -> None:
+            self.loops(inside, k + 1, [inside.add(offset, inside.mul(counter, INDEX(step))) for offset, step in zip(offsets, steps, strict=True)])
+
+        counted(builder, size, inner)
 
     def call(self, builder: ir.IRBuilder, offsets: list[ir.Value]) -> None:
         """One product. BLAS reads columns first, so it computes outᵀ = yᵀ·xᵀ."""
