@@ -326,7 +326,7 @@ def check_finite(what: str, names: Iterable[str], params: Iterable[Tensor]) -> N
         found = True
         require_finite((g,), functools.partial(_refuse, f"{what}: the gradient of {described(i, p, name)}"))
     if not found:
-        raise GradientError(f"{what}: no parameter has a gradient; call backward() of a loss that depends on them first")
+        raise GradientError(f"{what}: no parameter has a gradient; call backward() first, of a loss that depends on them")
 
 
 def _refuse(what: str, array: Array) -> None:
