@@ -41,7 +41,7 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any
 def copied(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     """A copy of data as an array; a large one is aligned."""
     if type(data) is np.ndarray and data.nbytes >= LARGE and data.flags.c_contiguous and data.dtype.kind in "biufc" and (dtype is None or data.dtype == dtype):
-        out = aligned(data.shape, data.dtype)
+        out = aligned(data.shape, data.dtype.newbyteorder("="))
         out[...] = data
         return out
     return np.array(data, dtype=dtype, order="K")

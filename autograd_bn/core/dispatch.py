@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core import primitive as primitives
+from autograd_bn.core.arrays import no_array
 from autograd_bn.core.complex_values import cast
 from autograd_bn.core.errors import AutogradError, DtypeError, GradientError, OperationError, RuleError
 from autograd_bn.core.levels import escaped, open_levels
@@ -53,7 +54,7 @@ def apply(primitive: Primitive, operands: Sequence[Any], static: Mapping[str, An
             values.append(x.value)
             parents.append(node)
         else:
-            x, node = constant(x)
+            x, node = constant(x, primitive)
             values.append(x)
             parents.append(node)
         bit <<= 1
@@ -119,13 +120,17 @@ def recorded(primitive: Primitive, values: list[Any], parents: list[Any], mask: 
     return result
 
 
-def constant(x: Any) -> tuple[Any, Any]:
+def constant(x: Any, primitive: Primitive) -> tuple[Any, Any]:
     """A value and its parent entry, for an operand that is not a tensor."""
     if type(x) in _NUMBERS:
         return x, x
-    value = np.asarray(x)
+    try:
+        value = np.asarray(x)
+    except ValueError as error:
+        raise no_array(x, error) from None
     if value.dtype.kind not in "biufc":
-        raise DtypeError(f"operands are tensors, arrays or numbers, got {type(x).__name__}")
+        got = f"an array of dtype {value.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise DtypeError(f"{primitive.name}: operands are tensors, arrays or numbers, got {got}\n  at {user_line()}")
     return value, Constant(value.shape, value.dtype, None, is_foreign(x))
 
 
@@ -184,7 +189,7 @@ def _general(primitive: Primitive, operands: Sequence[Any], static: Mapping[str,
             x, node, ended = stripped(x, state.floor)
             cut = cut or ended
         else:
-            x, node = constant(x)
+            x, node = constant(x, primitive)
         values.append(x)
         parents.append(node)
     out = _evaluate(primitive, values, parents, static, state)

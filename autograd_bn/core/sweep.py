@@ -15,7 +15,7 @@ from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.primitive import Primitive, raw
 from autograd_bn.core.state import NESTED, State, current, fresh_level, resume
 from autograd_bn.core.structural import repeatable, unbroadcast
-from autograd_bn.core.tensor import Tensor, asarray, owned, why_constant
+from autograd_bn.core.tensor import Tensor, asarray, owned, tensor_of, why_constant
 from autograd_bn.core.tracing import lifted, outer_tape
 
 _adding = ForkedLock()
@@ -72,7 +72,7 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
             if (node.extra is not None or not primitive.pointwise) and g.shape != node.shape:
                 g = raw.broadcast_to(g, shape=node.shape)
             if node.extra is not None:
-                g = _kept(node, g, found)
+                g = _kept(node, g, found, tape)
             saved = node.saved
             if saved is None:
                 raise _freed(node)
@@ -117,7 +117,7 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
             i += 1  # noqa: SIM113 - enumerate makes a tuple for each
     for leaf, c in leaves.items():
         if c is not None:
-            found[leaf] = _kept(leaf, c if c.shape == leaf.shape else raw.broadcast_to(c, shape=leaf.shape), found)
+            found[leaf] = _kept(leaf, c if c.shape == leaf.shape else raw.broadcast_to(c, shape=leaf.shape), found, tape)
     if watch is not None:
         watch.found(found)
     return found
@@ -128,12 +128,12 @@ def _sum(total: Any, c: Any) -> Any:
     return c if total is None else total if c is None else total + c
 
 
-def _kept(node: Node, g: Any, found: dict[Node, Any]) -> Any:
+def _kept(node: Node, g: Any, found: dict[Node, Any], tape: bool) -> Any:
     """The whole cotangent of a node after its hooks, and kept where it is retained."""
     extra = node.extra
     if extra is not None:
         if extra.hooks:
-            g = _hooked(node, g)
+            g = _hooked(node, g, tape)
         if extra.retain:
             found[node] = g
     return g
@@ -161,7 +161,7 @@ def _taped(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(v if v is None else Tensor(v, p) if type(p) is Node else v if type(p) is Constant else p for v, p in zip(saved, owners, strict=True))
 
 
-def _hooked(node: Node, g: Any) -> Any:
+def _hooked(node: Node, g: Any, tape: bool) -> Any:
     hooks = node.extras().hooks or {}
     for hook in list(hooks.values()):
         shown = conjugated(g)
@@ -171,7 +171,12 @@ def _hooked(node: Node, g: Any) -> Any:
         if changed is None and given.value is not value:
             changed = given  # which was written into
         if changed is not None:
-            changed = asarray(changed)
+            try:
+                changed = asarray(changed)
+            except (DtypeError, ShapeError) as error:
+                raise type(error)(f"a hook on {node.title} returned no gradient: {error}\n  operation at {node.line}") from None
+            if changed.node.level == node.level and not tape:
+                changed = tensor_of(changed.value)  # what it was recorded of on the tape that is swept is no part of the cotangent
             if changed.shape != node.shape:
                 raise ShapeError(f"a hook on {node.title} returned shape {changed.shape} for a gradient of shape {node.shape}\n  operation at {node.line}")
             if changed.dtype != node.dtype:

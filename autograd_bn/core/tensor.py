@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from autograd_bn.core.allocation import copied, read_only
+from autograd_bn.core.arrays import Array, as_numbers, no_array
 from autograd_bn.core.display import mimebundle
 from autograd_bn.core.elsewhere import Elsewhere, missing
 from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, OperationError, ShapeError
@@ -23,8 +24,6 @@ from autograd_bn.core.tracing import Symbol, Unknown, lifted
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-Array = np.ndarray[Any, Any]
 
 
 class Tensor(Methods, Traced):
@@ -210,7 +209,11 @@ class Tensor(Methods, Traced):
     def _recorded(self, what: str) -> Node:
         node = lifted(self).node
         if type(node) is not Node:
-            raise GradientError(f"{what}: the tensor does not require a gradient{why_constant(node)}")
+            why = {
+                Batch: "belongs to ab.vmap; put ab.vmap around what differentiates, as in ab.vmap(ab.grad(f))",
+                Dual: "belongs to ab.jvp, which sweeps nothing back",
+            }.get(type(node), f"does not require a gradient{why_constant(node)}")
+            raise GradientError(f"{what}: the tensor {why}")
         return node
 
     # Conversions
@@ -424,6 +427,8 @@ def tensor(data: npt.ArrayLike | Tensor, *, dtype: npt.DTypeLike | None = None, 
     ------
     DtypeError
         If the data are not numbers, or a gradient is required of integers or booleans.
+    ShapeError
+        If the data are sequences of different lengths.
 
     Examples
     --------
@@ -431,8 +436,11 @@ def tensor(data: npt.ArrayLike | Tensor, *, dtype: npt.DTypeLike | None = None, 
     >>> ab.tensor([1.0, 2.0], requires_grad=True, name="x")
     tensor([1., 2.], name='x', requires_grad=True)
     """
-    value = copied(_untracked(data), dtype)
-    _check_numbers(value)
+    plainly = _untracked(data)
+    try:
+        value = as_numbers(copied(plainly, dtype))
+    except ValueError as error:
+        raise no_array(plainly, error) from None
     if requires_grad:
         check_differentiable(value.dtype, "requires_grad=True")
         return leaf(value, 0, name)
@@ -455,8 +463,10 @@ def asarray(data: npt.ArrayLike | Tensor, *, dtype: npt.DTypeLike | None = None)
     """
     if isinstance(data, Tensor):
         return data if dtype is None or data.dtype == np.dtype(dtype) else data.astype(dtype)
-    value = np.asarray(data, dtype=dtype)
-    _check_numbers(value)
+    try:
+        value = as_numbers(np.asarray(data, dtype=dtype))
+    except ValueError as error:
+        raise no_array(data, error) from None
     return Tensor(value, Constant(value.shape, value.dtype, None, is_foreign(data)))
 
 
@@ -477,16 +487,6 @@ def _untracked(data: Any) -> Any:
                 )
         return [_untracked(x) for x in data]
     return data
-
-
-def _check_numbers(value: Array) -> None:
-    if value.dtype.kind not in "biufc":
-        if value.ndim or value.dtype.kind != "O":
-            raise DtypeError(f"a tensor holds numbers, got data of dtype {value.dtype}")
-        kind = type(value.item()).__name__
-        remedies = {"NoneType": "a function without return gives None", "int": "of integers those of 64 bits; a float may be larger"}
-        remedy = remedies.get(kind, "if it is a container, tell the transforms by ab.register_container")
-        raise DtypeError(f"a tensor holds numbers, got {kind}; {remedy}")
 
 
 def check_differentiable(dtype: np.dtype[Any], what: str) -> None:

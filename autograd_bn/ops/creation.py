@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autograd_bn.core.arrays import as_numbers
 from autograd_bn.core.node import Constant
 from autograd_bn.core.tensor import Tensor, asarray
 
 
 def _fresh(value: Any) -> Tensor:
+    value = as_numbers(value)
     return Tensor(value, Constant(value.shape, value.dtype))
 
 

@@ -281,7 +281,7 @@ def astype(x: Any, dtype: npt.DTypeLike, /) -> Tensor:
     >>> ab.tensor([1.5, 2.5]).astype("float32").dtype
     dtype('float32')
     """
-    wanted = np.dtype(dtype)
+    wanted = np.dtype(dtype).newbyteorder("=")
     if wanted.kind not in "biufc":
         raise DtypeError(f"astype: {wanted} is not a numeric dtype")
     x = asarray(x)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from autograd_bn.core.errors import DtypeError, ShapeError
+from autograd_bn.core.errors import DtypeError, GradientError, ShapeError
 from autograd_bn.core.tensor import Tensor
 from tests.oracles import assert_close
 
@@ -106,3 +106,45 @@ def test_what_a_hook_returns_takes_the_gradients_dtype() -> None:
     x.register_hook(lambda g: g * 1j)
     with pytest.raises(DtypeError, match="complex"):
         (x * 1.0).sum().backward()
+
+
+def test_what_a_hook_reads_of_the_function_is_no_part_of_the_derivative_but_of_the_next_one() -> None:
+    def loss(x: ab.Tensor) -> ab.Tensor:
+        y = x * x
+        y.register_hook(lambda g: g * x)
+        return y.sum()
+
+    x = np.array([1.0, 3.0])  # the gradient is 2x², with x for the derivative of y
+    gradient = ab.grad(loss)(x)
+    assert gradient.is_leaf and not gradient.requires_grad
+    assert_close(gradient * 1.0, 2 * x**2)
+    assert_close(ab.hvp(loss, x, np.ones(2)), 4 * x)
+    assert_close(ab.grad(lambda x: ab.grad(loss)(x).sum())(x), 4 * x)
+    assert_close(ab.jacobian(ab.grad(loss), mode="forward")(x), np.diag(4 * x))
+    assert_close(ab.vmap(ab.grad(loss))(x[:, None]) * 1.0, 2 * x[:, None] ** 2)
+    leaf = required(x)
+    loss(leaf).backward()
+    assert leaf.grad is not None and not leaf.grad.requires_grad
+    assert_close(leaf.grad, 2 * x**2)
+
+
+def test_a_hook_that_returns_no_gradient_is_named_with_its_line() -> None:
+    x = required([1.0, 2.0])
+    y = x * 2.0
+    for returned, error, words in (("text", DtypeError, "holds numbers"), ([[1.0], [1.0, 2.0]], ShapeError, r"\[0\] has shape \(1,\), \[1\] \(2,\)")):
+        remove = y.register_hook(lambda g, returned=returned: returned)
+        with pytest.raises(error, match=rf"a hook on mul returned no gradient: [\s\S]*{words}[\s\S]*operation at .*test_hooks.py"):
+            (y * 3.0).sum().backward(retain_graph=True)
+        remove()
+    assert x.grad is None
+
+
+def test_a_hook_inside_vmap_or_forward_mode_is_refused() -> None:
+    def hooked(x: ab.Tensor) -> ab.Tensor:
+        x.register_hook(lambda g: g)
+        return x
+
+    with pytest.raises(GradientError, match="register_hook: the tensor belongs to ab.vmap"):
+        ab.grad(lambda x: ab.vmap(hooked)(x).sum())(np.ones(2))
+    with pytest.raises(GradientError, match="register_hook: the tensor belongs to ab.jvp"):
+        ab.jvp(hooked, (1.0,), (1.0,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,47 @@ X = ab.tensor(1.0, requires_grad=True)
 def test_a_list_of_tensors_is_told_to_be_stacked(call: Any) -> None:
     with pytest.raises(ab.ConversionError, match=r"for a list of tensors ab\.stack"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ([[1.0, 2.0], [3.0]], r"\[0\] has shape \(2,\), \[1\] \(1,\)"),
+        ([[[1.0], [2.0]], [[3.0], [4.0, 5.0]]], r"\[1\]\[0\] has shape \(1,\), \[1\]\[1\] \(2,\)"),
+        ([1.0, (2.0,)], r"\[0\] has shape \(\), \[1\] \(1,\)"),
+        ([np.ones((2, 3)), np.ones((3, 3))], r"\[0\] has shape \(2, 3\), \[1\] \(3, 3\)"),
+        ([ab.ones(2), ab.ones(3)], r"\[0\] has shape \(2,\), \[1\] \(3,\)"),
+    ],
+)
+@pytest.mark.parametrize("use", [ab.tensor, ab.asarray, ab.sin, lambda data: ab.ones(2) * data, lambda data: ab.grad(lambda x: x.sum())(np.ones(2)) + data])
+def test_ragged_data_are_told_where_they_differ(data: Any, told: str, use: Any) -> None:
+    with pytest.raises(ShapeError, match=rf"{told}; pad them to one shape, or keep a list of tensors\n  at .*test_tensor.py"):
+        use(data)
+
+
+def test_what_is_no_number_is_refused_with_the_operation_and_the_line() -> None:
+    for operand, told in (("text", "str"), (object(), "object"), (np.array(["a"]), "an array of dtype <U1")):
+        with pytest.raises(DtypeError, match=rf"add: operands are tensors, arrays or numbers, got {told}\n  at .*test_tensor.py"):
+            ab.add(ab.ones(1), operand)
+    with pytest.raises(DtypeError, match="holds numbers, got data of dtype <U1"):
+        ab.full(2, "a")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        ab.tensor(["a"], dtype=float)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">c16"])
+def test_data_of_another_byte_order_are_converted(dtype: str) -> None:
+    data = np.array([1.0, 2.0, 3.0], dtype)
+    native = np.dtype(dtype).newbyteorder("=")
+    leaf = ab.tensor(data, requires_grad=True)
+    made = (leaf, ab.asarray(data), ab.asarray(data, dtype=dtype), leaf.astype(dtype), ab.zeros(2, dtype=dtype), ab.ones_like(leaf), leaf * data)
+    assert [t.dtype.isnative for t in made] == [True] * len(made) and {t.dtype for t in made} == {native}
+    ab.real(leaf.reshape(3, 1) * leaf.reshape(3, 1)).sum().backward()
+    assert leaf.grad is not None and leaf.grad.dtype == native
+    leaf.grad = leaf.grad * 0.5
+    assert_close(copy.deepcopy(leaf).grad, value(data))
+    (leaf * 2.0).backward(data)
+    assert_close(leaf.grad, 3 * value(data))
 
 
 def test_an_integer_of_more_than_64_bits_is_told_so() -> None:
