@@ -50,6 +50,8 @@ def _batched_index(index: Any) -> tuple[tuple[Any, ...], int]:
 
 
 def _batched_getitem(x: Any, index: Any) -> Any:
+    if any(isinstance(part, np.ndarray) and part.dtype == bool for part in (index if type(index) is tuple else (index,))):
+        np.broadcast_to(False, x.shape[1:])[index]  # a mask must fit an example, which the places where it is true do not tell
     whole, before = _batched_index(index)
     out = raw.getitem(x, index=whole)
     return raw.permute_dims(out, axes=(before, *range(before), *range(before + 1, len(out.shape)))) if before else out

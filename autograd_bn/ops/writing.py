@@ -65,6 +65,8 @@ def _back(g: Any, parents: Sequence[Any], path: Path, key: Any) -> list[Any]:
 
 
 def _each(base: Any, value: Any, path: Path, key: Any) -> Any:
+    if not base.shape[0]:
+        return base
     rows = [raw.write(raw.getitem(base, index=i), raw.getitem(value, index=i), path=path, key=key) for i in range(base.shape[0])]
     wide = [raw.reshape(row, shape=(1, *row.shape)) for row in rows]
     return raw.concat(*wide, axis=0, sizes=(1,) * len(wide))

@@ -260,6 +260,8 @@ def test_a_leaf_takes_no_batch_and_no_tangent() -> None:
     [
         (lambda x, y: x + y, ab.ShapeError, r"add\(float64\[3\], float64\[4\]\): shapes \(3,\) and \(4,\) do not broadcast"),
         (lambda x, y: ab.where(x > 0, x, y), ab.ShapeError, r"where\(bool\[3\], float64\[3\], float64\[4\]\)"),
+        (lambda x, y: x[np.array([True, False])], ab.OperationError, r"getitem\(float64\[3\], index=array\(\[ True, False\]\)\): boolean index did not match"),
+        (lambda x, y: x[np.arange(5) < 2], ab.OperationError, r"getitem\(float64\[3\], index=[\s\S]*boolean index did not match"),
         (lambda x, y: x[7], ab.OperationError, r"getitem\(float64\[3\], index=7\)"),
         (lambda x, y: ab.floor(x * 1j), ab.DtypeError, r"floor\(complex128\[3\]\)"),
     ],
@@ -282,3 +284,14 @@ def test_keyword_arguments_are_mapped_over_axis_0() -> None:
         ab.vmap(f)(x, k=2.0)
     with pytest.raises(ShapeError, match="different lengths"):
         ab.vmap(f)(x, k=np.ones(2))
+
+
+def test_no_examples_are_written_into_as_any_others_are() -> None:
+    def written(x: ab.Tensor) -> ab.Tensor:
+        y = ab.zeros((3, 2)) * x.sum()
+        y[1:] = x
+        y.T[0] *= 2.0
+        return y
+
+    assert ab.vmap(written)(np.zeros((0, 2, 2))).shape == (0, 3, 2)
+    assert ab.vmap(ab.grad(lambda x: written(x).sum()))(np.zeros((0, 2, 2))).shape == (0, 2, 2)
