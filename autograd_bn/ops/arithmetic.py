@@ -201,16 +201,17 @@ abs = unary(  # noqa: A001 - the array API's name
 )
 
 
-def _share(g: Any, chosen: Any, tied: Any) -> Any:
-    return g * raw.where(tied, 0.5, raw.astype(chosen, dtype=g.dtype))
+def _share(g: Any, chosen: Any, other: Any) -> Any:
+    """All of g where an operand is chosen, nothing where the other one is, and half where neither is: they are equal, or one is NaN."""
+    return g * raw.where(raw.equal(chosen, other), 0.5, raw.astype(chosen, dtype=g.dtype))
 
 
 maximum = binary(
     "maximum",
     np.maximum,
-    lambda g, x, y: _share(g, raw.greater(x, y), raw.equal(x, y)),
-    lambda g, x, y: _share(g, raw.greater(y, x), raw.equal(x, y)),
-    """The larger of two elements; NaN where either is NaN. Where they are equal, each gets half of the gradient.
+    lambda g, x, y: _share(g, raw.greater(x, y), raw.greater(y, x)),
+    lambda g, x, y: _share(g, raw.greater(y, x), raw.greater(x, y)),
+    """The larger of two elements; NaN where either is NaN. Where they are equal, or either is NaN, each gets half of the gradient.
 
     Examples
     --------
@@ -225,9 +226,9 @@ maximum = binary(
 minimum = binary(
     "minimum",
     np.minimum,
-    lambda g, x, y: _share(g, raw.less(x, y), raw.equal(x, y)),
-    lambda g, x, y: _share(g, raw.less(y, x), raw.equal(x, y)),
-    """The smaller of two elements; NaN where either is NaN. Where they are equal, each gets half of the gradient.
+    lambda g, x, y: _share(g, raw.less(x, y), raw.less(y, x)),
+    lambda g, x, y: _share(g, raw.less(y, x), raw.less(x, y)),
+    """The smaller of two elements; NaN where either is NaN. Where they are equal, or either is NaN, each gets half of the gradient.
 
     Examples
     --------

@@ -158,6 +158,17 @@ def test_hypot_has_derivative_nought_at_the_origin_at_every_order() -> None:
     assert ab.hypot(3e200, ab.tensor(4e200)).item() == pytest.approx(5e200)
 
 
+@pytest.mark.parametrize("function", [ab.maximum, ab.minimum])
+def test_where_neither_operand_is_larger_each_gets_half_of_the_gradient(function: Any) -> None:
+    x = np.array([np.nan, 1.0, np.nan, 2.0, np.inf, -np.inf, 0.0])
+    y = np.array([1.0, np.nan, np.nan, 2.0, np.inf, -np.inf, -0.0])
+    gradients = ab.vjp(function, x, y)[1](np.full(7, 3.0))
+    tangent = ab.jvp(function, (x, y), (np.ones(7), np.full(7, 3.0)))[1]
+    assert [value(g).tolist() for g in gradients] == [[1.5] * 7] * 2
+    assert tangent.tolist() == [2.0] * 7
+    assert [g.dtype for g in ab.vjp(function, x.astype("float32"), y.astype("float32"))[1](np.ones(7, "float32"))] == [np.float32] * 2
+
+
 def test_clip_gives_the_gradient_to_whoever_gave_the_value() -> None:
     torch = torch_module()
     x = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
