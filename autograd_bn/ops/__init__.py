@@ -228,7 +228,7 @@ _BY_NUMPY_NAME: dict[str, Any] = {
     "linalg.inv": decompositions.inv,
     "linalg.slogdet": decompositions.slogdet,
     "linalg.solve": decompositions.solve,
-    "linalg.svd": decompositions.svd,
+    "linalg.svd": lambda x, full_matrices=True: decompositions.svd(x, full_matrices=full_matrices),
     "linalg.svdvals": decompositions.svdvals,
     "cumsum": scans.cumulative_sum,
     "cumprod": scans.cumulative_prod,

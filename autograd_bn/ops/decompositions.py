@@ -456,7 +456,9 @@ def svd(x: Any, /, *, full_matrices: bool = False) -> SVDResult:
     x = _checked("svd", x, square=False)
     m, n = x.shape[-2:]
     if full_matrices and m != n:
-        raise OperationError(f"svd of shape {x.shape} with full_matrices=True: the vectors beyond the {min(m, n)} values are not determined; leave it out")
+        raise OperationError(
+            f"svd of shape {x.shape} with full_matrices=True: the vectors beyond the {min(m, n)} values are not determined; pass full_matrices=False"
+        )
     out = apply(_svd, (x,))
     u, s, v = (getitem(out, (Ellipsis, rows, slice(None))) for rows in (slice(0, m), m, slice(m + 1, None)))
     return SVDResult(u, s, matrix_transpose(v))

@@ -104,7 +104,7 @@ def _triangle(x: Any, k: int, name: str, lower: bool) -> Tensor:
     if x.ndim < 2:
         raise ShapeError(f"{name} needs two axes, got shape {x.shape}")
     inside = np.tri(x.shape[-2], x.shape[-1], k if lower else k - 1, dtype=bool)
-    return where(inside if lower else ~inside, x, 0)
+    return where(inside if lower else ~inside, x, False if x.dtype == bool else 0)
 
 
 @composite

@@ -128,6 +128,9 @@ def test_numpys_own_functions_are_recorded() -> None:
         out = getattr(np.linalg, name)(x)
         assert isinstance(out, ab.Tensor) and out.requires_grad
         assert_close(out, getattr(np.linalg, name)(value(x)), 1e-9)
+    with pytest.raises(ab.OperationError, match="full_matrices=True.*pass full_matrices=False"):  # NumPy's default
+        np.linalg.svd(x[:2])
+    assert np.linalg.svd(x[:2], full_matrices=False)[2].shape == np.linalg.svd(value(x[:2]), full_matrices=False)[2].shape
 
 
 @pytest.mark.parametrize("values", [ab.linalg.eigvalsh, ab.linalg.svdvals])
