@@ -156,5 +156,5 @@ def taylor_order(line: Line, slope: float, size: float = 1.0) -> float:
         for k in range(8):
             h = size * 0.1 * 2.0**-k
             left.append(abs(float(line(h).sum()) - middle - h * slope))
-    orders = [math.log2(a / b) for a, b in itertools.pairwise(left) if b > noise and math.isfinite(a) and math.isfinite(b)]
+    orders = [math.log2(a / b) for a, b in itertools.pairwise(left) if min(a, b) > noise and math.isfinite(a) and math.isfinite(b)]
     return float(np.median(orders[-3:])) if orders else math.inf if all(math.isfinite(x) for x in left) else math.nan

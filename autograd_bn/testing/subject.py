@@ -183,7 +183,8 @@ class Subject:
         if found.shape != check.value.shape:
             return False
         with np.errstate(all="ignore"):
-            close = np.abs(found - check.value) <= 1e-6 * largest(check.value) + 10 * np.nan_to_num(check.error) + 1e-12
+            rounding = 1e-12 if self.coarse else 1e5 * self.residue  # of what cancels, in a difference over a step of 1e-5
+            close = np.abs(found - check.value) <= 1e-6 * largest(check.value) + 10 * np.nan_to_num(check.error) + rounding
         return bool(np.all(close | ~np.isfinite(check.value)))
 
     def slope(self, directions: Sequence[Array | None], size: float | None = None) -> Slope:

@@ -324,6 +324,12 @@ def test_what_rounding_leaves_of_a_derivative_that_is_zero_is_no_alarm(constant:
         assert check_gradients(constant, x, seed=seed).ok
 
 
+def test_the_order_of_a_remainder_is_told_of_what_stands_above_the_rounding_at_both_steps() -> None:
+    assert taylor_order(lambda t: np.array([1e-9 * (0 < t < 0.06)]), 0.0) == 0.0
+    assert taylor_order(lambda t: np.array([t * t]), 0.0) == pytest.approx(2.0)
+    assert taylor_order(lambda t: np.array([t * t + t]), 0.0) == pytest.approx(1.0, abs=0.1)
+
+
 def test_every_check_stands_alone() -> None:
     names = [name for name in ab.testing.__all__ if name.startswith("check_") and name != "check_gradients"]
     for name, (function, args) in itertools.product(names, [RIGHT["batch norm"]]):
