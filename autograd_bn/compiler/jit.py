@@ -12,9 +12,9 @@ from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overlo
 
 import numpy as np
 
-from autograd_bn.compiler.dispatch import MISS
 from autograd_bn.compiler.objects import layout_is_known
 from autograd_bn.compiler.program import Bound, settled
+from autograd_bn.compiler.shortcut import MISS
 from autograd_bn.compiler.trace import Itself, is_owner, trace
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.forks import ForkedLock

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bn.compiler.dispatch import changed_arguments, shortened
 from autograd_bn.compiler.interpreter import interpreted
 from autograd_bn.compiler.passes import lowered
 from autograd_bn.compiler.plan import Emitted
+from autograd_bn.compiler.shortcut import changed_arguments, shortened
 from autograd_bn.compiler.trace import Program, Source, mutable, settings
 from autograd_bn.core.errors import TraceError
 from autograd_bn.core.graph import Graph, GraphNode
@@ -149,31 +149,22 @@ def settled(program: Program) -> Program:
     """
     nodes = list(program.graph.nodes)
     leaves = [node.index for node in nodes if node.kind == "leaf"]
-    inputs = [None if s.tensor is None else (weakref.ref(s.tensor), s.tensor.value, s.tensor.node.level) for s in program.inputs]
-    slots = [(s.position, s.gradient) for s in program.inputs]
-    writes = [None if s.tensor is None else weakref.ref(s.tensor) for s in program.writes]
-    rest = [(s.position, s.gradient) for s in program.writes]
-    cleared, ungraded = _loose(program.cleared), _loose(program.ungraded)
+    values = [None if s.tensor is None else s.tensor.value for s in program.inputs]
+    inputs, writes, cleared, ungraded = map(_loose, (program.inputs, program.writes, program.cleared, program.ungraded))
     graph, structure, results, checks, guards = program.graph, program.structure, program.results, program.checks, program.guards
     del program
     kept: list[Source] = []
-    for index, found, (position, gradient) in zip(leaves, inputs, slots, strict=True):
-        if found is None:
-            kept.append(Source(position, None, gradient))
-            continue
-        tensor = found[0]()
-        if tensor is not None:
-            kept.append(Source(position, tensor, gradient))
-            continue
-        old = nodes[index]
-        value = np.array(found[1])
-        nodes[index] = GraphNode(index, "constant", shape=old.shape, dtype=old.dtype, name=old.name, value=value)
+    for index, value, source in zip(leaves, values, inputs, strict=True):
+        if found := _living([source]):
+            kept += found
+        else:
+            old = nodes[index]
+            nodes[index] = GraphNode(index, "constant", shape=old.shape, dtype=old.dtype, name=old.name, value=np.array(value))
     outputs = list(graph.outputs[:results])
     changed: list[Source] = []
-    for index, reference, (position, gradient) in zip(graph.outputs[results:], writes, rest, strict=False):
-        tensor = None if reference is None else reference()
-        if reference is None or tensor is not None:
-            changed.append(Source(position, tensor, gradient))
+    for index, source in zip(graph.outputs[results:], writes, strict=False):
+        if found := _living([source]):
+            changed += found
             outputs.append(index)
     moved = len(outputs) - results - len(writes)
     outputs += graph.outputs[results + len(writes) :]

@@ -187,4 +187,4 @@ def test_what_fails_is_told_as_in_eager_execution_and_changes_nothing(name: str,
         errors.append(str(caught.value))
         assert int(runs.item()) == before
         compiled(ab.tensor(good))
-    assert len(set(errors)) == 1 and "test_dispatch.py" in errors[0]
+    assert len(set(errors)) == 1 and "test_shortcut.py" in errors[0]
