@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overlo
 import numpy as np
 
 from autograd_bn.compiler.objects import layout_is_known
+from autograd_bn.compiler.passes.common import by_value
 from autograd_bn.compiler.program import Bound, settled
 from autograd_bn.compiler.shortcut import MISS
 from autograd_bn.compiler.trace import Itself, is_owner, trace
@@ -273,7 +274,7 @@ def _kind(x: Any) -> Any:
             f"a compiled function got a {type(x).__name__}: it may change without being seen to. Pass tensors and arrays, numbers, words, lists, tuples and "
             f"dicts of them, or objects with attributes; a container of your own can be taken apart after ab.register_container"
         ) from None
-    return (type(x), x, str(x) if isinstance(x, float) else None)
+    return (type(x), by_value(x))
 
 
 def _frozen(structure: Structure) -> Any:

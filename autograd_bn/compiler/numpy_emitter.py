@@ -43,8 +43,10 @@ class Writer:
 
     def written(self, value: Any) -> str:
         """A static parameter or number as source."""
-        if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, (float, complex)) and np.isfinite(value)):
+        if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and np.isfinite(value)):
             return repr(value)
+        if isinstance(value, complex) and np.isfinite(value):  # -0j is an expression with another value
+            return f"complex({value.real!r}, {value.imag!r})"
         if type(value) is tuple:
             return f"({', '.join(map(self.written, value))}{',' if len(value) == 1 else ''})"
         if isinstance(value, slice):

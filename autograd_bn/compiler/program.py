@@ -12,7 +12,7 @@ import numpy as np
 from autograd_bn.compiler.interpreter import interpreted
 from autograd_bn.compiler.passes import lowered
 from autograd_bn.compiler.plan import Emitted
-from autograd_bn.compiler.shortcut import changed_arguments, shortened
+from autograd_bn.compiler.shortcut import changed_arguments, memory_of, shortened
 from autograd_bn.compiler.trace import Program, Source, mutable, settings
 from autograd_bn.core.errors import TraceError
 from autograd_bn.core.graph import Graph, GraphNode
@@ -87,13 +87,22 @@ class Bound:
     def run(self, arguments: Sequence[Any]) -> Any:
         """Fetch the inputs, run the kernel, look at what must be finite, commit the effects, and give the results."""
         program = self._program
-        if program.writes and any(id(x) in self._closed for x in arguments):
+        owners = [memory_of(x) for x in arguments] if program.writes or self._changed else []
+        if program.writes and any(id(x) in self._closed for x in owners):
             raise TraceError(
-                "a compiled function changes tensors, and got as an argument one that it also closes over: which of the two is meant cannot be told; "
-                "pass it, or close over it, but not both"
+                "a compiled function changes tensors, and got as an argument one that it also closes over, or a view of it: which of the two is meant cannot "
+                "be told; pass it, or close over it, but not both"
             )
-        if any(x is arguments[k] for k in self._changed for i, x in enumerate(arguments) if i != k):
-            raise TraceError("a compiled function changes an argument, and got the same tensor as another one, too: pass it once, or a copy of it")
+        for k in self._changed:
+            if any(x is owners[k] for i, x in enumerate(owners) if i != k):
+                raise TraceError(
+                    "a compiled function changes an argument, and got the same tensor, or a view of it, as another one, too: pass it once, or a copy of it"
+                )
+            if owners[k] is not arguments[k]:
+                raise TraceError(
+                    f"a compiled function changes an argument, and got a view of shape {arguments[k].shape} of a tensor of shape {owners[k].shape}, which "
+                    "would not see it: pass that tensor and take the view inside, or return the new value"
+                )
         values = []
         for source in program.inputs:
             x = _fetched(source, arguments)

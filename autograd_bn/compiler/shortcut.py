@@ -33,6 +33,7 @@ class _Writer:
             "ndarray": np.ndarray,
             "asarray": np.asarray,
             "replay": replay,
+            "memory_of": memory_of,
         }
         self.lines: list[str] = []
         self.leaves: list[str] = []
@@ -116,6 +117,11 @@ class _Writer:
         return f"{self.known(structure)}.unflatten([{', '.join(next(leaves) for _ in range(count))}])"
 
 
+def memory_of(x: Any) -> Any:
+    """The tensor that an argument is a view of, or the argument itself."""
+    return x.base if isinstance(x, Tensor) and x.base is not None else x
+
+
 def changed_arguments(program: Program) -> list[int]:
     """The places of the arguments that a program changes, themselves or their gradients."""
     return sorted({source.position for source in (*program.writes, *program.cleared) if source.tensor is None})
@@ -141,10 +147,11 @@ def shortened(
     closed = {id(source.tensor) for source in program.inputs if source.tensor is not None}
     if program.writes and closed:
         for name in tensors:
-            writer.miss(f"id({name}) in {writer.known(closed)}")
+            writer.miss(f"id(memory_of({name})) in {writer.known(closed)}")
     for k in changed_arguments(program):
+        writer.miss(f"memory_of({tensors[k]}) is not {tensors[k]}")
         for name in tensors[:k] + tensors[k + 1 :]:
-            writer.miss(f"{name} is {tensors[k]}")
+            writer.miss(f"memory_of({name}) is {tensors[k]}")
     given = (node for node in program.graph.nodes if node.kind == "leaf")
     for name, source, node in zip(lines.inputs, program.inputs, given, strict=True):
         owner = tensors[source.position] if source.tensor is None else writer.known(source.tensor)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_bn.compiler.passes.common import by_value
 from autograd_bn.core.dispatch import explained
 from autograd_bn.core.effects import concrete
 from autograd_bn.core.errors import DtypeError, GradientError, MutationError, ShapeError, TraceError
@@ -118,6 +119,8 @@ class FunctionTrace:
         self.lifted: dict[int, _Lifted] = {}
         self.checks: list[tuple[list[int], Callable[..., object]]] = []
         self.owners: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self.arrays: list[tuple[Tensor, int]] = []
+        """What stands for arguments that are arrays, and their inputs."""
         self._constants: dict[int, tuple[Array, int]] = {}
 
     # What the engine asks
@@ -225,7 +228,14 @@ class FunctionTrace:
 
     def argument(self, position: int, x: Any) -> Tensor:
         """What the function gets for an array, or a tensor that is a leaf or constant."""
-        return self._lift(x if isinstance(x, Tensor) else Tensor(np.asarray(x)), Source(position, None))
+        source = Source(position, None)
+        if isinstance(x, Tensor):
+            return self._lift(x, source)
+        index = self._input(np.asarray(x), source, None)
+        tensor = Tensor(*self._symbol(index))
+        if isinstance(x, np.ndarray):  # a number of NumPy's is never written into
+            self.arrays.append((tensor, index))
+        return tensor
 
     def _lift(self, x: Tensor, source: Source) -> Tensor:
         """A tensor that stands for the value of x; that of a leaf is a leaf, on the tape of the trace."""
@@ -295,6 +305,11 @@ class FunctionTrace:
         writes: list[tuple[Source, int]] = []
         cleared: list[Source] = []
         ungraded: list[Source] = []
+        for tensor, index in self.arrays:
+            if self._bottom(tensor).node.index != index:
+                raise TraceError(
+                    f"a compiled function writes into an argument of shape {tensor.shape} that is an array of NumPy's: pass a tensor, or return the new value"
+                )
         for held in list(self.lifted.values()):
             tensor = held.tensor
             if tensor.base is None:
@@ -390,7 +405,7 @@ def settings(owner: Any) -> dict[str, Any]:
     Numbers, flags and words count by value, so does what lists, tuples and dicts hold; anything else is itself or another.
     """
     if hasattr(owner, "traced_settings"):
-        found = {key: value for key, value in vars(owner).items() if isinstance(value, _WORDS)}
+        found = {key: by_value(value) for key, value in vars(owner).items() if isinstance(value, _WORDS)}
         found["traced_settings"] = owner.traced_settings()
         return found
     return {key: _setting(value) for key, value in vars(owner).items() if key not in _NAMES}
@@ -404,7 +419,7 @@ def is_owner(x: Any) -> bool:
 def _setting(x: Any) -> Any:
     kind = type(x)
     if kind in _WORDS:
-        return kind, x
+        return kind, by_value(x)
     if kind is list or kind is tuple:
         return kind, [_setting(part) for part in x]
     if kind is dict:

@@ -175,6 +175,22 @@ def test_an_argument_that_may_change_unseen_is_refused(jit: Callable[..., Any], 
         jit(lambda x, y: x * len(y))(ab.tensor([1.0]), argument)
 
 
+@pytest.mark.parametrize("number", [0.0, -0.0, float("nan"), complex(0.0, -0.0), complex(-0.0, 0.0), True, 1, 1.0])
+def test_a_number_is_an_argument_by_value_to_the_last_bit(jit: Callable[..., Any], number: Any) -> None:
+    class Scale:
+        factor: Any = 0.0
+
+    def scaled(x: Any, factor: Any, scale: Scale) -> Any:
+        return x * factor, x * scale.factor
+
+    run, scale, x = jit(scaled), Scale(), ab.tensor([1.0, -2.0])
+    for factor in (0.0, 0j, 1.0, True, number, type(number)(number), number):
+        scale.factor = factor
+        for found, expected in zip(run(x, factor, scale), scaled(x, factor, scale), strict=True):
+            assert found.dtype == expected.dtype and str(found) == str(expected)
+    assert run.cache_info().misses <= 5
+
+
 def test_a_slice_is_an_argument_by_value(jit: Callable[..., Any]) -> None:
     f = jit(lambda x, part: x[part])
     x = ab.tensor([1.0, 2.0, 3.0])

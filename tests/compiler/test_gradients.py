@@ -124,6 +124,40 @@ def test_an_argument_that_is_changed_is_no_other_argument(emitter: Any) -> None:
     assert ab.jit(read, emitter=emitter)(w, w).tolist() == [25.0, 4.0]
 
 
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+def test_views_share_their_memory_or_are_refused(emitter: Any) -> None:
+    def write(x: ab.Tensor, y: ab.Tensor) -> ab.Tensor:
+        x[0] = 5.0
+        return y * 1.0
+
+    run, kept = ab.jit(write, emitter=emitter), ab.tensor([1.0, 2.0, 3.0])
+    close = ab.jit(lambda y: write(kept, y), emitter=emitter)
+    for _ in range(2):  # the long way, then the short one
+        x = ab.tensor([1.0, 2.0])
+        assert run(x, ab.tensor([3.0, 4.0])).tolist() == [3.0, 4.0] and x.tolist() == [5.0, 2.0]
+        assert close(ab.tensor([3.0, 4.0])).tolist() == [3.0, 4.0]
+        x = ab.tensor([1.0, 2.0, 3.0])
+        for one, other, told in ((x[:2], x[1:], "a view of it"), (x[:2], ab.tensor([3.0, 4.0]), "of a tensor of shape .3,., which would not see it")):
+            with pytest.raises(TraceError, match=told):
+                run(one, other)
+        with pytest.raises(TraceError, match="not both"):
+            close(kept[1:])
+        assert x.tolist() == [1.0, 2.0, 3.0]
+        assert run(ab.tensor([1.0, 2.0]), x[1:]).tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+def test_arrays_of_numpys_are_not_written_into(emitter: Any) -> None:
+    def doubled(x: Any) -> Any:
+        x *= 2.0
+        return x
+
+    run = ab.jit(doubled, emitter=emitter)
+    with pytest.raises(TraceError, match="an array of NumPy's"):
+        run(np.ones(3))
+    assert run(np.float64(3.0)).item() == run(np.float64(3.0)).item() == 6.0
+
+
 def test_an_argument_whose_gradient_nobody_looks_at_is_let_go() -> None:
     run = ab.jit(lambda w: w.detach() * 2)
     w = ab.tensor([1.0, 2.0], requires_grad=True)

@@ -22,13 +22,18 @@ def without_repetition(graph: Graph) -> Graph:
             assert node.value is not None
             key: Any = (node.shape, node.dtype, node.value.tobytes()) if node.value.size <= 64 else (id(node.value),)
         else:
-            numbers = tuple((type(x), x if x == x else repr(x), str(x)) for x in node.constants)  # 0.0 and -0.0 differ, NaN is one
+            numbers = tuple((type(x), by_value(x)) for x in node.constants)
             key = (node.primitive, tuple(new.place[i] for i in node.inputs), numbers, _hashable(node.static))
         if key in seen:
             new.same(node, seen[key])
         else:
             seen[key] = new.keep(node)
     return new.graph()
+
+
+def by_value(x: Any) -> Any:
+    """What is equal for numbers that are the same to the last bit: 0.0 and -0.0 differ, NaN is one."""
+    return repr(x) if isinstance(x, (float, complex)) else x
 
 
 def _hashable(x: Any) -> Any:
@@ -45,4 +50,4 @@ def _hashable(x: Any) -> Any:
         hash(x)
     except TypeError:
         return id(x)
-    return (type(x), x)
+    return (type(x), by_value(x))
