@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -125,6 +126,8 @@ class Primitive:
         example: Callable[..., list[tuple[tuple[Any, ...], dict[str, Any]]]] | None = None,
         register: bool = True,
     ) -> None:
+        if code is not None and _own:  # somebody else's
+            _check_code(name, code, operands)
         self.name = name
         self.forward = forward
         self.vjp = vjp
@@ -185,6 +188,18 @@ class Primitive:
         if registry.get(self.name) is not self:
             raise TypeError(f"{self!r} is a function of its own, in no registry: it cannot be pickled")
         return (registry.__getitem__, (self.name,))
+
+
+def _check_code(name: str, code: str, operands: tuple[str, ...]) -> None:
+    """Raise OperationError unless scalar code is one expression in the operands."""
+    try:
+        parts = list(ast.walk(ast.parse(code, mode="eval")))
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise OperationError(f"{name}: code={code!r} is no expression such as 'x * sigmoid(x)': {getattr(error, 'msg', error)}") from None
+    functions = {part.func for part in parts if isinstance(part, ast.Call)}
+    strange = [part.id for part in parts if isinstance(part, ast.Name) and part not in functions and part.id not in (*operands, "inf")]
+    if strange:
+        raise OperationError(f"{name}: code={code!r} names {strange[0]!r}, which is no operand: these are {', '.join(operands)}")
 
 
 class Traced:

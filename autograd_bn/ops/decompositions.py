@@ -8,17 +8,20 @@ derivatives themselves. A primitive has one result: eigenvectors and singular ve
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from autograd_bn.core.constructors import all_batched, composite, discrete
 from autograd_bn.core.dispatch import apply
+from autograd_bn.core.effects import require_finite
 from autograd_bn.core.errors import GradientError, OperationError, ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import Abstract, Primitive, broadcast_shapes, raw
 from autograd_bn.core.tensor import Tensor, array_of, asarray
+from autograd_bn.core.tracing import Symbol
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.shape import broadcast_to, matrix_transpose
 
@@ -204,27 +207,48 @@ def _stacked(*parts: Any) -> Any:
     return raw.concat(*parts, axis=len(parts[0].shape) - 2, sizes=tuple(x.shape[-2] for x in parts))
 
 
-def _reciprocal(x: Any, scale: Any, unused: bool, what: str) -> Any:
-    """1/x, refused where x vanishes beside ``scale`` unless nothing depends on it."""
-    value, last = array_of(x), len(x.shape) - 1
-    near = np.finfo(value.dtype).eps * value.shape[-1]
-    if not (np.abs(value) <= near * np.max(np.abs(array_of(scale)), axis=(-2, -1), initial=0, keepdims=True)).any():
-        return 1 / x
-    if not unused:
+def _under(x: Any) -> Any:
+    """What is under whatever levels lie above a value: an array, of a batch that of all examples, or the tensor that stands for it in a trace."""
+    while isinstance(x, Tensor) and type(x.node) is not Symbol:
+        x = x.value
+    return x
+
+
+def _anywhere(*flags: Any) -> Any:
+    """Whether there is a true one."""
+    return functools.reduce(raw.logical_or, (raw.any(x, axis=tuple(range(len(x.shape))), keepdims=False) for x in flags))
+
+
+def _reciprocal(x: Any, scale: Any, used: Sequence[Any] | None, what: str) -> Any:
+    """1/x, refused where x vanishes beside ``scale`` (in a compiled function after the run) unless nothing depends on it: the ``used`` are all 0, if given."""
+    near = np.finfo(x.dtype).eps * x.shape[-1]
+
+    def gone(x: Any, scale: Any) -> Any:
+        rank = len(scale.shape)
+        return raw.less_equal(raw.abs(x), raw.max(raw.abs(scale), axis=(rank - 2, rank - 1), keepdims=True) * near)
+
+    def refuse(*_: Any) -> NoReturn:
         raise GradientError(f"{what}: such vectors have no derivative; take that of the values alone, or make the matrix generic")
-    gone = raw.less_equal(raw.abs(x), raw.max(raw.abs(scale), axis=(last - 1, last), keepdims=True) * near)
-    return raw.where(gone, 0.0, 1 / raw.where(gone, 1.0, x))
+
+    if 0 in x.shape:
+        return 1 / x
+    found = _anywhere(gone(_under(x), _under(scale)))
+    depends = True if used is None else _anywhere(*(raw.not_equal(_under(g), 0) for g in used))
+    if isinstance(found, Tensor):
+        require_finite([raw.where(raw.logical_and(found, depends), np.nan, 0.0)], refuse)
+    elif not found:
+        return 1 / x
+    elif depends:
+        refuse()
+    vanishes = gone(x, scale)
+    return raw.where(vanishes, 0.0, 1 / raw.where(vanishes, 1.0, x))
 
 
-def _gaps(w: Any, unused: bool, what: str) -> Any:
+def _gaps(w: Any, used: Sequence[Any] | None, what: str) -> Any:
     """1/(wⱼ − wᵢ), and 0 on the diagonal, from a row of values."""
     same = np.eye(w.shape[-1], dtype=bool)
     gaps = raw.where(same, raw.astype(raw.equal(w, w), dtype=w.dtype), w - _flipped(w))
-    return raw.where(same, 0.0, _reciprocal(gaps, w, unused, what))
-
-
-def _vanishes(*values: Any) -> bool:
-    return not any(array_of(x).any() for x in values)
+    return raw.where(same, 0.0, _reciprocal(gaps, w, used, what))
 
 
 def _eye(x: Any) -> Any:
@@ -242,7 +266,7 @@ _EQUAL = "two eigenvalues are equal"
 def _eigh_pull(g: Any, x: Any, out: Any) -> Any:
     n = x.shape[-1]
     w, v, gw, gv = _rows(out, 0, 1), _rows(out, 1, n + 1), _rows(g, 0, 1), _rows(g, 1, n + 1)
-    inner = _eye(x) * gw + _gaps(w, _vanishes(gv), _EQUAL) * (_flipped(v) @ gv)
+    inner = _eye(x) * gw + _gaps(w, (gv,), _EQUAL) * (_flipped(v) @ gv)
     return _symmetric(v @ inner @ _flipped(v))
 
 
@@ -251,7 +275,7 @@ def _eigh_push(t: Any, x: Any, out: Any) -> Any:
     w, v = _rows(out, 0, 1), _rows(out, 1, n + 1)
     inner = _flipped(v) @ _symmetric(t) @ v
     dw = raw.sum(_eye(x) * inner, axis=(len(x.shape) - 2,), keepdims=True)
-    return _stacked(dw, v @ (_gaps(w, False, _EQUAL) * inner))
+    return _stacked(dw, v @ (_gaps(w, None, _EQUAL) * inner))
 
 
 _eigh = _matrices("eigh", _eigh_forward, _eigh_pull, _eigh_push, label="eigh", example=_example)
@@ -272,30 +296,30 @@ def _svd_parts(out: Any, m: int, n: int) -> tuple[Any, Any, Any]:
 def _svd_pull(g: Any, x: Any, out: Any) -> Any:
     m, n = x.shape[-2:]
     (u, s, v), (gu, gs, gv) = _svd_parts(out, m, n), _svd_parts(g, m, n)
-    unused = _vanishes(gu, gv)
-    gaps = _gaps(s * s, unused, _ALIKE)
+    used = (gu, gv)
+    gaps = _gaps(s * s, used, _ALIKE)
     j, k = _flipped(u) @ gu, _flipped(v) @ gv
     inner = _eye(s) * gs + gaps * (j - _flipped(j)) * s + _flipped(s) * (gaps * (k - _flipped(k)))
     total = u @ inner @ _flipped(v)
     if m > n:
-        total = total + ((gu - u @ j) * _reciprocal(s, s, unused, _NOUGHT)) @ _flipped(v)
+        total = total + ((gu - u @ j) * _reciprocal(s, s, used, _NOUGHT)) @ _flipped(v)
     if n > m:
-        total = total + u @ _flipped((gv - v @ k) * _reciprocal(s, s, unused, _NOUGHT))
+        total = total + u @ _flipped((gv - v @ k) * _reciprocal(s, s, used, _NOUGHT))
     return total
 
 
 def _svd_push(t: Any, x: Any, out: Any) -> Any:
     m, n = x.shape[-2:]
     u, s, v = _svd_parts(out, m, n)
-    gaps = _gaps(s * s, False, _ALIKE)
+    gaps = _gaps(s * s, None, _ALIKE)
     p = _flipped(u) @ t @ v
     ds = raw.sum(_eye(s) * p, axis=(len(x.shape) - 2,), keepdims=True)
     du = u @ (gaps * (p * s + _flipped(p * s)))
     dv = v @ (gaps * (_flipped(s) * p + _flipped(_flipped(s) * p)))
     if m > n:
-        du = du + (t @ v - u @ p) * _reciprocal(s, s, False, _NOUGHT)
+        du = du + (t @ v - u @ p) * _reciprocal(s, s, None, _NOUGHT)
     if n > m:
-        dv = dv + (_flipped(t) @ u - v @ _flipped(p)) * _reciprocal(s, s, False, _NOUGHT)
+        dv = dv + (_flipped(t) @ u - v @ _flipped(p)) * _reciprocal(s, s, None, _NOUGHT)
     return _stacked(du, ds, dv)
 
 

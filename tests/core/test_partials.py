@@ -112,3 +112,21 @@ def test_the_weight_of_a_reduction_is_read_alike() -> None:
     for weight in (np.sin, lambda *args: 1.0, lambda y: y):
         with pytest.raises(OperationError, match="total: the weight"):
             total(weight)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("x +* 2", "no expression"),
+        ("", "no expression"),
+        ("x = 1", "no expression"),
+        (2, "no expression"),
+        ("x + y", "'y', which is no operand"),
+        ("exp", "'exp'"),
+    ],
+)
+def test_scalar_code_is_an_expression_in_the_operands(code: Any, message: str) -> None:
+    with pytest.raises(OperationError, match=f"twice: .*{message}"):
+        unary("twice", lambda x: 2 * x, 2, code=code)
+    twice = unary("twice", lambda x: 2 * x, 2, code="x + x + exp(-inf)")
+    assert ab.jit(lambda x: twice(x))(ab.tensor([1.5])).item() == 3.0

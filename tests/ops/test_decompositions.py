@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,7 @@ def test_functions_of_symmetric_matrices_are_those_of_pytorch(name: str, x: Any)
 def test_eigenvectors_have_pytorchs_gradients_but_for_their_sign(x: Any) -> None:
     torch = torch_module()
 
-    def use(w: Any, v: Any) -> Any:  # every eigenvector's projector, cubed with its value
+    def use(w: Any, v: Any) -> Any:  # every eigenvector's projector, weighted_squares with its value
         return ((v * w[..., None, :]) @ v.mT)[..., 0, 1] * (v[..., 0, :] ** 2).sum(-1) + (v[..., 1, 0] ** 2) * w[..., -1]
 
     assert_same(lambda t: use(*ab.linalg.eigh(t)), lambda t: use(*torch.linalg.eigh(symmetric(t))), [x], 1e-8)
@@ -67,15 +69,25 @@ def test_solve_is_that_of_pytorch(shapes: Any) -> None:
     assert_same(ab.linalg.solve, torch.linalg.solve, [x, y], 1e-10)
 
 
-def test_equal_eigenvalues_have_gradients_and_their_vectors_are_refused() -> None:
-    assert_close(ab.grad(lambda x: ab.linalg.eigvalsh(x).sum())(np.eye(3)), np.eye(3), 1e-12)
-    assert_close(ab.grad(lambda x: ab.linalg.svdvals(x).sum())(2 * np.eye(3)), np.eye(3), 1e-12)
-    with pytest.raises(ab.GradientError, match="eigenvalues are equal"):
-        ab.grad(lambda x: (ab.linalg.eigh(x).eigenvectors ** 3).sum())(np.eye(3))
-    with pytest.raises(ab.GradientError, match="singular values are equal"):
-        ab.grad(lambda x: (ab.linalg.svd(x).U ** 3).sum())(np.eye(3))
+@pytest.mark.parametrize("run", [lambda f: f, functools.partial(ab.jit, emitter="numpy"), ab.jit])
+def test_equal_eigenvalues_have_gradients_and_their_vectors_are_refused(run: Callable[..., Any]) -> None:
+    generic = np.diag([3.0, 2.0, 1.0]) + 0.1
+    for values in (ab.linalg.eigvalsh, ab.linalg.svdvals):
+        gradient = run(ab.grad(lambda x, values=values: values(x).sum()))
+        for x in (np.eye(3), 2 * np.eye(3), np.diag([2.0, 1.0, 1.0])):
+            assert_close(gradient(x), np.eye(3), 1e-12)
+    for vectors, singular in ((lambda x: ab.linalg.eigh(x).eigenvectors, "eigenvalues are equal"), (lambda x: ab.linalg.svd(x).U, "singular values are equal")):
+
+        def weighted_squares(x: Any, vectors: Callable[..., Any] = vectors) -> Any:
+            return (vectors(x) ** 2 * np.arange(9.0).reshape(3, 3)).sum()
+
+        gradient = run(ab.grad(weighted_squares))
+        for _ in range(2):
+            assert_close(gradient(generic), ab.grad(weighted_squares)(generic), 1e-12)
+            with pytest.raises(ab.GradientError, match=singular):
+                gradient(np.eye(3))
     with pytest.raises(ab.GradientError, match="singular value is 0"):
-        ab.grad(lambda x: (ab.linalg.svd(x).U ** 3).sum())(np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]))
+        run(ab.grad(lambda x: (ab.linalg.svd(x).U ** 3).sum()))(np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]))
 
 
 RANKS = {
