@@ -155,7 +155,8 @@ class Compiled(Generic[P, R]):
             self._last = version
             short = version.short(structure, [_released(x) for x in leaves])
             self._state, self._short = (state, short) if short is not None else (None, _missed)
-        return version.run(arguments)  # type: ignore[no-any-return]
+        out = version.run(arguments)
+        return self(*args, **kwargs) if out is MISS else out  # another thread has added to a gradient
 
     def _compiled(self, key: Any, leaves: list[Any], dynamic: Sequence[int], structure: Structure) -> Bound:
         with _tracing:

@@ -12,11 +12,12 @@ import numpy as np
 from autograd_bn.compiler.interpreter import interpreted
 from autograd_bn.compiler.passes import lowered
 from autograd_bn.compiler.plan import Emitted
-from autograd_bn.compiler.shortcut import changed_arguments, memory_of, shortened
+from autograd_bn.compiler.shortcut import MISS, changed_arguments, memory_of, shortened
 from autograd_bn.compiler.trace import Program, Source, mutable, settings
 from autograd_bn.core.errors import TraceError
 from autograd_bn.core.graph import Graph, GraphNode
 from autograd_bn.core.node import Constant
+from autograd_bn.core.sweep import accumulating
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.tree import Structure
 from autograd_bn.core.views import replay
@@ -58,6 +59,7 @@ class Bound:
         self._hidden = [(source, leaf) for source, leaf in zip(program.inputs, leaves, strict=True) if source.tensor is not None]
         self._closed = {id(source.tensor) for source, _ in self._hidden}
         self._changed = changed_arguments(program)
+        self._accumulates = program.accumulates
 
     def short(self, structure: Structure, leaves: Sequence[Any]) -> Callable[[tuple[Any, ...]], Any] | None:
         """The short way in for positional arguments of one structure, if there is one."""
@@ -85,6 +87,19 @@ class Bound:
         return True
 
     def run(self, arguments: Sequence[Any]) -> Any:
+        """Run, one thread at a time where gradients are added to those from before; `MISS` where these have come or gone since the version was chosen."""
+        if not self._accumulates:
+            return self._run(arguments)
+        with accumulating.lock:
+            return self._run(arguments) if self._graded(arguments) else MISS
+
+    def _graded(self, arguments: Sequence[Any]) -> bool:
+        """Whether there are the gradients that the program reads, and none that it found to be None."""
+        program = self._program
+        there = all(_fetched(source, arguments) is not None for source in program.inputs if source.gradient)
+        return there and all(_owner(source, arguments).grad is None for source in program.ungraded)
+
+    def _run(self, arguments: Sequence[Any]) -> Any:
         """Fetch the inputs, run the kernel, look at what must be finite, commit the effects, and give the results."""
         program = self._program
         owners = [memory_of(x) for x in arguments] if program.writes or self._changed else []

@@ -14,6 +14,7 @@ import numpy as np
 from autograd_bn.compiler.plan import Lines
 from autograd_bn.compiler.trace import Program
 from autograd_bn.core.node import Constant, Node
+from autograd_bn.core.sweep import accumulating
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.tree import LEAF, Structure
 from autograd_bn.core.views import replay
@@ -179,6 +180,8 @@ def shortened(
         else:
             writer.lines += [f"{owner}.value = {value}", f"if {owner}.views: replay({owner})"]
     writer.give(program.structure, results[: program.results])
+    if program.accumulates:
+        writer.lines = [f"with {writer.known(accumulating)}.lock:", *(f"    {line}" for line in writer.lines)]
     text = "\n".join(["def short(args):", *(f"    {line}" for line in writer.lines), ""])
     exec(compile(text, "<ab.jit>", "exec"), writer.space)  # noqa: S102 - the source is made of the names above
     short: Callable[[tuple[Any, ...]], Any] = writer.space["short"]

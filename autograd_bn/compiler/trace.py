@@ -66,6 +66,12 @@ class Program(NamedTuple):
     checks: tuple[Check, ...]
     guards: tuple[tuple[Any, dict[str, Any]], ...]
 
+    @property
+    def accumulates(self) -> bool:
+        """Whether it gives gradients that may depend on those from before."""
+        before = bool(self.ungraded) or any(source.gradient for source in self.inputs)
+        return before and any(source.gradient for source in self.writes)
+
 
 class _Lifted:
     """The tensor that stands for an input, and which input it is.

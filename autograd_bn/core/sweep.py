@@ -18,7 +18,8 @@ from autograd_bn.core.structural import repeatable, unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray, owned, tensor_of, why_constant
 from autograd_bn.core.tracing import lifted, outer_tape
 
-_adding = ForkedLock()
+accumulating = ForkedLock()
+"""Held while gradients are added to those from before: threads may share a leaf."""
 
 
 def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) -> dict[Node, Any]:
@@ -222,7 +223,7 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
         resume(State(fresh_level(), state.scope, state.watch, state.effects, state.cut))
     try:
         found = sweep([(node, seed)], free=not (retain_graph or create_graph), tape=create_graph)
-        with _adding.lock:  # threads may share a leaf
+        with accumulating.lock:
             published = []
             for leaf, g in found.items():
                 extra = leaf.extra

@@ -15,6 +15,8 @@ import pytest
 import autograd_bn as ab
 from autograd_bn.compiler import threads
 from autograd_bn.core.errors import OperationError
+from tests.threads import switching as switching
+from tests.threads import together
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +128,24 @@ def test_the_number_of_threads() -> None:
     cpus = threads.wanted({})
     assert threads.wanted({"OMP_NUM_THREADS": "1"}) == threads.wanted({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "7"}) == 1
     assert threads.wanted({"OMP_NUM_THREADS": "100000,2"}) == threads.wanted({"OMP_NUM_THREADS": "many"}) == threads.wanted({"OMP_NUM_THREADS": "0"}) == cpus
+
+
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+@pytest.mark.parametrize("passed", [True, False])
+def test_threads_that_add_to_one_gradient_lose_none(passed: bool, emitter: Any, switching: None) -> None:
+    w, x = ab.tensor(np.zeros(3000), requires_grad=True), ab.tensor(np.ones(3000))
+
+    def accumulate(w: ab.Tensor, x: ab.Tensor) -> None:
+        (w * x).sum().backward()
+
+    passing, closing = ab.jit(accumulate, emitter=emitter), ab.jit(lambda x: accumulate(w, x), emitter=emitter)
+
+    def work() -> None:
+        for _ in range(100):
+            if passed:
+                passing(w, x)
+            else:
+                closing(x)
+
+    together(*[work] * 8)
+    np.testing.assert_array_equal(w.grad.numpy(), np.full(3000, 800.0))
