@@ -188,3 +188,18 @@ def test_what_fails_is_told_as_in_eager_execution_and_changes_nothing(name: str,
         assert int(runs.item()) == before
         compiled(ab.tensor(good))
     assert len(set(errors)) == 1 and "test_shortcut.py" in errors[0]
+
+
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+def test_what_fails_on_constants_is_told_as_in_eager_execution(emitter: Any) -> None:
+    def function(x: Any) -> Any:
+        constant = ab.tensor(np.zeros((2, 2)))
+        ab.assign(constant, constant * 1.0)  # part of the trace, and known to nobody else
+        return x + ab.linalg.inv(constant)
+
+    errors = []
+    for run in (function, ab.jit(function, emitter=emitter)):
+        with pytest.raises(AutogradError, match=r"inv\(float64\[2, 2\]\): Singular") as caught:
+            run(ab.ones(2))
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]

@@ -23,6 +23,9 @@ def folded(graph: Graph) -> Graph:
             continue
         assert node.primitive is not None
         operands = [number if i is None else new.nodes[new.place[i]].value for i, number in operand_list(node)]
-        with np.errstate(all="ignore"):
-            new.constant(node, np.array(node.primitive.forward(*operands, **node.static)))
+        try:
+            with np.errstate(all="ignore"):
+                new.constant(node, np.array(node.primitive.forward(*operands, **node.static)))
+        except Exception:  # noqa: BLE001 - where it runs the error says which operation, and on which line
+            new.keep(node)
     return new.graph()
