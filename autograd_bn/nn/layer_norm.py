@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.nn import functional
 from autograd_bn.nn.module import Module
+from autograd_bn.nn.normalization import checked_eps
 
 
 class LayerNorm(Module):
@@ -55,7 +55,7 @@ class LayerNorm(Module):
         self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True, *, dtype: npt.DTypeLike = np.float32
     ) -> None:
         self.normalized_shape = _lengths(self, normalized_shape)
-        self.eps = _checked_eps(self, eps)
+        self.eps = checked_eps(self, eps)
         self.elementwise_affine = elementwise_affine
         self.weight = tensor(np.ones(self.normalized_shape, dtype), requires_grad=True, name="γ") if elementwise_affine else None
         self.bias = tensor(np.zeros(self.normalized_shape, dtype), requires_grad=True, name="β") if elementwise_affine and bias else None
@@ -103,7 +103,7 @@ class RMSNorm(Module):
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True, *, dtype: npt.DTypeLike = np.float32
     ) -> None:
         self.normalized_shape = _lengths(self, normalized_shape)
-        self.eps = None if eps is None else _checked_eps(self, eps)
+        self.eps = None if eps is None else checked_eps(self, eps)
         self.elementwise_affine = elementwise_affine
         self.weight = tensor(np.ones(self.normalized_shape, dtype), requires_grad=True, name="γ") if elementwise_affine else None
 
@@ -154,7 +154,7 @@ class GroupNorm(Module):
             raise OperationError(f"GroupNorm: {num_channels} channels do not make {num_groups} groups of equal size; the groups must divide the channels")
         self.num_groups = num_groups
         self.num_channels = num_channels
-        self.eps = _checked_eps(self, eps)
+        self.eps = checked_eps(self, eps)
         self.affine = affine
         self.weight = tensor(np.ones(num_channels, dtype), requires_grad=True, name="γ") if affine else None
         self.bias = tensor(np.zeros(num_channels, dtype), requires_grad=True, name="β") if affine else None
@@ -176,9 +176,3 @@ def _lengths(layer: Module, shape: int | Sequence[int]) -> tuple[int, ...]:
     if not lengths or not all(is_integer(n, 1) for n in lengths):
         raise OperationError(f"{type(layer).__name__}: normalized_shape is a positive length or some of them, got {shape!r}")
     return integers(lengths)
-
-
-def _checked_eps(layer: Module, eps: float) -> float:
-    if not (isinstance(eps, (int, float)) and 0 <= eps < math.inf):
-        raise OperationError(f"{type(layer).__name__}: eps is added under the root, so it must be finite and not negative, got {eps!r}")
-    return eps

@@ -24,6 +24,13 @@ no_stat_update = no_effects
 """A context in which batch norm leaves its running statistics as they are."""
 
 
+def checked_eps(layer: Module, eps: float) -> float:
+    """Raises OperationError for one that makes no root."""
+    if not (isinstance(eps, (int, float)) and 0 <= eps < math.inf):
+        raise OperationError(f"{type(layer).__name__}: eps is added under the root, so it must be finite and not negative, got {eps!r}")
+    return eps
+
+
 class RunningNorm(Module):
     """Normalises by statistics of what it gets, and moves the running ones that evaluation uses: batch norm and instance norm."""
 
@@ -50,15 +57,13 @@ class RunningNorm(Module):
         kind = type(self).__name__
         if not is_integer(num_features, 1):
             raise OperationError(f"{kind}: num_features is the number of channels, a positive integer, got {num_features!r}")
-        if not (isinstance(eps, (int, float)) and 0 <= eps < math.inf):
-            raise OperationError(f"{kind}: eps is added to the variance, so it must be finite and not negative, got {eps!r}")
         if momentum is not None and not (isinstance(momentum, (int, float)) and not isinstance(momentum, bool) and 0 <= momentum <= 1):
             raise OperationError(
                 f"{kind}: momentum must be from 0 to 1, or None for the plain average, got {momentum!r}; it is the weight of the new value, "
                 "running = (1 - momentum)*running + momentum*batch (Keras and ONNX weight the old one: their 0.9 is 0.1 here)"
             )
         self.num_features = num_features
-        self.eps = eps
+        self.eps = checked_eps(self, eps)
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats

@@ -19,6 +19,7 @@ from autograd_bn.testing.reference import (
     Line,
     Slope,
     central_slope,
+    close,
     infinite_slope,
     largest,
     one_sided,
@@ -46,7 +47,7 @@ def values(subject: Subject, report: Report) -> None:
         if a.shape != r.shape:
             report.findings.append(Finding("values", f"{what}: shape {a.shape}, reference {r.shape}"))
             continue
-        wrong = ~_close(a, r, _allowed(subject, DIFFERENCES) * np.nanmax(np.abs(r), initial=1e-300))
+        wrong = ~close(a, r, _allowed(subject, DIFFERENCES) * np.nanmax(np.abs(r), initial=1e-300))
         if wrong.any():
             index = _worst(a, r, wrong)
             report.findings.append(Finding("values", what, "", index, float(a[index]), float(r[index]), "the reference function"))
@@ -115,7 +116,7 @@ def _same_values(subject: Subject, report: Report, check: str, found: Sequence[A
         if a.shape != r.shape:
             report.findings.append(Finding(check, f"{what}, of shape {a.shape} for {r.shape}"))
             return
-        wrong = ~_close(a, r, _allowed(subject, COMPLEX_STEP) * largest(r))
+        wrong = ~close(a, r, _allowed(subject, COMPLEX_STEP) * largest(r))
         if wrong.any():
             index = _worst(a, r, wrong)
             report.findings.append(Finding(check, what, "", index, float(a[index]), float(r[index]), "the function itself"))
@@ -175,7 +176,7 @@ def check_pushed(subject: Subject, report: Report) -> None:
     allowed = _allowed(subject, slope.method) * scale + subject.residue
     trusted = slope.error < 1e-3 * scale
     wrong = (
-        ~_close(a, r, allowed + np.where(trusted, slope.error, 0.0))
+        ~close(a, r, allowed + np.where(trusted, slope.error, 0.0))
         & ~(~np.isfinite(a) & ~np.isfinite(r))
         & ~((np.isnan(slope.error) | ~trusted) & ~np.isfinite(r))
     )
@@ -307,11 +308,6 @@ def _contracted(weights: Array, slope: Array) -> float:
         return float(weights[used] @ slope[used])
 
 
-def _close(a: Array, r: Array, allowed: Any) -> Array:
-    with np.errstate(all="ignore"):
-        return np.asarray((np.abs(a - r) <= allowed) | (a == r) | (np.isnan(a) & np.isnan(r)))
-
-
 def _distance(a: float, r: float) -> float:
     return abs(a - r) if np.isfinite(a) and np.isfinite(r) else np.inf
 
@@ -332,7 +328,7 @@ def _suspects(subject: Subject, i: int, a: Array, r: Array, slopes: list[Slope])
         error = _contracted(np.abs(subject.weights), s.error) if s.error.any() else 0.0
         if not np.isfinite(a[k]) and not np.isfinite(s.value).all():
             continue
-        if error > max(allowed, 1e-4 * scale) or not _close(a[k], r[k], allowed + error):
+        if error > max(allowed, 1e-4 * scale) or not close(a[k], r[k], allowed + error):
             found.append(k)
     return found
 

@@ -13,7 +13,7 @@ from autograd_bn.core.state import no_effects
 from autograd_bn.core.sweep import backward
 from autograd_bn.core.tensor import array_of, tensor
 from autograd_bn.ops.arithmetic import add, multiply
-from autograd_bn.testing.reference import tolerance
+from autograd_bn.testing.reference import close, tolerance
 from autograd_bn.testing.report import Finding, Report
 from autograd_bn.testing.subject import Subject
 from autograd_bn.transforms import checkpoint, vjp, vmap
@@ -239,8 +239,7 @@ def _compare(
             return
         size = np.abs(r) if sizes is None else sizes[i]
         scale = float(np.max(size[np.isfinite(size)], initial=0.0)) + 1e-3 * subject.rounding
-        with np.errstate(all="ignore"):
-            wrong = ~((np.abs(a - r) <= allowed * scale) | (a == r) | (np.isnan(a) & np.isnan(r)))
+        wrong = ~close(a, r, allowed * scale)
         if wrong.any():
             index = tuple(int(n) for n in np.argwhere(wrong)[0]) if a.ndim else ()
             label = subject.called(i) if len(found) == len(subject.labels) else ""

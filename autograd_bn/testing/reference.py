@@ -49,6 +49,12 @@ def tolerance(dtype: np.dtype[Any]) -> Tolerance:
     return Tolerance(max(digits**0.6, 1e-9), max(digits**0.6, 2e-6)) if digits < 1e-10 else Tolerance(digits**0.45, digits**0.45)
 
 
+def close(a: Array, r: Array, allowed: Any) -> Array:
+    """Where they differ by no more than is allowed, are equal, or both NaN."""
+    with np.errstate(all="ignore"):
+        return np.asarray((np.abs(a - r) <= allowed) | (a == r) | (np.isnan(a) & np.isnan(r)))
+
+
 def complex_slope(line: Line) -> Array | None:
     """The derivative at 0 by a complex step; None where the function is not written for complex numbers."""
     try:
