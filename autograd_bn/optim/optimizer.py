@@ -222,12 +222,20 @@ class Optimizer:
 
         ``{"state": [{name: array}, …], "param_groups": [{setting: value, "params": [0, 1, …]}, …]}``
         """
-        groups, start = [], 0
+        groups: list[dict[str, Any]] = []
+        states: list[dict[str, Array]] = []
         for group in self.param_groups:
-            count = len(group["params"])
-            groups.append({**group, "params": list(range(start, start + count))})
-            start += count
-        return {"state": [{name: np.array(plain(value)) for name, value in state.items()} for state in self._state], "param_groups": groups}
+            start = len(states)
+            states += [self._kept(group, p, state) for p, state in zip(group["params"], self._state[start:], strict=False)]
+            groups.append({**group, "params": list(range(start, len(states)))})
+        return {"state": states, "param_groups": groups}
+
+    def _kept(self, group: ParamGroup, p: Tensor, state: State) -> dict[str, Array]:
+        """What is remembered of a parameter that the settings need, which may have changed since its last update."""
+        names = self._remembered(group)
+        missing = {name: value for name, value in self._at_first(group).items() if name not in state} if state else {}
+        kept = {name: np.array(plain(value)) for name, value in state.items() if name in names}
+        return kept | {name: _filled(name, p, value) for name, value in missing.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what ``state_dict`` gave. Raises OperationError that lists all that does not fit; nothing is then changed."""

@@ -134,6 +134,25 @@ def test_a_setting_that_needs_another_past_begins_with_none() -> None:
     assert ends[0] == ends[1]
 
 
+@pytest.mark.parametrize("on", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "setting", "value"), [(SGD, "momentum", 0.9), (Adam, "amsgrad", True), (RMSprop, "centered", True), (RMSprop, "momentum", 0.9)]
+)
+def test_a_state_that_is_saved_after_a_setting_was_changed_is_taken_up(kind: Any, setting: str, value: Any, on: bool) -> None:
+    ends = []
+    for saved in (False, True):
+        w = leaf(1.0, 5.0)
+        optimizer = kind([w], 0.1, **({} if on else {setting: value}))
+        steps(w, optimizer, 2)
+        optimizer.param_groups[0][setting] = value if on else type(value)()
+        if saved:
+            state, optimizer = optimizer.state_dict(), kind([w], 0.3)
+            optimizer.load_state_dict(state)
+        steps(w, optimizer, 2)
+        ends.append(w.tolist())
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.parametrize("settings", [{"betas": (1.0, 0.9)}, {"betas": 0.9}, {"eps": -1.0}, {"amsgrad": 1}, {"weight_decay": "0.1"}])
 def test_bad_settings_are_refused_at_once_and_later(settings: dict[str, Any]) -> None:
     ((name, value),) = settings.items()
