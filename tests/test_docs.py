@@ -164,6 +164,12 @@ def test_links_to_files_of_the_repository_lead_somewhere(page: Path) -> None:
             assert anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}, link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_code_fits_the_width_of_a_page(page: Path) -> None:
+    code = [line for block in blocks(page.read_text(encoding="utf-8")) if block.language in ("python", "sh") for line in block.text.split("\n")]
+    assert [line for line in code if len(line) > 90] == []
+
+
 def toctree(page: Path) -> list[Path]:
     """The pages below a page in the site's contents."""
     trees = [block.text for block in blocks(page.read_text(encoding="utf-8")) if block.language == "{toctree}"]
@@ -324,6 +330,11 @@ def test_a_module_can_be_imported_and_says_what_it_is_for(name: str) -> None:
 def test_a_wrong_docstring_is_found() -> None:
     assert run_examples("wrong", "One.\n\n    >>> 1 + 1\n    3\n")[0] == 1
     assert run_examples("right", "One.\n\n    >>> 1 + 1\n    2\n")[0] == 0
+
+
+def test_the_examples_of_docstrings_fit_the_width_of_a_page() -> None:
+    code = {line for text in DOCSTRINGS.values() for line in inspect.cleandoc(text).split("\n") if line.startswith((">>> ", "... "))}
+    assert {line for line in code if len(line) > 86} == set()
 
 
 def test_functions_made_by_constructors_are_among_those_run() -> None:

@@ -38,7 +38,8 @@ def register_container(
     >>> import autograd_bn as ab
     >>> class Pair:
     ...     def __init__(self, a, b): self.a, self.b = a, b
-    >>> ab.register_container(Pair, lambda p: ((p.a, p.b), None), lambda _, children: Pair(*children))
+    >>> taken_apart = lambda p: ((p.a, p.b), None)
+    >>> ab.register_container(Pair, taken_apart, lambda _, children: Pair(*children))
     >>> ab.grad(lambda p: p.a * p.b)(Pair(2.0, 3.0)).a
     tensor(3.)
     """

@@ -85,7 +85,8 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     Examples
     --------
     >>> import pathlib, autograd_bn as ab
-    >>> _ = pathlib.Path("labels.idx").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]))
+    >>> content = bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9])
+    >>> _ = pathlib.Path("labels.idx").write_bytes(content)
     >>> ab.data.read_idx("labels.idx")
     array([7, 8, 9], dtype=uint8)
     """

@@ -43,7 +43,8 @@ class Loader:
     Examples
     --------
     >>> import numpy as np, autograd_bn as ab
-    >>> loader = ab.data.Loader((np.arange(5), np.arange(5) * 10), 2, seed=0, shuffle=False)
+    >>> x, y = np.arange(5), np.arange(5) * 10
+    >>> loader = ab.data.Loader((x, y), 2, seed=0, shuffle=False)
     >>> for x, y in loader:
     ...     print(x, y)
     [0 1] [ 0 10]

@@ -121,7 +121,8 @@ def read(path: str | os.PathLike[str]) -> Outcome:
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> _ = ab.lab.run(ab.lab.experiments()["gradient"], quick=True, seeds=1, out="results", progress=False)
+    >>> gradient = ab.lab.experiments()["gradient"]
+    >>> _ = ab.lab.run(gradient, quick=True, seeds=1, out="results", progress=False)
     >>> ab.lab.read("results/gradient/summary.json").verdict.kind
     'holds'
     """

@@ -52,7 +52,8 @@ class Spread(NamedTuple):
         Examples
         --------
         >>> import autograd_bn as ab
-        >>> low, high, wide = (ab.lab.Spread.of(x) for x in ([1.0, 1.1, 1.2], [2.0, 2.1, 2.2], [0.0, 2.0, 4.0]))
+        >>> runs = [1.0, 1.1, 1.2], [2.0, 2.1, 2.2], [0.0, 2.0, 4.0]
+        >>> low, high, wide = map(ab.lab.Spread.of, runs)
         >>> low.below(high), high.below(low), low.below(wide)
         (True, False, False)
         """
@@ -69,10 +70,12 @@ class Results:
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> results = ab.lab.Results([ab.lab.Cell({"bn": bn, "seed": seed}, {"accuracy": 0.5 + 0.25 * bn + 0.125 * seed})
-    ...     for bn in (False, True) for seed in (0, 1)])
+    >>> def cell(bn, seed):
+    ...     return ab.lab.Cell({"bn": bn, "seed": seed}, {"accuracy": bn / 2 + seed / 8})
+    >>> cells = [cell(bn, seed) for bn in (False, True) for seed in (0, 1)]
+    >>> results = ab.lab.Results(cells)
     >>> results.where(bn=True).values("accuracy")
-    [0.75, 0.875]
+    [0.5, 0.625]
     >>> results.distinct("bn")
     [False, True]
     """

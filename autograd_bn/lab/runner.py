@@ -60,7 +60,8 @@ def run(
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> outcome = ab.lab.run(ab.lab.experiments()["scale"], quick=True, seeds=1, progress=False)
+    >>> scale = ab.lab.experiments()["scale"]
+    >>> outcome = ab.lab.run(scale, quick=True, seeds=1, progress=False)
     >>> outcome.verdict.kind
     'holds'
     """

@@ -61,7 +61,8 @@ class Sequential(_Numbered):
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.nn.Sequential(ab.nn.Linear(2, 3, bias=False), ab.nn.BatchNorm1d(3), ab.nn.Sigmoid())
+    >>> linear = ab.nn.Linear(2, 3, bias=False)
+    >>> ab.nn.Sequential(linear, ab.nn.BatchNorm1d(3), ab.nn.Sigmoid())
     Sequential(
       (0): Linear(in_features=2, out_features=3, bias=False)
       (1): BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
@@ -135,7 +136,8 @@ class ModuleDict(Module):
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> heads = ab.nn.ModuleDict({"words": ab.nn.Linear(2, 3), "tags": ab.nn.Linear(2, 4)})
+    >>> words, tags = ab.nn.Linear(2, 3), ab.nn.Linear(2, 4)
+    >>> heads = ab.nn.ModuleDict({"words": words, "tags": tags})
     >>> heads["tags"](ab.ones(2)).shape, list(heads.keys())
     ((4,), ['words', 'tags'])
     """

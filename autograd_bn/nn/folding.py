@@ -38,7 +38,8 @@ def fold_batch_norm(model: Network) -> Network:
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> network = ab.nn.Sequential(ab.nn.Linear(2, 3, bias=False, rng=0), ab.nn.BatchNorm1d(3), ab.nn.ReLU())
+    >>> linear = ab.nn.Linear(2, 3, bias=False, rng=0)
+    >>> network = ab.nn.Sequential(linear, ab.nn.BatchNorm1d(3), ab.nn.ReLU())
     >>> _ = network(ab.nn.Generator(0).normal((8, 2)))
     >>> ab.nn.fold_batch_norm(network.eval())
     Sequential(

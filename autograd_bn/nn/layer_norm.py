@@ -43,7 +43,8 @@ class LayerNorm(Module):
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.nn.LayerNorm(2, eps=0.0, elementwise_affine=False)(ab.tensor([[0.0, 2.0], [1.0, 5.0]]))
+    >>> norm = ab.nn.LayerNorm(2, eps=0.0, elementwise_affine=False)
+    >>> norm(ab.tensor([[0.0, 2.0], [1.0, 5.0]]))
     tensor([[-1.,  1.],
             [-1.,  1.]])
     """

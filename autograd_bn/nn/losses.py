@@ -44,7 +44,8 @@ class CrossEntropyLoss(_Loss):
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.nn.CrossEntropyLoss(reduction="sum")(ab.zeros((3, 2)), [0, 1, 1]).item() == 3 * ab.log(2.0).item()
+    >>> loss = ab.nn.CrossEntropyLoss(reduction="sum")
+    >>> loss(ab.zeros((3, 2)), [0, 1, 1]).item() == 3 * ab.log(2.0).item()
     True
     """
 

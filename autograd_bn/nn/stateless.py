@@ -39,7 +39,8 @@ def functional_call(module: Module, parameters: Mapping[str, Tensor | npt.ArrayL
     >>> x = ab.tensor([[1.0, 2.0]])
     >>> ab.nn.functional_call(layer, {"weight": ab.tensor([[3.0, 4.0]])}, x)
     tensor([[11.]])
-    >>> ab.grad(lambda p: ab.nn.functional_call(layer, p, x).sum())({"weight": ab.tensor([[3.0, 4.0]])})
+    >>> loss = lambda p: ab.nn.functional_call(layer, p, x).sum()
+    >>> ab.grad(loss)({"weight": ab.tensor([[3.0, 4.0]])})
     {'weight': tensor([[1., 2.]])}
     """
     return _with(module, parameters)(*args, **kwargs)

@@ -107,7 +107,8 @@ def var(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.var(ab.tensor([1.0, 2.0, 3.0])), ab.var(ab.tensor([1.0, 2.0, 3.0]), correction=1)
+    >>> x = ab.tensor([1.0, 2.0, 3.0])
+    >>> ab.var(x), ab.var(x, correction=1)
     (tensor(0.66666667), tensor(1.))
     """
     x = asarray(x)
@@ -303,7 +304,8 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: fl
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.linalg.vector_norm(ab.tensor([3.0, -4.0])), ab.linalg.vector_norm(ab.tensor([3.0, -4.0]), ord=1)
+    >>> x = ab.tensor([3.0, -4.0])
+    >>> ab.linalg.vector_norm(x), ab.linalg.vector_norm(x, ord=1)
     (tensor(5.), tensor(7.))
     """
     x = asarray(x)

@@ -90,7 +90,8 @@ def check_gradients(
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> report = ab.testing.check_gradients(lambda x: (x * ab.sin(x)).sum(), ab.tensor([1.0, 2.0]), name="x·sin x")
+    >>> f = lambda x: (x * ab.sin(x)).sum()
+    >>> report = ab.testing.check_gradients(f, ab.tensor([1.0, 2.0]), name="x·sin x")
     >>> report.ok, report.passed["vjp"]
     (True, '2 of 2 elements by complex step')
     """

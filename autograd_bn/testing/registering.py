@@ -113,7 +113,8 @@ def register_op(
     Examples
     --------
     >>> import numpy as np, autograd_bn as ab
-    >>> suite = ab.testing.register_op(lambda x: ab.log(x) * x, reference=lambda x: np.log(x) * x, domain=(0.5, 2.0))
+    >>> ours, numpys = lambda x: ab.log(x) * x, lambda x: np.log(x) * x
+    >>> suite = ab.testing.register_op(ours, reference=numpys, domain=(0.5, 2.0))
     >>> all(suite.run(case).ok for case in suite.cases())
     True
     """

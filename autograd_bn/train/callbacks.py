@@ -58,9 +58,14 @@ class Every(Callback):
     >>> import numpy as np, autograd_bn as ab
     >>> data = ab.data.Dataset(np.eye(4, dtype="float32"), np.arange(4) % 2)
     >>> model = ab.nn.Linear(4, 2, rng=0)
-    >>> norms = ab.train.Every(5, lambda step, model: float(np.linalg.norm(model.weight.detach().numpy())))
+    >>> def norm(step, model):
+    ...     return float(np.linalg.norm(model.weight.detach().numpy()))
+    >>> norms = ab.train.Every(5, norm)
     >>> optimizer = ab.optim.SGD(model.parameters(), lr=0.5)
-    >>> _ = ab.train.fit(model, optimizer, ab.data.Loader(data, 2, seed=0), steps=10, callbacks=[norms], progress=False)
+    >>> loader = ab.data.Loader(data, 2, seed=0)
+    >>> _ = ab.train.fit(
+    ...     model, optimizer, loader, steps=10, callbacks=[norms], progress=False
+    ... )
     >>> norms.steps, norms.values[0] < norms.values[-1]
     ([0, 5, 10], True)
     """

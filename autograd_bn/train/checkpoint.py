@@ -54,7 +54,8 @@ def save_checkpoint(path: str | os.PathLike[str], state: Mapping[str, Any]) -> N
     Examples
     --------
     >>> import numpy as np, autograd_bn as ab
-    >>> ab.train.save_checkpoint("run.safetensors", {"step": 3, "weights": {"w": np.arange(3.0)}})
+    >>> state = {"step": 3, "weights": {"w": np.arange(3.0)}}
+    >>> ab.train.save_checkpoint("run.safetensors", state)
     >>> ab.train.load_checkpoint("run.safetensors")
     {'step': 3, 'weights': {'w': array([0., 1., 2.])}}
     """

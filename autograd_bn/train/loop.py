@@ -88,7 +88,8 @@ def accuracy(model: Module, data: tuple[Any, Any]) -> float:
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.train.accuracy(ab.nn.Linear(2, 2, rng=0), ab.data.Dataset(ab.zeros((4, 2)).numpy(), ab.zeros(4).numpy())) in (0.0, 1.0)
+    >>> data = ab.data.Dataset(ab.zeros((4, 2)).numpy(), ab.zeros(4).numpy())
+    >>> ab.train.accuracy(ab.nn.Linear(2, 2, rng=0), data) in (0.0, 1.0)
     True
     """
     inputs, labels = data
@@ -273,7 +274,8 @@ def fit(
     >>> data = ab.data.Dataset(images.reshape(-1, 64), labels)
     >>> network = ab.nn.Linear(64, 10, rng=0)
     >>> optimizer = ab.optim.SGD(network.parameters(), lr=0.5)
-    >>> history = ab.train.fit(network, optimizer, ab.data.Loader(data, 60, seed=0), data, steps=50, progress=False)
+    >>> loader = ab.data.Loader(data, 60, seed=0)
+    >>> history = ab.train.fit(network, optimizer, loader, data, steps=50, progress=False)
     >>> history["accuracy"][-1] > 0.8
     True
     """

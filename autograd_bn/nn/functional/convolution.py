@@ -75,7 +75,8 @@ def conv2d(x: Any, weight: Any, bias: Any = None, stride: Each = 1, padding: Pad
     --------
     >>> import autograd_bn as ab
     >>> x, weight = ab.ones((1, 2, 4, 4)), ab.ones((3, 2, 3, 3))
-    >>> ab.nn.functional.conv2d(x, weight).shape, ab.nn.functional.conv2d(x, weight, padding="same").shape
+    >>> F = ab.nn.functional
+    >>> F.conv2d(x, weight).shape, F.conv2d(x, weight, padding="same").shape
     ((1, 3, 2, 2), (1, 3, 4, 4))
     """
     return _convolved(2, x, weight, bias, stride, padding, dilation, groups)

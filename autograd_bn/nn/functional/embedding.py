@@ -34,7 +34,8 @@ def embedding(indices: Any, weight: Any, padding_idx: int | None = None) -> Tens
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.nn.functional.embedding([2, 0], ab.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]))
+    >>> table = ab.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    >>> ab.nn.functional.embedding([2, 0], table)
     tensor([[4., 5.],
             [0., 1.]])
     """

@@ -30,7 +30,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.nn.functional.linear(ab.tensor([[1.0, 2.0]]), ab.tensor([[3.0, 4.0]]), ab.tensor([0.5]))
+    >>> x, weight = ab.tensor([[1.0, 2.0]]), ab.tensor([[3.0, 4.0]])
+    >>> ab.nn.functional.linear(x, weight, ab.tensor([0.5]))
     tensor([[11.5]])
     """
     if type(x) is not Tensor:

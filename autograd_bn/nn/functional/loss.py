@@ -60,9 +60,11 @@ def cross_entropy(
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.nn.functional.cross_entropy(ab.tensor([[0.0, 0.0]]), [1]).item() == ab.log(2.0).item()
+    >>> scores = ab.tensor([[0.0, 0.0]])
+    >>> ab.nn.functional.cross_entropy(scores, [1]).item() == ab.log(2.0).item()
     True
-    >>> ab.nn.functional.cross_entropy(ab.tensor([[0.0, 0.0]]), [[0.25, 0.75]]).item() == ab.log(2.0).item()
+    >>> probabilities = [[0.25, 0.75]]
+    >>> ab.nn.functional.cross_entropy(scores, probabilities).item() == ab.log(2.0).item()
     True
     """
     given = asarray(logits)
@@ -148,7 +150,9 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, *, pos_weight: An
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.nn.functional.binary_cross_entropy_with_logits(ab.tensor([0.0, 1000.0]), [1.0, 1.0], reduction="none")
+    >>> scores = ab.tensor([0.0, 1000.0])
+    >>> loss = ab.nn.functional.binary_cross_entropy_with_logits
+    >>> loss(scores, [1.0, 1.0], reduction="none")
     tensor([0.69314718, 0.        ])
     """
     logits, target = _pair("binary_cross_entropy_with_logits", logits, target, "the logits have")
@@ -223,7 +227,8 @@ def huber_loss(prediction: Any, target: Any, *, delta: float = 1.0, reduction: R
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.nn.functional.huber_loss(ab.tensor([0.0, 0.0]), ab.tensor([0.5, 4.0]), reduction="none")
+    >>> x, y = ab.tensor([0.0, 0.0]), ab.tensor([0.5, 4.0])
+    >>> ab.nn.functional.huber_loss(x, y, reduction="none")
     tensor([0.125, 3.5  ])
     """
     return _reduced("huber_loss", _huber("huber_loss", prediction, target, "delta", delta), reduction)
@@ -238,7 +243,8 @@ def smooth_l1_loss(prediction: Any, target: Any, *, beta: float = 1.0, reduction
     Examples
     --------
     >>> import autograd_bn as ab
-    >>> ab.nn.functional.smooth_l1_loss(ab.tensor([0.0, 0.0]), ab.tensor([0.5, 4.0]), beta=2.0, reduction="none")
+    >>> x, y = ab.tensor([0.0, 0.0]), ab.tensor([0.5, 4.0])
+    >>> ab.nn.functional.smooth_l1_loss(x, y, beta=2.0, reduction="none")
     tensor([0.0625, 3.    ])
     """
     return _reduced("smooth_l1_loss", _huber("smooth_l1_loss", prediction, target, "beta", beta) / beta, reduction)
