@@ -63,7 +63,7 @@ def attention(file: Path) -> None:
 def lstm_step(file: Path) -> None:
     """One step of an LSTM, without numbers, in print."""
     cell = nn.LSTMCell(3, 4, rng=0, dtype=np.float64)
-    ab.draw(cell(leaf("x", 2, 3), (leaf("h", 2, 4), leaf("c", 2, 4))), theme="print", file=file)
+    ab.draw(cell(leaf("x", 2, 3), (leaf("h", 2, 4), leaf("c", 2, 4))), theme="print", direction="TB", file=file)
 
 
 class Residual(nn.Module):
@@ -82,7 +82,7 @@ class Residual(nn.Module):
 def residual_block(file: Path) -> None:
     """A residual block, its parts closed: the gradient takes both ways, and comes together at x."""
     block = Residual(8, np.random.default_rng(0))
-    ab.draw(lambda x: (block(x) ** 2).mean(), leaf("x", 4, 8), depth=1, file=file)
+    ab.draw(lambda x: (block(x) ** 2).mean(), leaf("x", 4, 8), depth=1, direction="TB", file=file)
 
 
 def second_derivative(file: Path) -> None:
@@ -93,7 +93,7 @@ def second_derivative(file: Path) -> None:
         y = x * h
         return y
 
-    ab.draw(ab.grad(ab.grad(f)), 0.5, gradients=False, file=file)
+    ab.draw(ab.grad(ab.grad(f)), 0.5, gradients=False, direction="TB", file=file)
 
 
 class Layer(nn.Module):

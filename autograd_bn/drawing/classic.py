@@ -81,7 +81,7 @@ def classic_drawing(graph: Graph, *, timeout: float | None) -> Drawing:
         neato_no_op=2,
         timeout=timeout,
         graph_attr={"bgcolor": "white", "pad": "0.15", "splines": "true", "notranslate": "true", "fontname": FONT},
-        node_attr={"fontname": FONT, "fontsize": "13", "shape": "plaintext", "fixedsize": "true"},
+        node_attr={"fontname": FONT, "fontsize": "17", "shape": "plaintext", "fixedsize": "true"},
         edge_attr={"color": "black", "arrowsize": "1"},
     )
     for role, place in PLACES.items():
@@ -115,23 +115,23 @@ def _label(role: str, found: BatchNorm) -> str:
 def _texts(drawing: Drawing, found: BatchNorm) -> None:
     """The shapes over the circles, and the names and their gradients beside them."""
     for role, symbol in (("x", "(N,D)"), ("out", "(N,D)"), ("gamma", "(D,)"), ("beta", "(D,)")):
-        over = Point(PLACES[role].x, PLACES[role].y + RADIUS + 9)
+        over = Point(PLACES[role].x, PLACES[role].y + RADIUS + 11)
         _text(drawing, f"{role}_shape", symbol, over)
         node: GraphNode = getattr(found, role)
         if node.shape is not None:
             size = f"= {node.shape}"
-            _text(drawing, f"{role}_size", size, Point(over.x + 20 + 2.6 * len(size), over.y), fontcolor="#8c959f", fontsize="9")
+            _text(drawing, f"{role}_size", size, Point(over.x + 26 + 3.5 * len(size), over.y), fontcolor="#6e7781", fontsize="12")
     for role, name in (("x", "x"), ("gamma", "γ"), ("beta", "β")):
         beside = PLACES[role]
-        _text(drawing, f"{role}_name", name, Point(beside.x - RADIUS - 18, beside.y + 8))
+        _text(drawing, f"{role}_name", name, Point(beside.x - RADIUS - 18, beside.y + 10))
         if getattr(found, role).kind != "constant":
-            _text(drawing, f"{role}_gradient", f"d{name}", Point(beside.x - RADIUS - 18, beside.y - 8), fontcolor="red")
-    _text(drawing, "out_text", "out", Point(END.x, END.y + 8))
-    _text(drawing, "out_gradient", "dout", Point(END.x, END.y - 8), fontcolor="red")
+            _text(drawing, f"{role}_gradient", f"d{name}", Point(beside.x - RADIUS - 18, beside.y - 10), fontcolor="red")
+    _text(drawing, "out_text", "out", Point(END.x, END.y + 10))
+    _text(drawing, "out_gradient", "dout", Point(END.x, END.y - 10), fontcolor="red")
 
 
 def _text(drawing: Drawing, name: str, text: str, place: Point, **attributes: str) -> None:
-    drawing.node(name, quoted(text), pos=f"{place}!", width=f"{max(0.5, 0.12 * len(text)):.2f}", height="0.25", **attributes)
+    drawing.node(name, quoted(text), pos=f"{place}!", width=f"{max(0.5, 0.15 * len(text)):.2f}", height="0.25", **attributes)
 
 
 def _way(start: Point, end: Point) -> list[Point]:
