@@ -1,4 +1,4 @@
-"""The directive ``names``: the reference of public names, from their docstrings.
+"""The directive ``names``: the reference of public names, from their docstrings. And pictures are links to themselves in full size.
 
 Its argument is a module, its content the names to show, in that order; without a content it shows all that the module makes public,
 grouped by the files they are defined in. Docstrings are plain text with ``code`` or `code`, not markup.
@@ -114,10 +114,21 @@ def short(app: Sphinx, doctree: nodes.document, page: str) -> None:
             prefix.children = [nodes.Text("ab." + text.removeprefix("autograd_bn."))]
 
 
+def enlarged(app: Sphinx, tree: nodes.document, page: str) -> None:
+    """A picture that leads nowhere else leads to its own file, where it has its full size."""
+    for image in list(tree.findall(nodes.image)):
+        if not isinstance(image.parent, nodes.reference) and image["uri"] in app.env.images:
+            file = "../" * page.count("/") + f"_images/{app.env.images[image['uri']][1]}"
+            link = nodes.reference("", "", internal=True, refuri=file)
+            image.replace_self(link)
+            link += image
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """For Sphinx."""
     app.add_directive("names", Names)
     app.connect("autodoc-process-docstring", plain, priority=100)  # before napoleon
     app.connect("autodoc-process-signature", called)
     app.connect("doctree-resolved", short)
+    app.connect("doctree-resolved", enlarged)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
