@@ -1,4 +1,4 @@
-"""How figures look: light, few colours, curves as a mean over seeds in the band that the seeds span."""
+"""How figures look: few colours, told apart by dashes too; a curve is the mean over seeds, in the band that the seeds span."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from autograd_bn.lab.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-INK, ACCENT, BLUE, GREEN, GREY = "#1f2328", "#b3261e", "#1f6feb", "#2e7d32", "#8b949e"
-COLOURS = (ACCENT, INK, BLUE, GREEN, GREY)
+INK, ACCENT, BLUE, AMBER, GREY = "#1f2328", "#b3261e", "#1f6feb", "#c77700", "#8b949e"
+DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (1, 1.2)))
+SERIES: tuple[dict[str, Any], ...] = tuple({"color": c, "linestyle": s} for c, s in zip((ACCENT, INK, BLUE, AMBER), DASHES, strict=True))
+"""Curves beside one another. No two differ in hue alone."""
+MARKED = tuple(look | {"marker": marker} for look, marker in zip(SERIES, "os^D", strict=True))
+"""The same for curves of few points."""
 WITH, WITHOUT = {"color": ACCENT, "label": "with BN"}, {"color": INK, "label": "without BN", "linestyle": "--"}
 STYLE: Any = {
     "axes.edgecolor": INK,
@@ -26,7 +31,9 @@ STYLE: Any = {
     "axes.titlesize": "medium",
     "font.family": "sans-serif",
     "font.size": 9,
+    "legend.fontsize": "medium",
     "legend.frameon": False,
+    "legend.handlelength": 2.6,
     "lines.linewidth": 1.4,
     "svg.fonttype": "none",
     "svg.hashsalt": "autograd_bn",
@@ -58,8 +65,17 @@ def bars(axes: Axes, names: Sequence[str], groups: Sequence[tuple[Sequence[Seque
         at = np.arange(len(names)) + (k - (len(groups) - 1) / 2) * width
         means = np.array([np.mean(values) for values in runs])
         ends = np.array([[m - min(values), max(values) - m] for m, values in zip(means, runs, strict=True)]).T
-        axes.bar(at, means, width * 0.9, yerr=ends, error_kw={"ecolor": GREY, "elinewidth": 1}, **look)
+        axes.bar(at, means, width * 0.9, yerr=ends, error_kw={"ecolor": INK, "elinewidth": 1}, **look)
     axes.set_xticks(range(len(names)), names)
+
+
+def legend(figure: Figure, columns: int = 5) -> None:
+    """One legend above all panels, which has each label once."""
+    named: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=columns)
 
 
 def drawn(experiment: Experiment, results: Results, background: str = "white") -> str:

@@ -14,16 +14,16 @@ from autograd_bn.lab.experiment import Experiment
 from autograd_bn.lab.outcome import Outcome, read
 from autograd_bn.lab.verdict import Verdict
 
-COLOURS = {figures.INK: "currentColor", figures.ACCENT: "var(--red)", figures.BLUE: "var(--blue)", figures.GREEN: "var(--green)", figures.GREY: "var(--grey)"}
+COLOURS = {figures.INK: "currentColor", figures.ACCENT: "var(--red)", figures.BLUE: "var(--blue)", figures.AMBER: "var(--amber)", figures.GREY: "var(--grey)"}
 """What stands for a figure's colours on the page, so that they follow its light or dark scheme."""
 
 STYLE = """
 :root {
   color-scheme: light dark; --paper: #fff; --text: #1f2328; --soft: #f6f8fa; --line: #d0d7de;
-  --red: #b3261e; --blue: #1f6feb; --green: #2e7d32; --grey: #8b949e;
+  --red: #b3261e; --blue: #1f6feb; --green: #2e7d32; --amber: #c77700; --grey: #8b949e;
 }
 @media (prefers-color-scheme: dark) {
-  :root { --paper: #0d1117; --text: #e6edf3; --soft: #161b22; --line: #30363d; --red: #ff8a80; --blue: #79b8ff; --green: #81c784; }
+  :root { --paper: #0d1117; --text: #e6edf3; --soft: #161b22; --line: #30363d; --red: #ff8a80; --blue: #79b8ff; --green: #81c784; --amber: #ffb74d; }
 }
 body { background: var(--paper); color: var(--text); font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 56rem; padding: 2rem 1rem 4rem; }
 h1, h2 { line-height: 1.2; } h2 { border-top: 1px solid var(--line); margin-top: 3rem; padding-top: 2rem; }

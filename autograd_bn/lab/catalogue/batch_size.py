@@ -63,10 +63,10 @@ def verdict(results: Results) -> Verdict:
 def figure(results: Results, figure: Figure) -> None:
     axes = figure.subplots()
     sizes = results.distinct("batch")
-    for norm, colour in zip(NORMS, figures.COLOURS, strict=False):
+    for norm, look in zip(NORMS, figures.MARKED, strict=False):
         runs = [[results.where(norm=norm, batch=batch, seed=seed).values("error")[0] for batch in sizes] for seed in results.distinct("seed")]
-        figures.curve(axes, sizes, runs, color=colour, marker="o", label=norm)
-    axes.set(xscale="log", xlabel="examples a batch", ylabel="test error")
+        figures.curve(axes, sizes, runs, label=norm, **look)
+    axes.set(xscale="log", xlabel="batch size", ylabel="test error")
     axes.set_ylim(bottom=0)
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()

@@ -79,7 +79,7 @@ def verdict(results: Results) -> Verdict:
 
 
 def figure(results: Results, figure: Figure) -> None:
-    left, right = figure.subplots(1, 2)
+    left, right = figure.subplots(1, 2, sharey=True)
     depths = results.distinct("depth")
     for axes, name, title in ((left, "error", "the step misses its promise by"), (right, "interaction", "the layers' steps interfere by")):
         for bn in (False, True):
@@ -88,15 +88,18 @@ def figure(results: Results, figure: Figure) -> None:
         axes.set(title=title, xlabel="hidden layers", yscale="log", xscale="log")
         axes.set_xticks(depths, depths, minor=False)
         axes.minorticks_off()
+    low, high = left.get_ylim()
+    ticks = [tick for tick in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if low <= tick <= high]
+    left.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     left.set_ylabel("share of the promised change")
-    left.legend()
+    figures.legend(figure)
 
 
 EXPERIMENT = Experiment(
     name="coordination",
     title="Updating layers together",
     claim="A gradient step assumes that the other layers stay as they are; batch norm makes the step that all layers take together do what it promised.",
-    citation="Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.7.1; the notes that this project grew from",
+    citation="Goodfellow, Bengio & Courville 2016, Deep Learning, section 8.7.1",
     limits=(
         "The step is as long as it takes to promise a tenth of the loss, so it compares curvature and not the rates at which either network trains best. "
         "ReLU networks with He's initial weights, on the batch that the step was computed from."

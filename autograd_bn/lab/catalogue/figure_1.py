@@ -124,16 +124,16 @@ def figure(results: Results, figure: Figure) -> None:
         chosen = results.where(bn=bn)
         figures.curve(left, chosen.values("steps")[0], chosen.values("accuracies"), **figures.bn(bn))
     left.set(title="(a) test accuracy", xlabel="steps", ylim=(0, 1))
-    left.legend(loc="center left", fontsize="x-small")
     for axes, bn, title in zip(others, (False, True), ("(b) without BN", "(c) with BN"), strict=True):
         measured = results.where(bn=bn).cells[0].measured
         for k, name in enumerate(PERCENTILES):
             axes.plot(measured["times"], np.array(measured["unit"])[:, k], color=figures.bn(bn)["color"], linewidth=1.6 if name == 50 else 0.8)
         axes.set(title=title, xlabel="steps")
-    others[0].set_ylabel(f"input of a sigmoid,\n{', '.join(map(str, PERCENTILES))}th percentiles")
+    others[0].set_ylabel(f"input of a sigmoid:\n{', '.join(f'{name}th' for name in PERCENTILES)} percentile")
     low, high = (f(axes.get_ylim()[k] for axes in others) for k, f in ((0, min), (1, max)))
     for axes in others:
         axes.set_ylim(low, high)
+    figures.legend(figure)
 
 
 EXPERIMENT = Experiment(

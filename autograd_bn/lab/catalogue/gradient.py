@@ -88,13 +88,16 @@ def verdict(results: Results) -> Verdict:
 def figure(results: Results, figure: Figure) -> None:
     axes = figure.subplots()
     kinds = results.distinct("batch", "mean", "std", "eps")
-    for name, limit, colour in (("formula", FORMULA, figures.ACCENT), ("differences", DIFFERENCES, figures.INK)):
+    for name, what, limit, look in (
+        ("formula", "the paper's formula", FORMULA, figures.MARKED[0]),
+        ("differences", "central differences", DIFFERENCES, figures.MARKED[1]),
+    ):
         runs = [results.where(batch=b, mean=m, std=s, eps=e).values(name) for b, m, s, e in kinds]
-        figures.curve(axes, range(len(kinds)), list(zip(*runs, strict=True)), color=colour, marker="o", linestyle="", label=f"composed against {name}")
-        axes.axhline(limit, color=colour, linestyle=":", linewidth=0.8)
+        figures.curve(axes, range(len(kinds)), list(zip(*runs, strict=True)), **look | {"linestyle": ""}, label=f"against {what}")
+        axes.axhline(limit, color=look["color"], linestyle=":", linewidth=0.8, label=f"limit {limit:g}")
     axes.set_xticks(range(len(kinds)), [f"{b} rows\n{m:g} ± {s:g}\nε {e:g}" for b, m, s, e in kinds])
     axes.set(yscale="log", ylabel="relative error")
-    axes.legend()
+    figures.legend(figure, 4)
 
 
 EXPERIMENT = Experiment(

@@ -89,13 +89,13 @@ def figure(results: Results, figure: Figure) -> None:
             runs = [np.array(values) / values[-1] for values in results.where(activation=activation, bn=bn, batch=batch).values("squared")]
             depth = len(runs[0])
             look = figures.bn(bn) | {"label": f"with BN, batch {batch}" if bn else "without BN"}
-            figures.curve(axes, range(1, depth + 1), runs, **look | ({"color": figures.BLUE} if batch == 64 else {}))
+            figures.curve(axes, range(1, depth + 1), runs, **look | (figures.SERIES[2] if batch == 64 else {}))
             if bn:
                 expected = closed_form(activation, batch) ** np.arange(depth - 1, -1, -1)
-                axes.plot(range(1, depth + 1), expected, color=figures.GREY, linestyle=":", linewidth=1)
+                axes.plot(range(1, depth + 1), expected, color=figures.GREY, linestyle=":", linewidth=1, label="published")
         axes.set(title=activation, xlabel="layer", yscale="log")
-        axes.legend(fontsize="small")
-    figure.axes[0].set_ylabel("squared gradient norm,\nthat of the last layer 1")
+    figure.axes[0].set_ylabel("squared gradient norm,\nrelative to the last layer")
+    figures.legend(figure)
 
 
 EXPERIMENT = Experiment(

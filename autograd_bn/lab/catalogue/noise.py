@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ("none", "BN", "noisy BN")
-LOOKS = dict(zip(KINDS, (figures.bn(False), figures.bn(True), {"color": figures.BLUE, "label": "noisy BN"}), strict=True))
+LOOKS = dict(zip(KINDS, (figures.bn(False), figures.bn(True), figures.SERIES[2] | {"label": "noisy BN"}), strict=True))
 SHIFT, SCALE, EACH = 0.5, 1.25, 0.1
 """A unit's noise at a step: a mean within ±SHIFT and a scale from 1 to SCALE; each example's lie within ±EACH of them."""
 EXAMPLES, STEPS = 500, 50
@@ -119,7 +119,7 @@ def figure(results: Results, figure: Figure) -> None:
     left.set(xlabel="steps", ylabel="test accuracy", ylim=(0, 1))
     left.legend()
     figures.bars(right, KINDS, [([results.where(norm=kind).values("instability") for kind in KINDS], {"color": figures.GREY})])
-    right.set(title="change of a unit's mean\nfrom a step to the next", yscale="log")
+    right.set(title="change of a unit's mean\nfrom one step to the next", yscale="log")
 
 
 EXPERIMENT = Experiment(

@@ -110,10 +110,10 @@ def verdict(results: Results) -> Verdict:
 
 def figure(results: Results, figure: Figure) -> None:
     axes = figure.subplots()
-    for way, colour in zip(results.distinct("statistics"), figures.COLOURS, strict=False):
+    for way, look in zip(results.distinct("statistics"), figures.SERIES, strict=False):
         chosen = results.where(statistics=way)
-        figures.curve(axes, chosen.values("updates")[0], chosen.values("accuracies"), color=colour, label=way)
-    axes.axhline(results.spread("alone_by_own", statistics="Algorithm 2").mean, color=figures.GREY, linestyle=":", label="single examples by their own")
+        figures.curve(axes, chosen.values("updates")[0], chosen.values("accuracies"), label=way, **look)
+    axes.axhline(results.spread("alone_by_own", statistics="Algorithm 2").mean, color=figures.GREY, linestyle=":", label="single examples,\nown statistics")
     axes.set(xscale="log", xlabel="updates", ylabel="test accuracy", ylim=(0, 1))
     axes.legend()
 

@@ -109,13 +109,13 @@ def figure(results: Results, figure: Figure) -> None:
     axes = figure.subplots()
     last = results.distinct("steps")[0]
     groups = []
-    for bn in (False, True):
-        look = {name: value for name, value in figures.bn(bn).items() if name != "linestyle"}
+    for bn, fill in ((False, "none"), (True, figures.ACCENT)):
+        look = {"facecolor": fill, "edgecolor": figures.bn(bn)["color"], "label": figures.bn(bn)["label"]}
         groups.append(([results.where(activation=a, lr=lr, std=std, bn=bn).values("accuracy") for a, lr, std in networks], look))
     figures.bars(axes, [f"{a}\nlr {lr:g}\nσ {std:g}" for a, lr, std in networks], groups)
-    axes.axhline(0.1, color=figures.GREY, linewidth=0.8, linestyle=":")
-    axes.set(ylabel=f"test accuracy, {last} steps", ylim=(0, 1))
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    axes.axhline(0.1, color=figures.GREY, linewidth=0.8, linestyle=":", label="chance")
+    axes.set(ylabel=f"test accuracy after {last:,} steps", ylim=(0, 1))
+    figures.legend(figure)
 
 
 EXPERIMENT = Experiment(

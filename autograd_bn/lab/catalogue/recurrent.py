@@ -168,19 +168,18 @@ def figure(results: Results, figure: Figure) -> None:
     left, *others = figure.subplots(1, 4)
     gammas = results.where(part="gradient").distinct("gamma")
     training = results.where(part="training")
-    for gamma, look in ((SMALL, figures.COLOURS[0]), (ONE, figures.COLOURS[2]), (0.0, figures.COLOURS[1])):
+    for gamma, look in ((SMALL, figures.SERIES[0]), (ONE, figures.SERIES[2]), (0.0, figures.SERIES[1])):
         chosen = training.where(gamma=gamma)
-        figures.curve(left, chosen.values("steps")[0], chosen.values("accuracies"), color=look, label=f"γ = {gamma:g}" if gamma else "LSTM")
+        figures.curve(left, chosen.values("steps")[0], chosen.values("accuracies"), label=f"γ = {gamma:g}" if gamma else "LSTM", **look)
     left.set(title="digits by rows", xlabel="steps", ylabel="test accuracy", ylim=(0, 1))
-    left.legend(fontsize="x-small")
     for axes, network in zip(others, (TANH, LONG, CELL), strict=True):
-        for gamma, colour in zip(gammas, (figures.COLOURS[0], figures.COLOURS[3], figures.COLOURS[2]), strict=False):
+        for gamma, look in zip(gammas, (figures.SERIES[0], figures.SERIES[3], figures.SERIES[2]), strict=False):
             runs = results.where(part="gradient", network=network, gamma=gamma).values("norms")
-            figures.curve(axes, range(1, len(runs[0]) + 1), runs, color=colour, label=f"γ = {gamma:g}")
+            figures.curve(axes, range(1, len(runs[0]) + 1), runs, label=f"γ = {gamma:g}", **look)
         axes.set(title=network, xlabel="step", yscale="log")
         axes.title.set_fontsize("small")
     others[0].set_ylabel("gradient norm at the state")
-    others[0].legend(fontsize="x-small")
+    figures.legend(figure)
 
 
 EXPERIMENT = Experiment(

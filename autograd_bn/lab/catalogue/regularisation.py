@@ -70,14 +70,15 @@ def verdict(results: Results) -> Verdict:
 
 def figure(results: Results, figure: Figure) -> None:
     left, right = figure.subplots(1, 2)
-    for axes, names, title in ((left, ("train_accuracy", "test_accuracy"), "accuracy"), (right, ("loss_gap",), "gap in loss")):
-        looks = ({"color": figures.GREY, "label": "training"}, {"color": figures.ACCENT, "label": "test"})[-len(names) :]
-        groups = [([results.where(kind=kind).values(name) for kind in KINDS], look) for name, look in zip(names, looks, strict=True)]
-        figures.bars(axes, [kind.replace(" and ", "\nand ") for kind in KINDS], groups)
-        axes.set_title(title)
-    low = min(min(results.values("test_accuracy")), min(results.values("train_accuracy")))
-    left.set_ylim(max(0.0, low - 0.05), 1.03)
-    left.legend(loc="upper center", ncols=2, fontsize="x-small")
+    kinds = [kind.replace(" and ", "\nand ") for kind in KINDS]
+    for name, label, look in (("train_accuracy", "training", figures.MARKED[1]), ("test_accuracy", "test", figures.MARKED[0])):
+        runs = zip(*(results.where(kind=kind).values(name) for kind in KINDS), strict=True)
+        figures.curve(left, range(len(KINDS)), list(runs), label=label, **look | {"linestyle": ""})
+    left.set(title="accuracy", xlim=(-0.5, len(KINDS) - 0.5))
+    left.set_xticks(range(len(KINDS)), kinds)
+    left.legend(loc="center left")
+    figures.bars(right, kinds, [([results.where(kind=kind).values("loss_gap") for kind in KINDS], {"color": figures.ACCENT})])
+    right.set_title("test loss less training loss")
 
 
 EXPERIMENT = Experiment(

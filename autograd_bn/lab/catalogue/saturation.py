@@ -108,8 +108,8 @@ def figure(results: Results, figure: Figure) -> None:
         top[k].set(title=activation, yscale="log")
         bottom[k].set(xlabel="layer", ylim=(0, 1))
     top[0].set_ylabel("gradient norm")
-    bottom[0].set_ylabel("saturated share")
-    bottom[1].legend(fontsize="x-small", loc="center")
+    bottom[0].set_ylabel("share saturated")
+    figures.legend(figure)
 
 
 EXPERIMENT = Experiment(

@@ -83,14 +83,14 @@ def verdict(results: Results) -> Verdict:
 
 def figure(results: Results, figure: Figure) -> None:
     for axes, a in zip(figure.subplots(1, 2, sharey=True), results.distinct("a"), strict=True):
-        for (name, label), colour in zip(QUANTITIES.items(), figures.COLOURS, strict=False):
+        for (name, label), look in zip(QUANTITIES.items(), figures.MARKED, strict=True):
             epsilons = results.distinct("eps")
-            figures.curve(axes, range(len(epsilons)), zip_seeds(results.where(a=a), name, epsilons), color=colour, marker="o", label=label)
-        axes.axhline(EXACT, color=figures.GREY, linestyle=":", linewidth=0.8)
+            figures.curve(axes, range(len(epsilons)), zip_seeds(results.where(a=a), name, epsilons), label=label, **look)
+        axes.axhline(EXACT, color=figures.GREY, linestyle=":", linewidth=0.8, label=f"limit at ε = 0: {EXACT:g}")
         axes.set(title=f"a = {a:g}", xlabel="ε", yscale="log")
         axes.set_xticks(range(len(epsilons)), [f"{eps:g}" for eps in epsilons])
     figure.axes[0].set_ylabel("relative error")
-    figure.axes[1].legend(fontsize="x-small")
+    figures.legend(figure, 2)
 
 
 def zip_seeds(results: Results, name: str, epsilons: list[float]) -> list[list[float]]:

@@ -116,7 +116,7 @@ def figure(results: Results, figure: Figure) -> None:
                 axes.set_title(network)
             else:
                 axes.set_xlabel("steps")
-    figure.axes[0].legend()
+    figures.legend(figure)
 
 
 EXPERIMENT = Experiment(
