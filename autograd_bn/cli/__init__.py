@@ -26,9 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     from autograd_bn.core.errors import AutogradError
 
-    parser = _Parser(prog="autograd-bn", description="Automatic differentiation on NumPy, with batch norm as a composition of primitives.")
+    parser = _Parser(
+        prog="autograd-bn",
+        description="Automatic differentiation on NumPy whose recorded graph can be drawn, explored and put to the test.",
+        epilog="'autograd-bn COMMAND --help' lists the options of a command. A first look: autograd-bn demo",
+    )
     parser.add_argument("--version", action="version", version=f"autograd_bn {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="command", parser_class=_Parser)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
     for command in (demo, figure, show, lab, doctor):
         command.add(commands)
     try:

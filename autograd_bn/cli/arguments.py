@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+def add_command(commands: Commands, name: str, what: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    """Declare a command by what it does, which the list of commands and its own help say."""
+    return commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=epilog)
+
+
 class UsageError(Exception):
     """An argument that cannot be used: exit code 2."""
 
@@ -52,7 +57,7 @@ def rate(text: str) -> float:
 
 def add_no_open(command: argparse.ArgumentParser, what: str) -> None:
     """The flag ``--no-open``."""
-    command.add_argument("--no-open", action="store_true", help=f"do not open {what} at the end (nor is it where the output is no terminal)")
+    command.add_argument("--no-open", action="store_true", help=f"do not open {what} at the end (it is opened only if the output is a terminal)")
 
 
 def progress(options: argparse.Namespace, text: str) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autograd_bn.cli.arguments import add_no_open, open_file, positive, rate, whole
+from autograd_bn.cli.arguments import add_command, add_no_open, open_file, positive, rate, whole
 from autograd_bn.cli.figure import draw_figure
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ BATCH = 60
 
 def add(commands: Commands) -> None:
     """Declare the command."""
-    demo = commands.add_parser("demo", help="train a sigmoid network with and without batch norm, and draw what ran")
+    demo = add_command(commands, "demo", "train a sigmoid network with and without batch norm, plot both, and draw what ran")
     demo.add_argument("--out", type=Path, default=Path("autograd-bn-demo"), metavar="DIR", help="where the pictures go (default: %(default)s)")
     demo.add_argument("--steps", type=positive, default=5000, metavar="N", help="updates of each network (default: %(default)s)")
     demo.add_argument("--seed", type=whole, default=0, metavar="N", help="of the weights, the split and the batches (default: %(default)s)")

@@ -8,13 +8,15 @@ import os
 import platform
 from typing import TYPE_CHECKING
 
+from autograd_bn.cli.arguments import add_command
+
 if TYPE_CHECKING:
     from autograd_bn.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:
     """Declare the command."""
-    doctor = commands.add_parser("doctor", help="say which versions, layout engines and extras are found")
+    doctor = add_command(commands, "doctor", "say which versions, layout engines and extras are found")
     doctor.set_defaults(run=_run)
 
 

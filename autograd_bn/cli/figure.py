@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autograd_bn.cli.arguments import add_command
+
 if TYPE_CHECKING:
     from autograd_bn.cli.arguments import Commands
     from autograd_bn.core.tensor import Tensor
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Declare the command."""
-    figure = commands.add_parser("figure", help="draw batch norm's graph")
+    figure = add_command(commands, "figure", "draw the graph of batch norm as published, from a run")
     figure.add_argument("--out", type=Path, default=Path("figure.svg"), metavar="FILE", help=".svg, .png, .pdf or .dot (default: %(default)s)")
     figure.set_defaults(run=_run)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autograd_bn.cli.arguments import positive
+from autograd_bn.cli.arguments import add_command, positive
 
 if TYPE_CHECKING:
     from autograd_bn.cli.arguments import Commands
@@ -17,22 +18,22 @@ EVERYTHING = "all"
 
 def add(commands: Commands) -> None:
     """Declare the commands."""
-    lab = commands.add_parser("lab", help="experiments on batch norm: list them, run them, write a report")
-    actions = lab.add_subparsers(title="actions", required=True, metavar="action", parser_class=type(lab))
+    lab = add_command(commands, "lab", "list experiments on batch norm, run them, write a report")
+    actions = lab.add_subparsers(title="actions", required=True, metavar="ACTION", parser_class=type(lab))
 
-    listing = actions.add_parser("list", help="the experiments, and the claim that each tests")
+    listing = add_command(actions, "list", "list the experiments, and the claim that each tests")
     listing.set_defaults(run=_list)
 
-    running = actions.add_parser("run", help="run experiments; finished cells are kept, so that a run that was stopped goes on")
-    running.add_argument("names", type=_name, nargs="+", metavar="NAME", help=f"as 'lab list' has them, or {EVERYTHING}")
+    running = add_command(actions, "run", "run experiments; finished cells are kept, so a run that was stopped resumes")
+    running.add_argument("names", type=_name, nargs="+", metavar="NAME", help=f"an experiment named by 'lab list', or {EVERYTHING}")
     running.add_argument("--quick", action="store_true", help="fewer steps and settings: minutes for everything")
     running.add_argument("--seeds", type=positive, default=3, metavar="N", help="runs of each setting (default: %(default)s)")
     running.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help="where results go (default: %(default)s)")
-    running.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes (default: %(default)s)")
+    running.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes to use (default: %(default)s)")
     running.add_argument("--quiet", action="store_true", help="show no progress")
     running.set_defaults(run=_run)
 
-    reporting = actions.add_parser("report", help="one page with all figures, tables and verdicts of a folder")
+    reporting = add_command(actions, "report", "write one page with all figures, tables and verdicts of a folder")
     reporting.add_argument("--out", type=Path, default=FOLDER, metavar="DIR", help="where the results are (default: %(default)s)")
     reporting.add_argument("--file", type=Path, metavar="FILE", help="the page (default: report.html in DIR)")
     reporting.set_defaults(run=_report)
@@ -51,7 +52,10 @@ def _list(options: argparse.Namespace) -> int:
     from autograd_bn.lab import experiments
 
     for experiment in experiments().values():
-        print(f"{experiment.name}: {experiment.title}\n  {experiment.claim}\n  {experiment.citation}")
+        print(f"{experiment.name}: {experiment.title}")
+        for text in (experiment.claim, experiment.citation):
+            print(textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="  "))
+        print()
     return 0
 
 

@@ -6,15 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from autograd_bn.cli.arguments import UsageError, add_no_open, open_file, progress, rate, whole
+from autograd_bn.cli.arguments import UsageError, add_command, add_no_open, open_file, progress, rate, whole
 from autograd_bn.cli.target import target_graph
 
 if TYPE_CHECKING:
     from autograd_bn.cli.arguments import Commands
 
-_TARGET = """MODULE is the name of a module, of the current folder or an installed one, or a .py file. FUNCTION takes no arguments and returns what is
-to be shown: a tensor, a container of tensors, or (model, input), a module or function and what to run it on. It is run with everything
-recorded, and one number is differentiated. A tensor of the module will do too."""
+_TARGET = """MODULE is the name of a module, in the current folder or installed, or the path of a .py file. FUNCTION takes no arguments and returns what
+to show: a tensor, a container of tensors, or (model, input), a module or function and what to run it on. It is run with everything
+recorded, and a single number is differentiated. In place of FUNCTION, a tensor of the module will do too."""
 
 
 def add(commands: Commands) -> None:
@@ -22,10 +22,10 @@ def add(commands: Commands) -> None:
     from autograd_bn.drawing.coloring import MetricName
     from autograd_bn.drawing.themes import ThemeName
 
-    draw = commands.add_parser("draw", help="draw the graph of a function in a module", epilog=_TARGET)
+    draw = add_command(commands, "draw", "draw the graph of a function in a module", _TARGET)
     _add_target(draw, ".svg, .png, .pdf, .html (as explore does), .dot or .json", ".svg")
     draw.add_argument("--style", choices=("default", "classic"), default="default", help="classic: batch norm as published (default: %(default)s)")
-    draw.add_argument("--direction", choices=("LR", "TB", "RL", "BT"), help="from left to right, top to bottom, … (default: LR, a long graph TB)")
+    draw.add_argument("--direction", choices=("LR", "TB", "RL", "BT"), help="from left to right, top to bottom, … (default: LR; TB for a long graph)")
     draw.add_argument("--no-values", action="store_true", help="leave the values out")
     draw.add_argument("--no-gradients", action="store_true", help="leave the gradients out")
     draw.add_argument("--no-constants", action="store_true", help="leave out what no gradient flows through")
@@ -34,19 +34,19 @@ def add(commands: Commands) -> None:
     draw.add_argument("--depth", type=whole, metavar="N", help="how many levels of scopes are drawn open (default: all)")
     draw.add_argument("--fold", action="store_true", help="draw repetitions of the same scopes as one, with a count")
     draw.add_argument("--theme", choices=get_args(ThemeName), default="light", help="colours (default: %(default)s)")
-    draw.add_argument("--timeout", type=rate, default=60.0, metavar="SECONDS", help="of the layout (default: %(default)g)")
+    draw.add_argument("--timeout", type=rate, default=60.0, metavar="SECONDS", help="time limit of the layout (default: %(default)g)")
     add_no_open(draw, "the picture")
     draw.set_defaults(run=_draw)
 
-    explore = commands.add_parser("explore", help="write a page to explore the graph of a function in, and replay it", epilog=_TARGET)
+    explore = add_command(commands, "explore", "write an interactive page of the graph of a function in a module", _TARGET)
     _add_target(explore, ".html", ".html")
-    explore.add_argument("--title", metavar="TEXT", help="of the page (default: the function's name)")
+    explore.add_argument("--title", metavar="TEXT", help="title of the page (default: the function's name)")
     add_no_open(explore, "the page")
     explore.set_defaults(run=_explore)
 
 
 def _add_target(command: argparse.ArgumentParser, suffixes: str, suffix: str) -> None:
-    command.add_argument("target", metavar="MODULE:FUNCTION")
+    command.add_argument("target", metavar="MODULE:FUNCTION", help="what to show, see below")
     command.add_argument("-o", "--out", type=Path, metavar="FILE", help=f"where to write: {suffixes} (default: FUNCTION{suffix})")
     command.add_argument("--quiet", action="store_true", help="show no progress")
 

@@ -24,7 +24,7 @@ def needs_drawing() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "command"),
+        ([], "COMMAND"),
         (["dance"], "dance"),
         (["demo", "--steps", "0"], "at least 1"),
         (["demo", "--steps", "many"], "whole number"),
