@@ -21,7 +21,7 @@ Network = TypeVar("Network", bound=Module)
 
 
 def fold_batch_norm(model: Network) -> Network:
-    """A copy for inference in which each affine layer or convolution has taken in the batch norm right after it.
+    """A copy for inference in which each affine layer or convolution has absorbed the batch norm right after it (Ioffe & Szegedy 2015, section 3.1).
 
     W′ = γ/√(σ² + ε)·W and b′ = γ/√(σ² + ε)·(b − μ) + β, with the running μ and σ², computed in float64 and rounded once. An `Identity`
     takes the place of the batch norm, so that the other parts keep their names.

@@ -279,7 +279,7 @@ class BatchNorm3d(BatchNorm):
 
 
 def recalibrate(network: Module, batches: Iterable[Any]) -> None:
-    """Replace the running statistics by exact averages over batches with the weights as they are (Algorithm 2 of the paper).
+    """Replace the running statistics by exact averages over batches with the weights as they are (Ioffe & Szegedy 2015, Algorithm 2).
 
     Each becomes the mean over the batches of the batch's mean and of its unbiased variance. Other layers run as they are;
     modes and momenta are put back at the end. On an error the statistics are as before.

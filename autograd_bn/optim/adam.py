@@ -91,7 +91,7 @@ class AdamW(Adam):
     params, lr, betas, eps, amsgrad, maximize
         As in `Adam`.
     weight_decay
-        The share that a parameter loses a step, times lr.
+        The share that a parameter loses per step, times lr.
 
     Examples
     --------

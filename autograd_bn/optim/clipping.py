@@ -15,7 +15,8 @@ from autograd_bn.optim.optimizer import Named, as_dtype, check_finite, listed, n
 def clip_grad_norm(params: Named | Tensor, max_norm: float) -> float | Tensor:
     """Scale all gradients by one factor, so that the 2-norm of them all together is at most ``max_norm``; gives the norm before.
 
-    The factor is min(1, max_norm / (norm + 1e-6)), as in PyTorch; the norm is summed in float64. In what `jit` compiles it is a tensor.
+    The factor is min(1, max_norm / (norm + 1e-6)), as in PyTorch (Pascanu et al. 2013, arXiv 1211.5063). The norm is
+    summed in float64. In what `jit` compiles it is a tensor.
 
     Raises GradientError where no parameter has a gradient, or one is NaN or infinite; nothing is then changed.
 

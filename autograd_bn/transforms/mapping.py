@@ -48,7 +48,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     function
         Takes one example of each argument; returns a tensor, or tensors in nested containers. Keyword arguments are mapped over axis 0.
     in_axes
-        The axis to map over, for all positional arguments or one an argument; None for an argument that all examples share.
+        The axis to map over, for all positional arguments or one per argument; None for an argument that all examples share.
         In the place of an axis there may be containers of axes, nested as the argument is from the top: ``({"w": None, "x": 0},)``.
     out_axes
         Where the axis of examples goes, in all results or, nested, in each; None for a result that is the same for all examples.

@@ -169,7 +169,7 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
 
 
 def hvp(function: Callable[..., Any], x: Any, v: Any) -> Any:
-    """The product of a scalar function's Hessian at ``x`` and a vector, forward over reverse, without forming the matrix.
+    """The product of a scalar function's Hessian at ``x`` and a vector, forward over reverse, without forming the matrix (Pearlmutter 1994).
 
     Parameters
     ----------

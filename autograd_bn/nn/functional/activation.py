@@ -17,7 +17,7 @@ from autograd_bn.ops.exponential import expm1, sigmoid
 
 @composite
 def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Tensor:
-    """x·Φ(x), Φ the normal distribution (Hendrycks & Gimpel 2016), of each element; ``"tanh"`` takes the paper's approximation of Φ.
+    """x·Φ(x), Φ the normal distribution (Hendrycks & Gimpel 2016, arXiv 1606.08415), of each element; ``"tanh"`` takes the paper's approximation of Φ.
 
     Raises OperationError for another approximation.
 
@@ -40,7 +40,7 @@ def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Tensor:
 
 @composite
 def silu(x: Any) -> Tensor:
-    """x·σ(x) of each element, also called swish; NaN at −∞, as in PyTorch.
+    """x·σ(x) of each element, also called swish (Elfwing et al. 2017, arXiv 1702.03118); NaN at −∞, as in PyTorch.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def silu(x: Any) -> Tensor:
 
 @composite
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
-    """X of positive elements and ``negative_slope``·x of the others; the derivative at 0 is taken as the slope.
+    """Each element where it is positive, and ``negative_slope``·x where it is not (Maas et al. 2013); the derivative at 0 is taken as the slope.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
 
 @composite
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
-    """X of positive elements and α·(eˣ − 1) of the others (Clevert et al. 2015); the derivative at 0 is taken as α.
+    """Each element where it is positive, and α·(eˣ − 1) where it is not (Clevert et al. 2015, arXiv 1511.07289); the derivative at 0 is taken as α.
 
     Examples
     --------
