@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.arrays import no_array
 from autograd_bn.core.constructors import linear
-from autograd_bn.core.errors import OperationError
+from autograd_bn.core.errors import ConversionError, OperationError
 from autograd_bn.core.operators import subscript_operator
 from autograd_bn.core.primitive import raw
+from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, plain
 
 _BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
@@ -99,11 +101,19 @@ def plain_index(key: Any) -> Any:
         return tuple(plain_index(k) for k in key)
     if isinstance(key, np.integer):
         return int(key)
-    array = np.array(plain(key)) if isinstance(key, Tensor) else np.array(key)
+    try:
+        array = np.array(plain(key))
+    except ConversionError:
+        if not isinstance(key, Tensor):
+            raise
+        told = "an index that differs between the examples of ab.vmap: take elements by ab.take or ab.take_along_axis, and in place of a mask use ab.where"
+        raise ConversionError(f"{told}\n  at {user_line()}") from None
+    except ValueError as error:
+        raise no_array(key, error) from None
     if array.dtype == bool and not array.ndim:
-        raise OperationError("a single boolean is no index; use ab.where")
+        raise OperationError(f"a single boolean is no index; use ab.where\n  at {user_line()}")
     if array.dtype.kind not in "biu" and array.size:
-        raise OperationError(f"an index holds integers or booleans, got dtype {array.dtype}")
+        raise OperationError(f"an index holds integers or booleans, got dtype {array.dtype}\n  at {user_line()}")
     return array if array.size or array.dtype.kind in "biu" else array.astype(int)
 
 

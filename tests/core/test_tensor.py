@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
-from autograd_bn.core.errors import DtypeError, ShapeError
+from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from tests.oracles import assert_close, value
 
 
@@ -136,6 +136,16 @@ def test_a_list_of_tensors_is_told_to_be_stacked(call: Any) -> None:
 def test_ragged_data_are_told_where_they_differ(data: Any, told: str, use: Any) -> None:
     with pytest.raises(ShapeError, match=rf"{told}; pad them to one shape, or keep a list of tensors\n  at .*test_tensor.py"):
         use(data)
+
+
+def test_what_is_no_index_is_refused_with_the_line() -> None:
+    for key, error, told in (
+        ([[0], [1, 2]], ShapeError, r"\[0\] has shape \(1,\), \[1\] \(2,\)"),
+        (1.5, OperationError, "integers or booleans, got dtype float64"),
+        (np.True_, OperationError, "a single boolean"),
+    ):
+        with pytest.raises(error, match=told + r"[\s\S]*\n  at .*test_tensor.py"):
+            ab.ones(3)[key]
 
 
 def test_what_is_no_number_is_refused_with_the_operation_and_the_line() -> None:

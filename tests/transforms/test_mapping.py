@@ -286,6 +286,14 @@ def test_keyword_arguments_are_mapped_over_axis_0() -> None:
         ab.vmap(f)(x, k=np.ones(2))
 
 
+@pytest.mark.parametrize("key", [lambda x: ab.argmax(x), lambda x: (slice(None, 1), ab.argsort(x))[1:], lambda x: x > 1.0])
+def test_an_index_that_differs_between_examples_is_told_what_takes_its_place(key: Any) -> None:
+    with pytest.raises(ConversionError, match=r"differs between the examples of ab.vmap: take elements by ab.take or [\s\S]*ab.where\n  at .*test_mapping.py"):
+        ab.vmap(lambda x: x[key(x)])(np.eye(3))
+    x = np.arange(12.0).reshape(3, 4)[:, ::-1]
+    assert_close(ab.vmap(lambda x: ab.take(x, ab.argmin(x)))(x), x.min(axis=1))
+
+
 def test_no_examples_are_written_into_as_any_others_are() -> None:
     def written(x: ab.Tensor) -> ab.Tensor:
         y = ab.zeros((3, 2)) * x.sum()
