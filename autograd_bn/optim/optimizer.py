@@ -290,6 +290,8 @@ class Optimizer:
 
 def listed(params: Named | Tensor) -> tuple[list[str], list[Tensor]]:
     """The names that are known of parameters ("" for none), and the parameters."""
+    if isinstance(params, Module):
+        raise OperationError(f"parameters are wanted, got a {type(params).__name__}; pass its parameters()")
     given: list[Any] = [params] if isinstance(params, Tensor) else list(params.named if isinstance(params, Parameters) else params)
     named = [p if isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) else ("", p) for p in given]
     return [name for name, _ in named], [p for _, p in named]

@@ -90,6 +90,9 @@ def test_messages_name_the_parameters_of_a_module_by_their_paths(make: Any) -> N
     for clipped in (clip_grad_norm, clip_grad_value):
         with pytest.raises(GradientError, match=r"of parameter 2 \(1.weight\) of shape"):
             clipped(net.parameters(), 1.0)
+        for module in (net, net[1]):
+            with pytest.raises(OperationError, match=r"got a \w+; pass its parameters\(\)"):
+                clipped(module, 1.0)
     with pytest.raises(OperationError, match=r"parameter 4 \(0.weight\) of shape \(3, 2\) is given twice"):
         make([*net.named_parameters(), *net.named_parameters()])
 
