@@ -23,6 +23,25 @@ def test_numpy_functions_take_tensors_that_have_no_gradient_to_lose() -> None:
         np.corrcoef(x)  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_tensor_made_of_a_tensor_does_not_drop_its_gradient(requires_grad: bool) -> None:
+    x = ab.tensor([1.0, 2.0], requires_grad=True)
+    remedy = r"use ab\.asarray, or call \.detach\(\) first"
+
+    def copied(x: ab.Tensor) -> ab.Tensor:
+        return ab.tensor(x, requires_grad=requires_grad).sum()
+
+    for run in (copied, lambda x: copied(x * 2.0), ab.grad(copied), lambda x: ab.jvp(copied, (x,), (x,)), ab.jacobian(ab.grad(copied))):
+        with pytest.raises(ConversionError, match=remedy):
+            run(x)
+    with pytest.raises(ConversionError, match="inside vmap"):
+        ab.vmap(copied)(ab.ones((2, 2)))
+    with pytest.raises(ab.TraceError, match="needs the value"):
+        ab.jit(copied)(ab.ones(2))
+    assert ab.tensor(x.detach(), requires_grad=requires_grad).tolist() == [1.0, 2.0]
+    assert ab.grad(lambda x: (ab.asarray(x) * x).sum())(x).tolist() == [2.0, 4.0]
+
+
 def test_a_tensor_made_of_a_list_of_tensors_does_not_drop_their_gradients() -> None:
     x = ab.tensor([1.0, 2.0], requires_grad=True)
     for data in ([x[0], x[1]], [[x[0]], [1.0]]):

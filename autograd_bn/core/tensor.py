@@ -415,7 +415,7 @@ def tensor(data: npt.ArrayLike | Tensor, *, dtype: npt.DTypeLike | None = None, 
     Parameters
     ----------
     data
-        Numbers, nested sequences, an array or a tensor (whose value is taken, without its history).
+        Numbers, nested sequences, an array or a tensor that requires no gradient.
     dtype
         NumPy's choice for the data unless given.
     requires_grad
@@ -429,6 +429,8 @@ def tensor(data: npt.ArrayLike | Tensor, *, dtype: npt.DTypeLike | None = None, 
         If the data are not numbers, or a gradient is required of integers or booleans.
     ShapeError
         If the data are sequences of different lengths.
+    ConversionError
+        If the data have a gradient, which a copy would drop.
 
     Examples
     --------
@@ -475,17 +477,12 @@ def is_foreign(data: Any) -> bool:
     return not isinstance(data, (list, tuple, np.generic, int, float, complex))
 
 
-def _untracked(data: Any) -> Any:
+def _untracked(data: Any, remedy: str = "use ab.asarray, or call .detach() first to take the values alone") -> Any:
     if isinstance(data, Tensor):
+        data._constant("ab.tensor(tensor)", remedy)
         return plain(data)
     if isinstance(data, (list, tuple)) and any(isinstance(x, (Tensor, list, tuple)) for x in data):
-        for x in data:
-            if isinstance(x, Tensor) and x.node.level >= 0:
-                raise ConversionError(
-                    f"a tensor made of a list in which one of shape {x.shape} requires a gradient would drop it; join them with ab.stack or ab.concat, "
-                    "or detach() them first"
-                )
-        return [_untracked(x) for x in data]
+        return [_untracked(x, "join tensors with ab.stack or ab.concat, or call .detach() first") for x in data]
     return data
 
 

@@ -12,7 +12,7 @@ from autograd_bn.core.errors import OperationError
 from autograd_bn.core.graph import graph
 from autograd_bn.core.node import Node
 from autograd_bn.core.state import Scope, current, enable_grad, no_effects
-from autograd_bn.core.tensor import Tensor, tensor
+from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.core.tree import flatten
 from autograd_bn.nn.module import Module
 from autograd_bn.nn.substitution import substituted
@@ -147,7 +147,7 @@ def _as_leaf(x: Any) -> Any:
     """Arrays and tensors of floats, in tuples too, as leaves that require a gradient."""
     if isinstance(x, tuple):
         return tuple(map(_as_leaf, x))
-    return tensor(x, requires_grad=True) if isinstance(x, (Tensor, np.ndarray)) and x.dtype.kind == "f" else x
+    return tensor(asarray(x).detach(), requires_grad=True) if isinstance(x, (Tensor, np.ndarray)) and x.dtype.kind == "f" else x
 
 
 class _Calls:

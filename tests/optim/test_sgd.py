@@ -109,7 +109,7 @@ def test_stopping_and_going_on_is_the_same_as_going_on() -> None:
     w = ab.tensor([1.0, 5.0], requires_grad=True)
     first = SGD([w], lr=0.1, momentum=0.9)
     run(w, first, 3)
-    u = ab.tensor(w, requires_grad=True)
+    u = ab.tensor(w.detach(), requires_grad=True)
     second = SGD([u], lr=1.0)
     second.load_state_dict(first.state_dict())
     run(w, first, 3)
