@@ -12,7 +12,7 @@ import numpy as np
 from autograd_bn.compiler.interpreter import interpreted
 from autograd_bn.compiler.passes import lowered
 from autograd_bn.compiler.plan import Emitted
-from autograd_bn.compiler.shortcut import MISS, changed_arguments, memory_of, shortened
+from autograd_bn.compiler.shortcut import MISS, changed_arguments, changed_outside, memory_of, shortened
 from autograd_bn.compiler.trace import Program, Source, mutable, settings
 from autograd_bn.core.errors import TraceError
 from autograd_bn.core.graph import Graph, GraphNode
@@ -58,7 +58,7 @@ class Bound:
         leaves = [node for node in program.graph.nodes if node.kind == "leaf"]
         self._hidden = [(source, leaf) for source, leaf in zip(program.inputs, leaves, strict=True) if source.tensor is not None]
         self._closed = {id(source.tensor) for source, _ in self._hidden}
-        self._changed = changed_arguments(program)
+        self._changed, self._outside = changed_arguments(program), changed_outside(program)
         self._accumulates = program.accumulates
 
     def short(self, structure: Structure, leaves: Sequence[Any]) -> Callable[[tuple[Any, ...]], Any] | None:
@@ -102,10 +102,10 @@ class Bound:
     def _run(self, arguments: Sequence[Any]) -> Any:
         """Fetch the inputs, run the kernel, look at what must be finite, commit the effects, and give the results."""
         program = self._program
-        owners = [memory_of(x) for x in arguments] if program.writes or self._changed else []
-        if program.writes and any(id(x) in self._closed for x in owners):
+        owners = [memory_of(x) for x in arguments] if self._outside or self._changed else []
+        if any(id(x) in self._outside for x in owners) or any(id(owners[k]) in self._closed for k in self._changed):
             raise TraceError(
-                "a compiled function changes tensors, and got as an argument one that it also closes over, or a view of it: which of the two is meant cannot "
+                "a compiled function changes a tensor that it closes over, and got it, or a view of it, as an argument, too: which of the two is meant cannot "
                 "be told; pass it, or close over it, but not both"
             )
         for k in self._changed:

@@ -128,6 +128,11 @@ def changed_arguments(program: Program) -> list[int]:
     return sorted({source.position for source in (*program.writes, *program.cleared) if source.tensor is None})
 
 
+def changed_outside(program: Program) -> set[int]:
+    """The identities of the tensors that a program closes over and changes, themselves or their gradients."""
+    return {id(source.tensor) for source in (*program.writes, *program.cleared) if source.tensor is not None}
+
+
 def shortened(
     program: Program, lines: Lines, structure: Structure, leaves: Sequence[Any], commit: Callable[..., None], unchanged: Callable[[], bool] | None
 ) -> Callable[[tuple[Any, ...]], Any] | None:
@@ -146,10 +151,11 @@ def shortened(
     if unchanged is not None:
         writer.miss(f"not {writer.known(unchanged)}()")
     closed = {id(source.tensor) for source in program.inputs if source.tensor is not None}
-    if program.writes and closed:
-        for name in tensors:
-            writer.miss(f"id(memory_of({name})) in {writer.known(closed)}")
+    outside = changed_outside(program)
+    for name in tensors if outside else ():
+        writer.miss(f"id(memory_of({name})) in {writer.known(outside)}")
     for k in changed_arguments(program):
+        writer.miss(f"id({tensors[k]}) in {writer.known(closed)}")
         writer.miss(f"memory_of({tensors[k]}) is not {tensors[k]}")
         for name in tensors[:k] + tensors[k + 1 :]:
             writer.miss(f"memory_of({name}) is {tensors[k]}")

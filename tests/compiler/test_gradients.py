@@ -147,6 +147,22 @@ def test_views_share_their_memory_or_are_refused(emitter: Any) -> None:
 
 
 @pytest.mark.parametrize("emitter", ["llvm", "numpy"])
+def test_what_is_only_read_is_passed_and_closed_over(emitter: Any) -> None:
+    data, count = ab.tensor([1.0, 2.0, 3.0]), ab.tensor(0.0)
+
+    def centred(x: ab.Tensor) -> ab.Tensor:
+        ab.assign(count, count + 1)
+        return x - data.mean()
+
+    run = ab.jit(centred, emitter=emitter)
+    for _ in range(3):
+        assert run(data).tolist() == [-1.0, 0.0, 1.0] and run(data[1:]).tolist() == [0.0, 1.0]
+    assert count.item() == 6.0
+    with pytest.raises(TraceError, match="not both"):
+        run(count)
+
+
+@pytest.mark.parametrize("emitter", ["llvm", "numpy"])
 def test_arrays_of_numpys_are_not_written_into(emitter: Any) -> None:
     def doubled(x: Any) -> Any:
         x *= 2.0
