@@ -111,7 +111,7 @@ class Arguments:
     def run(self, xs: Sequence[Any]) -> tuple[list[Tensor], Structure]:
         """The function's results for other tensors, and how to nest them."""
         leaves, structure = flatten(self.function(*self.all(xs)))
-        return [asarray(y) for y in leaves], structure
+        return [own(y) for y in leaves], structure
 
     def leading(self) -> list[Any]:
         """The arguments that are not differentiated, which rules get first."""
@@ -168,6 +168,12 @@ def pair(returned: Any, rule: str, what: str) -> tuple[Any, Any]:
     return returned
 
 
+def own(value: Any) -> Tensor:
+    """A value that a function or a rule returned, as a tensor. An array of the user's is copied: a rule may write into it when it is called again."""
+    y = asarray(value)
+    return Tensor(y.value.copy()) if y.node.level < 0 and y.node.foreign else y
+
+
 def _numeric(x: Any) -> bool:
     return isinstance(x, (Tensor, np.ndarray, np.generic, int, float, complex))
 
@@ -177,7 +183,7 @@ def like(value: Any, x: Tensor, what: str, whose: str) -> Tensor:
     if type(value) in (int, float) and not x.shape:
         return Tensor(np.asarray(value, x.dtype))
     try:
-        y = asarray(value)
+        y = own(value)
     except (ShapeError, TypeError, ValueError) as error:
         raise RuleError(f"{what} is no tensor but a {type(value).__name__}") from error
     if y.shape != x.shape:

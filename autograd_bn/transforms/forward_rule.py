@@ -12,10 +12,10 @@ from autograd_bn.core.levels import OpenLevel
 from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import Node, ancestors
 from autograd_bn.core.sweep import sweep
-from autograd_bn.core.tensor import Tensor, asarray, leaf, owned, tensor_of
+from autograd_bn.core.tensor import Tensor, leaf, owned, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure, flatten, matched
-from autograd_bn.transforms.arguments import Ruled, like, pair
+from autograd_bn.transforms.arguments import Ruled, like, own, pair
 from autograd_bn.transforms.calls import Results, call, gathered, opened, over_batch
 
 Tangent = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], Structure, list[Tensor]]]
@@ -50,7 +50,7 @@ class CustomJVP(Ruled):
             returned = rule(*arguments.leading(), tuple(arguments.nested(xs)), tuple(arguments.nested(ts)))
             value, direction = pair(returned, what, "the value and its tangent")
             leaves, structure = flatten(value)
-            outs = [asarray(y) for y in leaves]
+            outs = [own(y) for y in leaves]
             found = matched(direction, structure, f"{what}: the tangent", "the value", RuleError)
             return outs, structure, [like(t, y, f"{what}: a tangent", "its value") if y.dtype.kind in "fc" else y for t, y in zip(found, outs, strict=True)]
 

@@ -12,7 +12,7 @@ from autograd_bn.core.lines import caller_line
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray, snapshot
 from autograd_bn.core.tree import Structure, flatten
-from autograd_bn.transforms.arguments import Ruled, pair
+from autograd_bn.transforms.arguments import Ruled, own, pair
 from autograd_bn.transforms.calls import Results, call, gathered, opened, over_batch
 
 Forward = Callable[[list[Tensor]], tuple[list[Tensor], Structure, list[Any], Any]]
@@ -49,7 +49,7 @@ class CustomVJP(Ruled):
             value, kept = pair(fwd(*arguments.all(xs)), f"the fwd rule of {self._name}", "the value, and the residuals for bwd")
             leaves, structure = flatten(value)
             residuals, nesting = flatten(kept)
-            return [asarray(y) for y in leaves], structure, residuals, nesting
+            return [own(y) for y in leaves], structure, residuals, nesting
 
         def backward(residuals: list[Any], nesting: Any, xs: list[Tensor], structure: Structure, gs: list[Tensor]) -> Sequence[Tensor | None]:
             returned = bwd(*arguments.leading(), nesting.unflatten(residuals), structure.unflatten(conjugated(g) for g in gs))

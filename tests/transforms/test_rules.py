@@ -472,3 +472,25 @@ def test_a_rule_sees_the_defaults_of_its_function_as_a_call_does() -> None:
             f(3.0, sign=-1)
         with pytest.raises(TypeError, match=r"^scaled\(\) missing a required argument: 'x'"):
             f()
+
+
+def test_arrays_that_a_rule_uses_again_and_again_are_not_shared() -> None:
+    shown, pulled, pushed = np.zeros(2), np.zeros(2), np.zeros(2)
+
+    def doubled(x: Any) -> Any:
+        return np.multiply(value(x), 2.0, out=shown)
+
+    reverse = ab.custom_vjp(doubled)
+    reverse.defvjp(lambda x: (doubled(x), None), lambda _, g: (np.multiply(value(g), 2.0, out=pulled),))
+    forward = ab.custom_jvp(doubled)
+    forward.defjvp(lambda xs, ts: (doubled(xs[0]), np.multiply(value(ts[0]), 2.0, out=pushed)))
+    x = ab.tensor([1.0, 3.0], requires_grad=True)
+    y, z = reverse(x), reverse(x * 10.0)
+    assert_close(y.detach(), [2.0, 6.0])
+    (y * y + z).sum().backward()  # 8x and 20
+    assert_close(x.grad, [28.0, 44.0])
+    first, second = (ab.jvp(forward, (X[:2],), (t,)) for t in (np.ones(2), np.full(2, 5.0)))
+    assert_close(first[1], [2.0, 2.0])
+    assert_close(second[1], [10.0, 10.0])
+    plain = [f(np.full(2, k)) for k in (1.0, 2.0) for f in (reverse, forward)]
+    assert [t.tolist() for t in plain] == [[2.0, 2.0]] * 2 + [[4.0, 4.0]] * 2
