@@ -6,6 +6,7 @@ a weight. The coefficients are then rounded to their format: beside the terms th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +57,11 @@ def erf_far(end: int) -> Target:
     return Target(lambda x: -mpmath.log(mpmath.erfc(x)), lambda x: mpmath.erfc(x) / mpmath.erf(x), mpmath.mpf(1), mpmath.mpf(end))
 
 
+def at(coefficients: Sequence[Number], x: Number) -> Number:
+    """The polynomial's value; the coefficients are in ascending order."""
+    return functools.reduce(lambda total, c: total * x + c, reversed(coefficients))
+
+
 class Sampled:
     """A target on a dense Chebyshev grid, where the exchange looks for its points."""
 
@@ -68,7 +74,7 @@ class Sampled:
 
     def errors(self, coefficients: Sequence[Number]) -> list[Number]:
         """Of the result, at each point."""
-        return [w * (v - mpmath.polyval(coefficients[::-1], x)) for x, v, w in zip(self.points, self.values, self.weights, strict=True)]
+        return [w * (v - at(coefficients, x)) for x, v, w in zip(self.points, self.values, self.weights, strict=True)]
 
     def fitted(self, count: int) -> list[Number]:
         """The best polynomial of that many coefficients."""
