@@ -68,7 +68,8 @@ def find_fault(subject: Subject, evidence: Evidence | None, forward: bool = Fals
     if cut is None:
         cut = next((y.node for y in results if type(y.node) is Constant and y.node.reason is not None), None)
     if cut is not None:
-        return Fault("", f"the graph was cut by {cut.reason}, so a term is missing (if that is meant, check the function without it)\nat {cut.line}")
+        reason = str(cut.reason).removesuffix(",")
+        return Fault("", f"the graph was cut by {reason}, so a term is missing (if that is meant, check the function without it)\nat {cut.line}")
     dropped = "" if forward else _dropped(rows, evidence)
     unsearched = dict.fromkeys(row.node.title for row in rows if _complex(row))
     where = f"perhaps {', '.join(unsearched)}: the rules for complex numbers are not looked at one by one" if unsearched else ""

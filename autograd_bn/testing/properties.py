@@ -15,7 +15,7 @@ from autograd_bn.core.tensor import array_of, tensor
 from autograd_bn.ops.arithmetic import add, multiply
 from autograd_bn.testing.reference import close, tolerance
 from autograd_bn.testing.report import Finding, Report
-from autograd_bn.testing.subject import Subject
+from autograd_bn.testing.subject import OUTSIDE, Subject
 from autograd_bn.transforms import checkpoint, vjp, vmap
 
 Array = np.ndarray[Any, Any]
@@ -39,6 +39,10 @@ def check_kept(subject: Subject, report: Report) -> None:
     single = [x.astype(np.float32) for x in subject.inputs]
     with no_effects():
         for inputs in (subject.inputs, single):
+            try:
+                subject.values(inputs)
+            except OUTSIDE:  # a point that is outside of the domain when it is rounded
+                break
             results, pullback = vjp(subject, *inputs)
             for i, (x, c) in enumerate(zip(inputs, pullback(tuple(subject.normal(array_of(y)) for y in results)), strict=True)):
                 if c.shape != x.shape or c.dtype != x.dtype:
@@ -82,6 +86,8 @@ def check_apart(subject: Subject, report: Report) -> None:
         kept = [y.copy() for y in given]
         first = [array_of(c) for c in pullback(tuple(gs))]
         before = [c.copy() for c in first]
+        written = "the rule writes in place into what it has saved"
+        _same(report, "aliasing", "a second pull gives another gradient", [array_of(c) for c in pullback(tuple(gs))], before, written)
         for x in (*gs, *inputs):
             x[...] = 7.0
         _same(report, "aliasing", "a gradient changes when the caller writes into the inputs or the cotangent", first, before, cause)
@@ -240,6 +246,8 @@ def _compare(
         size = np.abs(r) if sizes is None else sizes[i]
         scale = float(np.max(size[np.isfinite(size)], initial=0.0)) + 1e-3 * subject.rounding
         wrong = ~close(a, r, allowed * scale)
+        if wrong.any() and "gradient" in what:
+            wrong &= ~(np.abs(a - r) <= 8 * subject.pulled_noise[i])
         if wrong.any():
             index = tuple(int(n) for n in np.argwhere(wrong)[0]) if a.ndim else ()
             label = subject.called(i) if len(found) == len(subject.labels) else ""

@@ -113,6 +113,12 @@ def largest(x: Array) -> float:
     return float(np.max(np.abs(x[np.isfinite(x)]), initial=0.0))
 
 
+def finds_nothing(slope: Slope, values: Array, size: float = 1.0) -> Array:
+    """Where differences of several steps disagree by more than rounding explains, as of what is chaotic or nearly singular."""
+    by_noise = slope.error <= 100 * _noise(values, STEPS[-1] * size)
+    return ~by_noise & ((slope.error > 0.01 * np.abs(slope.value)) | bool(np.any(~by_noise & (slope.error > 0.01 * largest(slope.value)))))
+
+
 def one_sided(line: Line, size: float = 1.0, coarse: bool = False) -> tuple[Array, Array]:
     """The derivatives at 0 from the left and from the right.
 

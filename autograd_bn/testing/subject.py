@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.dispatch import describe
-from autograd_bn.core.errors import OperationError
+from autograd_bn.core.errors import AutogradError, OperationError
 from autograd_bn.core.node import Node, ancestors
 from autograd_bn.core.state import no_effects, no_grad
 from autograd_bn.core.tensor import Tensor, array_of, asarray, tensor
 from autograd_bn.core.tree import flatten
 from autograd_bn.testing.complex_parts import in_parts, is_complex
-from autograd_bn.testing.reference import COMPLEX_STEP, Line, Slope, central_slope, complex_slope, largest, one_sided
+from autograd_bn.testing.reference import COMPLEX_STEP, Line, Slope, central_slope, complex_slope, finds_nothing, largest, one_sided
 from autograd_bn.transforms import jvp, vjp
 
 Array = np.ndarray[Any, Any]
+OUTSIDE = (AutogradError, ArithmeticError, np.linalg.LinAlgError)
+"""What a function raises outside of its domain."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,10 @@ class Subject:
             _, pullback = vjp(self, *(self.inputs if inputs is None else inputs))
             return [array_of(c) for c in pullback(tuple(self.cotangents if cotangents is None else cotangents))]
 
-    def push(self) -> list[Array]:
+    def push(self, inputs: Sequence[Array] | None = None) -> list[Array]:
         """The tangents of the results."""
         with no_effects():
-            return [array_of(t) for t in jvp(self, self.inputs, self.tangents)[1]]
+            return [array_of(t) for t in jvp(self, self.inputs if inputs is None else inputs, self.tangents)[1]]
 
     def pulled_values(self) -> list[Array]:
         """The results where reverse mode asks for them."""
@@ -150,6 +152,29 @@ class Subject:
         return self.pull()
 
     @functools.cached_property
+    def pulled_noise(self) -> list[float]:
+        """How far rounding may carry each cotangent: how uneven it is along inputs that differ by few roundings."""
+        return self._uneven(lambda inputs: self.pull(inputs=inputs), len(self.inputs))
+
+    @functools.cached_property
+    def pushed_noise(self) -> list[float]:
+        """The same for each tangent of the results."""
+        return self._uneven(self.push, len(self.outputs))
+
+    def _uneven(self, derivative: Callable[[list[Array]], list[Array]], count: int) -> list[float]:
+        digits = float(np.finfo(self.dtype).eps)
+        rng = np.random.default_rng(self.options.seed)
+        ways = [rng.choice([-1.0, 1.0], x.shape) for x in self.inputs]
+        spread = [0.0] * count
+        for side in (digits, -digits):  # of a kink at the point itself, one side at a time is smooth
+            try:
+                found = [derivative([np.asarray(x * (1 + k * side * w), x.dtype) for x, w in zip(self.inputs, ways, strict=True)]) for k in (1, 2, 3, 4)]
+            except OUTSIDE:
+                continue
+            spread = [max(s, largest(np.ptp(np.stack(same).astype(float), axis=0))) for s, same in zip(spread, zip(*found, strict=True), strict=True)]
+        return [8 * s for s in spread]
+
+    @functools.cached_property
     def wide(self) -> list[Array]:
         """The inputs in double precision, at which references are found."""
         return [x.astype(np.float64) for x in self.inputs]
@@ -159,7 +184,12 @@ class Subject:
 
         def at(t: Any) -> Array:
             moved = [x if d is None else x + t * d for x, d in zip(self.wide, directions, strict=True)]
-            results = self.reference_values(moved)
+            try:
+                results = self.reference_values(moved)
+            except OUTSIDE:
+                if isinstance(t, complex):
+                    raise
+                results = [np.full(y.shape, np.nan) for y in self.outputs]  # outside of the domain
             return np.concatenate([np.ravel(y) for y in results]) if len(results) != 1 else np.ravel(results[0])
 
         return at
@@ -185,7 +215,8 @@ class Subject:
         with np.errstate(all="ignore"):
             rounding = 1e-12 if self.coarse else 1e5 * self.residue  # of what cancels, in a difference over a step of 1e-5
             close = np.abs(found - check.value) <= 1e-6 * largest(check.value) + 10 * np.nan_to_num(check.error) + rounding
-        return bool(np.all(close | ~np.isfinite(check.value)))
+        close |= ~np.isfinite(check.value) | finds_nothing(check, line(0.0), self.size)
+        return bool(close.all())
 
     def slope(self, directions: Sequence[Array | None], size: float | None = None) -> Slope:
         """The derivative of the results along a direction, without any rule; ``size`` is that of what moves, that of the inputs unless given."""

@@ -380,3 +380,60 @@ def test_a_kink_of_the_gradient_is_said_and_a_number_outside_of_its_slopes_is_wr
         assert any(note.startswith("second_order: at a kink of the gradient; reverse over reverse lies between") for note in report.notes), report
     beyond = ruled(lambda x: ab.relu(x) ** 2, lambda x, g: (g * ab.where(x > 0.0, 2.0 * x, ab.where(x == 0.0, 5.0 * x, 0.0)),))
     assert checks_of(failed(beyond, x)) == {"second_order"}
+
+
+def logistic(x: Any) -> Any:
+    for _ in range(50):
+        x = 3.99 * x * (1.0 - x)
+    return x
+
+
+HILBERT = 1.0 / (np.arange(8.0)[:, None] + np.arange(8.0) + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "point"),
+    [
+        (logistic, np.array([0.3, 0.71])),
+        (lambda x: ab.sin(1e10 * x), np.array([0.3, 0.71])),
+        (lambda x: ab.sin(1 / x), np.array([1e-3, 1e-5])),
+        (ab.linalg.inv, HILBERT),
+        (lambda a: ab.linalg.solve(a, np.ones(8)), HILBERT),
+    ],
+)
+def test_what_is_chaotic_or_nearly_singular_raises_no_alarm_and_hides_no_wrong_rule(function: Any, point: Any) -> None:
+    assert {"vjp", "jvp"} <= check_gradients(function, point, raises=False).passed.keys()
+    half = ruled(lambda x: x * 1.0, lambda x, g: (g * 0.5,))
+    assert "vjp" in checks_of(failed(lambda x: half(function(x)), point))
+
+
+def test_where_rounding_moves_the_gradient_it_is_said_not_to_be_judged() -> None:
+    def bessel(x: Any) -> Any:  # by its power series, in which terms of 10¹³ cancel
+        return sum(((-1) ** k * (x / 2) ** (2 * k) / float(math.factorial(k)) ** 2 for k in range(60)), 0.0 * x)
+
+    point = np.array([1.0, 35.0])
+    report = check_gradients(bessel, point, checks=["vjp", "jvp", "modes_agree", "accumulation"])
+    assert report.passed["vjp"].startswith("1 of 2 elements") and "vjp: 1 elements of argument 0 (x) are not judged: rounding" in report.notes[0]
+    twice = ruled(lambda x: x * 1.0, lambda x, g: (g * 2.0,))
+    assert failed(lambda x: twice(bessel(x)), point, checks=["vjp"]).findings[0].index == (0,)
+    assert "not judged: rounding" in check_gradients(bessel, point[1:], checks=["vjp"]).skipped["vjp"]
+
+
+def test_a_step_that_leaves_the_domain_is_no_alarm() -> None:
+    a = np.array([[1.0, 1.0], [1.0, 1.0 + 1e-4]])
+    assert {"vjp", "jvp", "second_order"} <= check_gradients(lambda a: ab.linalg.cholesky((a + a.mT) / 2), a).passed.keys()
+    check_gradients(ab.linalg.inv, np.array([[1.0, 1.0], [1.0, 1.0 + 1e-9]]), checks=["dtype_and_shape"])  # singular in float32
+
+
+def test_a_rule_that_writes_into_what_it_saved_is_named() -> None:
+    def bwd(x: Any, g: Any) -> Any:
+        array_of(x)[...] *= 1.5
+        return (g * x,)
+
+    report = failed(ruled(lambda x: x * x, bwd), np.ones(3), checks=["aliasing"])
+    assert report.findings[0].what == "a second pull gives another gradient" and "writes in place into what it has saved" in report.cause
+
+
+def test_a_cut_by_an_operation_without_a_derivative_is_said_in_one_sentence() -> None:
+    report = failed(ab.sort, np.ones(3), checks=["jvp"])  # ties of three, of which one order was taken
+    assert "cut by argsort, which has no derivative, so a term is missing" in report.cause
