@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autograd_bn.core.tensor import Tensor
+from autograd_bn.ops.arithmetic import maximum
 from autograd_bn.ops.exponential import sqrt
 from autograd_bn.optim.optimizer import Optimizer, ParamGroup, Params, State, Update
 
@@ -70,7 +71,7 @@ class RMSprop(Optimizer):
         square = new["square"]
         if group["centered"]:
             new["mean"] = state["mean"] * α + g * (1 - α)
-            square = square - new["mean"] * new["mean"]
+            square = maximum(square - new["mean"] * new["mean"], 0.0)  # a variance of 0 may be rounded to less
         change = g / (sqrt(square) + group["eps"])
         if group["momentum"]:
             change = new["velocity"] = state["velocity"] * group["momentum"] + change

@@ -251,3 +251,23 @@ def test_gradients_are_clipped_in_a_compiled_step_as_outside() -> None:
         ends.append(net.weight.numpy())
     assert norms[0] == pytest.approx(norms[1], rel=1e-6) and norms[0][0] > 0.5
     assert np.allclose(*ends, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_centred_rmsprop_of_a_gradient_that_stays_keeps_to_its_formula(dtype: str, compiled: bool) -> None:
+    g = np.random.default_rng(0).standard_normal(200).astype(dtype)
+    w = ab.tensor(np.zeros(200, dtype), requires_grad=True)
+    optimizer = ab.optim.RMSprop([w], lr=0.01, alpha=0.5, eps=0.1, centered=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        (w * g).sum().backward()
+        optimizer.step()
+
+    run = ab.jit(step) if compiled else step
+    for _ in range(60):
+        run()
+    left = 0.5 ** np.arange(1, 61)  # in exact numbers the variance is g²·(1 − αᵗ)·αᵗ, which is soon lost in rounding
+    exact = -(0.01 * g[:, None].astype(float) / (np.abs(g[:, None].astype(float)) * np.sqrt((1 - left) * left) + 0.1)).sum(1)
+    np.testing.assert_allclose(w.detach().numpy(), exact, rtol=2e-2 if dtype == "float32" else 1e-6)
