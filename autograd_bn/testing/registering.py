@@ -17,7 +17,7 @@ Example = Callable[[np.random.Generator], Sequence[Any]]
 Interval = Domain | tuple[float, float]
 
 SHAPES: Mapping[int, tuple[tuple[tuple[int, ...], ...], ...]] = {
-    1: (((),), ((3,),), ((2, 3),)),
+    1: (((),), ((1,),), ((3,),), ((2, 3),)),
     2: (((), ()), ((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3))),
     3: (((3,), (3,), (3,)), ((2, 1), (3,), ())),
 }
@@ -100,7 +100,7 @@ def register_op(
         Where operands may be sampled: a ``(low, high)``, or a `Domain` with kinks and poles to keep away from; one for all operands, or one each.
         Unless given, that of the record of a primitive, and from −2 to 2 for others.
     shapes
-        A sequence of operands' shapes for each call; unless given, scalars, vectors, matrices and broadcasting mixtures.
+        A sequence of operands' shapes for each call; unless given, scalars, vectors, matrices and broadcasting mixtures. The last is called in float32 too.
     example
         Makes the arguments from a random generator, where operands are not just arrays of a domain.
     checks
@@ -130,6 +130,8 @@ def register_op(
     else:
         for mixture in shapes if shapes is not None else _shapes(op, name):
             calls["×".join(str(list(s)) for s in mixture)] = tuple(_sampled(rng, domain, i, tuple(shape)) for i, shape in enumerate(mixture))
+        for name_of_last, given in list(calls.items())[-1:]:
+            calls[f"{name_of_last}-float32"] = tuple(x.astype(np.float32) for x in given)
     every = [*CHECKS, *ALSO] if checks is None else list(checks)
     require_checks(every)
     return OperationSuite(op, name, reference, calls, ["values", *every] if reference is not None else every)

@@ -83,16 +83,19 @@ def _elements(dtype: np.dtype[Any], domain: Domain) -> st.SearchStrategy[Any]:
     for k, (low, high) in enumerate(itertools.pairwise(ends)):
         low, high = low + domain.margin * (k > 0), high - domain.margin * (k + 2 < len(ends))
         if low <= high:
-            places = math.floor((high - low) * 64)  # short numbers, exact in every float dtype that has room for them
-            parts.append(st.integers(0, places).map(functools.partial(_above, low)))
-    real = st.one_of(parts)
+            start = min(max(low, 0.0), high)  # what is nearest to 0 is the simplest
+            places = st.integers(
+                math.ceil((low - start) * 64), math.floor((high - start) * 64)
+            )  # short numbers, exact in every float dtype that has room for them
+            parts.append((abs(start), places.map(functools.partial(_beyond, start))))
+    real = st.one_of([part for _, part in sorted(parts, key=lambda each: each[0])])
     if dtype.kind == "c":
         return st.builds(lambda x, y: dtype.type(complex(x, y)), real, real)
     return real.map(dtype.type)
 
 
-def _above(low: float, count: int) -> float:
-    return low + count / 64
+def _beyond(start: float, count: int) -> float:
+    return start + count / 64
 
 
 def laid_out(values: Array, shape: tuple[int, ...], layout: str) -> Array:

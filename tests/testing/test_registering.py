@@ -77,3 +77,12 @@ def test_a_primitive_is_sampled_where_its_record_says(temporary: None) -> None:
     assert all(((x >= 6) & (x <= 7)).all() for args in suite.calls.values() for x in args)
     assert all(suite.run(case).ok for case in suite.cases())
     assert any((x < 0).any() for args in ab.testing.register_op(ab.sin).calls.values() for x in args)
+
+
+@pytest.mark.parametrize("wrong_for", [lambda x: x.dtype == np.float32, lambda x: x.shape == (1,)])
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_a_rule_that_is_wrong_for_one_dtype_or_one_length_is_found(wrong_for: Any, factor: float, temporary: None) -> None:
+    op = ab.primitives.unary("partly", lambda x: np.tanh(x), lambda x, out: (1 - out * out) * (factor if wrong_for(x) else 1.0))
+    suite = register_op(op, checks=["vjp", "jvp"])
+    reports = [ab.testing.check_gradients(op, *case.args, checks=[case.check], raises=False) for case in suite.cases()]
+    assert {f.check for report in reports for f in report.findings} == (set() if factor == 1.0 else {"vjp", "jvp"})

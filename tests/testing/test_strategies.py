@@ -103,3 +103,10 @@ def test_without_hypothesis_the_remedy_is_told() -> None:
     code = "import sys; sys.modules['hypothesis'] = None\nimport autograd_bn.testing\nimport autograd_bn.testing.strategies"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'autograd_bn[testing]'" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("domain", "smallest"), [(None, 0.0), (Domain(0.5, 2.0), 0.5), (Domain(-3.0, -1.0), -1.0), (Domain(-2.0, 2.0, avoid=(0.0,), margin=0.25), -0.25)]
+)
+def test_numbers_shrink_towards_zero_within_their_domain(domain: Domain | None, smallest: float) -> None:
+    assert find(strategies.arrays(shape=(2,), domain=domain, layouts=("C",)), lambda x: True, settings=LOOK).tolist() == [smallest, smallest]
