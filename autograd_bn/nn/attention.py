@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.dispatch import describe
-from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.nn import functional, init
@@ -98,7 +98,10 @@ class MultiheadAttention(Module):
         need_weights: bool = True,
         attn_mask: Any = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """The output and the weights; ``key_padding_mask`` of shape (N, S) is true for keys that nobody may see, ``attn_mask`` has shape (L, S)."""
+        """The output and the weights; ``key_padding_mask``, (N, S), is true for keys that nobody may see.
+
+        ``attn_mask`` has shape (L, S) or (N·num_heads, L, S). Masks may be of floats instead, which are added to the scores.
+        """
         given = [asarray(x) for x in (query, key, value)]
         for name, x in zip(("query", "key", "value"), given, strict=True):
             if x.ndim != 3 or x.shape[2] != self.embed_dim:
@@ -109,7 +112,7 @@ class MultiheadAttention(Module):
         weights = split(self.in_proj_weight, 3)
         biases = [None] * 3 if self.in_proj_bias is None else split(self.in_proj_bias, 3)
         q, k, v = (self._heads(functional.linear(x, w, b)) for x, w, b in zip(given, weights, biases, strict=True))
-        mask = _seen(attn_mask, key_padding_mask)
+        mask = _seen(attn_mask, key_padding_mask, self.num_heads, (k.shape[0], q.shape[2], k.shape[2]))
         p = self.dropout if self.training else 0.0
         attended = functional.scaled_dot_product_attention(q, k, v, mask, p, rng=self.generator, return_weights=True)
         heads, shares = attended
@@ -127,18 +130,32 @@ class MultiheadAttention(Module):
         return f"{self.embed_dim}, {self.num_heads}, dropout={self.dropout}, batch_first={self.batch_first}"
 
 
-def _seen(attn_mask: Any, key_padding_mask: Any) -> Tensor | None:
+def _seen(attn_mask: Any, key_padding_mask: Any, heads: int, shape: tuple[int, int, int]) -> Tensor | None:
     """PyTorch's masks, true where a key must not be seen, as one that is true where it may; numbers to add stay as they are."""
+    count, length, keys = shape
+    masks = []
+    if attn_mask is not None:
+        mask = _checked("attn_mask", attn_mask, shape, (count * heads, length, keys) if asarray(attn_mask).ndim == 3 else None)
+        masks.append(mask.reshape((count, heads, length, keys)) if mask.ndim == 3 else mask)
     if key_padding_mask is not None:
-        hidden = asarray(key_padding_mask)
-        padding = hidden.reshape((hidden.shape[0], 1, 1, hidden.shape[1]))
-        if attn_mask is None:
-            return logical_not(padding)
-        mask = asarray(attn_mask)
-        if mask.dtype != bool:
-            raise OperationError(f"MultiheadAttention: a mask of numbers and one of keys do not go together; add them into attn_mask\n  at {user_line()}")
-        return logical_not(padding | mask)
-    if attn_mask is None:
+        masks.append(_checked("key_padding_mask", key_padding_mask, shape, (count, keys)).reshape((count, 1, 1, keys)))
+    if not masks:
         return None
-    mask = asarray(attn_mask)
-    return logical_not(mask) if mask.dtype == bool else mask
+    first, last = masks[0], masks[-1]
+    if (first.dtype == bool) != (last.dtype == bool):
+        raise OperationError(f"MultiheadAttention: a mask of numbers and one of booleans do not go together; make both the same\n  at {user_line()}")
+    if first is last:
+        return logical_not(first) if first.dtype == bool else first
+    return logical_not(first | last) if first.dtype == bool else first + last
+
+
+def _checked(name: str, given: Any, shape: tuple[int, int, int], wanted: tuple[int, ...] | None) -> Tensor:
+    mask = asarray(given)
+    where = f"MultiheadAttention({name} {describe(mask)})"
+    if mask.dtype.kind not in "bf":
+        raise DtypeError(f"{where}: a mask is of booleans, true where a key is hidden, or of floats to add\n  at {user_line()}")
+    if wanted is not None and mask.shape != wanted:
+        count, length, keys = shape
+        expected = "(N, S)" if len(wanted) == 2 else "(N·num_heads, L, S)"
+        raise ShapeError(f"{where}: expected shape {expected}, here {wanted}, with N = {count}, L = {length} and S = {keys}\n  at {user_line()}")
+    return mask

@@ -9,7 +9,7 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn import nn
-from autograd_bn.core.errors import OperationError, ShapeError
+from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.nn import functional as F
 from tests.messages import refused
 from tests.nn.torch_modules import assert_same_module
@@ -115,7 +115,18 @@ PADDING = np.array([[False, False, True, False, True], [False] * 5])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize(
-    "options", [{}, {"attn_mask": ~SEEN}, {"key_padding_mask": PADDING}, {"attn_mask": ~SEEN, "key_padding_mask": PADDING}], ids=lambda o: ",".join(o)
+    "options",
+    [
+        {},
+        {"attn_mask": ~SEEN},
+        {"key_padding_mask": PADDING},
+        {"attn_mask": ~SEEN, "key_padding_mask": PADDING},
+        {"key_padding_mask": np.where(PADDING, -np.inf, 0.3 * np.arange(5))},
+        {"key_padding_mask": np.where(PADDING, -2.0, 0.5), "attn_mask": RNG.standard_normal((4, 5))},
+        {"attn_mask": np.stack([~SEEN, SEEN & ~SEEN, ~SEEN, SEEN & ~SEEN])},
+        {"attn_mask": RNG.standard_normal((4, 4, 5)), "key_padding_mask": np.where(PADDING, -1.0, 0.0)},
+    ],
+    ids=lambda o: ",".join(f"{name}:{x.dtype}{x.ndim}" for name, x in o.items()),
 )
 def test_the_layer_is_pytorchs(options: dict[str, Any], batch_first: bool, bias: bool) -> None:
     torch = torch_module()
@@ -140,6 +151,11 @@ def test_the_layer_drops_in_training_alone_and_says_what_it_is() -> None:
     assert repr(layer).splitlines()[1] == "  6, 2, dropout=0.5, batch_first=False"
 
 
+def attended(**masks: Any) -> Any:
+    x = np.ones((4, 3, 6))
+    return nn.MultiheadAttention(6, 2, rng=0)(x, x, x, **masks)
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "parts"),
     [
@@ -154,6 +170,11 @@ def test_the_layer_drops_in_training_alone_and_says_what_it_is() -> None:
             ShapeError,
             ["a key of shape (L, N, 6)", "[4, 3, 5]"],
         ),
+        (lambda: F.scaled_dot_product_attention(*operands(), SEEN.astype(int)), DtypeError, ["attn_mask int64[4, 5]", "astype(bool)"]),
+        (lambda: attended(key_padding_mask=np.ones((3, 4), int)), DtypeError, ["key_padding_mask int64[3, 4]", "of booleans"]),
+        (lambda: attended(key_padding_mask=np.ones((4, 3), bool)), ShapeError, ["key_padding_mask bool[4, 3]", "(N, S)", "N = 3"]),
+        (lambda: attended(attn_mask=np.ones((3, 4, 4), bool)), ShapeError, ["attn_mask bool[3, 4, 4]", "(N·num_heads, L, S)"]),
+        (lambda: attended(attn_mask=np.ones((4, 4)), key_padding_mask=np.ones((3, 4), bool)), OperationError, ["do not go together"]),
     ],
 )
 def test_an_error_says_what_is_wrong_and_what_to_do(call: Any, kind: type[Exception], parts: list[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
-from autograd_bn.core.errors import AutogradError, OperationError, ShapeError
+from autograd_bn.core.errors import AutogradError, DtypeError, OperationError, ShapeError
 from autograd_bn.core.primitive import broadcast_shapes
 from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray
@@ -94,6 +94,8 @@ def _check(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, is_ca
         fail(ShapeError, f"there are {key.shape[-2]} keys and {value.shape[-2]} values; they must be as many")
     if mask is None:
         return
+    if mask.dtype.kind not in "bf":
+        fail(DtypeError, "a mask is of booleans, true where a query may see a key, or of floats to add; convert it with astype(bool)")
     if is_causal:
         fail(OperationError, "a mask and is_causal were given; make the mask causal too, as in mask & ab.tril(ab.ones((L, S))).astype(bool)")
     wanted = (query.shape[-2], key.shape[-2])
