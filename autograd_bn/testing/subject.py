@@ -213,7 +213,7 @@ class Subject:
         if found.shape != check.value.shape:
             return False
         with np.errstate(all="ignore"):
-            rounding = 1e-12 if self.coarse else 1e5 * self.residue  # of what cancels, in a difference over a step of 1e-5
+            rounding = 1e-12 if self.coarse else 1e5 * self._left(np.float64)  # of what cancels, in a difference over a step of 1e-5
             close = np.abs(found - check.value) <= 1e-6 * largest(check.value) + 10 * np.nan_to_num(check.error) + rounding
         close |= ~np.isfinite(check.value) | finds_nothing(check, line(0.0), self.size)
         return bool(close.all())
@@ -275,7 +275,10 @@ class Subject:
     @functools.cached_property
     def residue(self) -> float:
         """What rounding may leave of a derivative along the tangents where all that is added up cancels."""
-        return 64 * float(np.finfo(self.dtype).eps) * max(largest(t) for t in self.tangents) * largest(self.weights)
+        return self._left(self.dtype)
+
+    def _left(self, dtype: Any) -> float:
+        return 64 * float(np.finfo(dtype).eps) * max(largest(t) for t in self.tangents) * largest(self.weights)
 
     def scale(self, i: int) -> float:
         """`rounding` for one of the inputs."""

@@ -437,3 +437,9 @@ def test_a_rule_that_writes_into_what_it_saved_is_named() -> None:
 def test_a_cut_by_an_operation_without_a_derivative_is_said_in_one_sentence() -> None:
     report = failed(ab.sort, np.ones(3), checks=["jvp"])  # ties of three, of which one order was taken
     assert "cut by argsort, which has no derivative, so a term is missing" in report.cause
+
+
+def test_a_complex_step_of_what_is_not_analytic_is_no_reference_in_float32_either() -> None:
+    for dtype in ("float32", "float64"):
+        report = check_gradients(lambda x: x / (1.0 + ab.abs(x)), X.astype(dtype))
+        assert "central differences" in report.passed["vjp"] and "central differences" in report.passed["jvp"]
