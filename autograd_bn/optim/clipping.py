@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from autograd_bn.core.effects import require_finite
+from autograd_bn.core.errors import GradientError
 from autograd_bn.core.state import no_grad
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.tracing import tracing
@@ -18,7 +24,7 @@ def clip_grad_norm(params: Named | Tensor, max_norm: float) -> float | Tensor:
     The factor is min(1, max_norm / (norm + 1e-6)), as in PyTorch (Pascanu et al. 2013, arXiv 1211.5063). The norm is
     summed in float64. In what `jit` compiles it is a tensor.
 
-    Raises GradientError where no parameter has a gradient, or one is NaN or infinite; nothing is then changed.
+    Raises GradientError where no parameter has a gradient, one is NaN or infinite, or the norm is beyond float64; nothing is then changed.
 
     Examples
     --------
@@ -32,9 +38,11 @@ def clip_grad_norm(params: Named | Tensor, max_norm: float) -> float | Tensor:
     """
     params = _listed("clip_grad_norm", params)
     max_norm = number("max_norm", max_norm)
-    with no_grad():
+    with no_grad(), np.errstate(over="ignore"):
         squares = [total(square(real_parts(p.grad).astype("float64"))) for p in params if p.grad is not None]
-        norm = sqrt(total(stack(squares)))
+        squared = total(stack(squares))
+        require_finite((squared,), _refuse_norm)
+        norm = sqrt(squared)
         factor = minimum(max_norm / (norm + 1e-6), 1.0)
         for p in params:
             if p.grad is not None:
@@ -62,6 +70,14 @@ def clip_grad_value(params: Named | Tensor, clip_value: float) -> None:
         for p in params:
             if p.grad is not None:
                 p.grad = of_parts(minimum(maximum(real_parts(p.grad), -limit), limit), p.dtype)
+
+
+def _refuse_norm(squared: Any) -> None:
+    if not np.isfinite(squared):
+        raise GradientError(
+            "clip_grad_norm: the square of the norm is beyond float64, so that all gradients would become 0; no gradient is changed. "
+            "Lower the learning rate, or limit each element with clip_grad_value first"
+        )
 
 
 def _listed(what: str, params: Named | Tensor) -> list[Tensor]:

@@ -18,7 +18,8 @@ class Schedule:
     Parameters
     ----------
     optimizer
-        Whose rates change; those that it has now (as it was made, not as another schedule left them) are the base rates.
+        Whose rates change; those that it has now (as it was made, not as another schedule left them) are the base rates. A group that
+        is added later joins with its own.
 
     Attributes
     ----------
@@ -56,6 +57,8 @@ class Schedule:
         raise NotImplementedError
 
     def _set(self) -> None:
+        for i, group in enumerate(self.optimizer.param_groups[len(self.base_lrs) :], len(self.base_lrs)):
+            self.base_lrs.append(self.optimizer.__dict__["_base_lrs"].setdefault(i, group["lr"]))
         for group, rate in zip(self.optimizer.param_groups, self.rates(self.steps), strict=True):
             group["lr"] = rate
 

@@ -271,3 +271,31 @@ def test_centred_rmsprop_of_a_gradient_that_stays_keeps_to_its_formula(dtype: st
     left = 0.5 ** np.arange(1, 61)  # in exact numbers the variance is g²·(1 − αᵗ)·αᵗ, which is soon lost in rounding
     exact = -(0.01 * g[:, None].astype(float) / (np.abs(g[:, None].astype(float)) * np.sqrt((1 - left) * left) + 0.1)).sum(1)
     np.testing.assert_allclose(w.detach().numpy(), exact, rtol=2e-2 if dtype == "float32" else 1e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_norm_that_overflows_is_refused_and_changes_no_gradient(compiled: bool) -> None:
+    w = ab.tensor(np.ones(2), requires_grad=True)
+    clip = ab.jit(lambda: clip_grad_norm([w], 1.0)) if compiled else lambda: clip_grad_norm([w], 1.0)
+    w.grad = ab.tensor([3.0, 4.0])
+    assert float(clip()) == 5.0
+    w.grad = ab.tensor([3e200, -3e200])
+    with pytest.raises(GradientError, match="beyond float64"):
+        clip()
+    assert w.grad.tolist() == [3e200, -3e200]
+
+
+def test_a_group_that_is_added_later_joins_a_schedule_with_its_own_rate() -> None:
+    first, second = (ab.tensor(1.0, requires_grad=True) for _ in range(2))
+    optimizer = SGD([first], lr=1.0)
+    schedule = StepLR(optimizer, 2, 0.5)
+    schedule.step()
+    optimizer.add_param_group({"params": [second], "lr": 0.2})
+    rates = []
+    for _ in range(3):
+        schedule.step()
+        rates.append([group["lr"] for group in optimizer.param_groups])
+    assert rates == [[0.5, 0.1], [0.5, 0.1], [0.25, 0.05]]
+    again = StepLR(optimizer, 2, 0.5)
+    again.load_state_dict(schedule.state_dict())
+    assert again.base_lrs == [1.0, 0.2]
