@@ -246,8 +246,8 @@ def _compare(
         size = np.abs(r) if sizes is None else sizes[i]
         scale = float(np.max(size[np.isfinite(size)], initial=0.0)) + 1e-3 * subject.rounding
         wrong = ~close(a, r, allowed * scale)
-        if wrong.any() and "gradient" in what:
-            wrong &= ~(np.abs(a - r) <= 8 * subject.pulled_noise[i])
+        if wrong.any() and "value" not in what:
+            wrong &= ~(np.abs(a - r) <= 5 * subject.pulled_noise[i])
         if wrong.any():
             index = tuple(int(n) for n in np.argwhere(wrong)[0]) if a.ndim else ()
             label = subject.called(i) if len(found) == len(subject.labels) else ""
