@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
@@ -16,4 +16,6 @@ def one_blas_thread() -> AbstractContextManager[object]:
         limits: Callable[..., AbstractContextManager[object]] = importlib.import_module("threadpoolctl").threadpool_limits
     except ImportError:
         return nullcontext()
+    with suppress(ImportError):
+        importlib.import_module("scipy.linalg.cython_blas")  # SciPy's library, which compiled functions call: one that is loaded later is not limited
     return limits(1, user_api="blas")
