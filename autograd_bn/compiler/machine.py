@@ -16,7 +16,7 @@ from autograd_bn.core.forks import ForkedLock
 
 _compiling = ForkedLock()
 
-PASSES = {"speed_level": 3, "loop_vectorization": True, "loop_interleaving": True, "slp_vectorization": False}
+PASSES = {"speed_level": 2, "loop_vectorization": True, "loop_interleaving": True, "slp_vectorization": False}
 """The options of LLVM's passes."""
 
 
