@@ -93,26 +93,22 @@ def steps_of(node: GraphNode) -> int:
 def loop_dtype(node: GraphNode, graph: Graph) -> np.dtype[Any] | None:
     """The dtype that an elementwise operation computes in, after NumPy's rules; None where native code would compute in another."""
     assert node.dtype is not None
-    if node.dtype not in DTYPES:
+    given = tuple([graph.nodes[i].dtype for i in node.inputs])
+    return _loop_dtype(node.dtype, given, tuple([type(number) for number in node.constants if number is not None]), bool(node.static))
+
+
+@functools.lru_cache(maxsize=1024)
+def _loop_dtype(out: np.dtype[Any], given: tuple[Any, ...], numbers: tuple[type, ...], conversion: bool) -> np.dtype[Any] | None:
+    """That of operands of these dtypes and numbers of these types."""
+    if out not in DTYPES or any(dtype not in DTYPES for dtype in given) or any(issubclass(number, complex) for number in numbers):
         return None
-    given = [graph.nodes[i].dtype for i in node.inputs]
-    if any(dtype not in DTYPES for dtype in given):
-        return None
-    numbers = [number for number in node.constants if number is not None]
-    if any(isinstance(number, complex) for number in numbers):
-        return None
-    if node.static:  # a conversion
+    if conversion:
         (source,) = given
-        assert source is not None
-        return node.dtype if node.dtype.kind == "f" or node.dtype.kind == "b" or source.kind != "f" else None
-    dtype = node.dtype
-    if dtype == np.bool_:
-        dtype = np.result_type(*given, *numbers)
-    if dtype not in DTYPES or not all(np.can_cast(source, dtype, "safe") for source in given):  # type: ignore[arg-type]
+        return out if out.kind in "fb" or source.kind != "f" else None
+    dtype = np.result_type(*given, *[number() for number in numbers]) if out == np.bool_ else out
+    if dtype not in DTYPES or not all(np.can_cast(source, dtype, "safe") for source in given):
         return None
-    if dtype.kind != "f" and any(isinstance(number, float) for number in numbers):
-        return None
-    return dtype
+    return None if dtype.kind != "f" and any(issubclass(number, float) for number in numbers) else dtype
 
 
 def _by_products(node: GraphNode) -> bool:

@@ -41,7 +41,13 @@ class Rewrite:
 
     def keep(self, node: GraphNode) -> int:
         """Copy a node; gives its place."""
-        return self.put(node, node.primitive, tuple(self.place[i] for i in node.inputs), node.constants, node.static)
+        inputs = tuple([self.place[i] for i in node.inputs])
+        index = len(self.nodes)
+        if node.index == index and inputs == node.inputs:  # as most are that a pass has nothing to do with
+            self.nodes.append(node)
+            self.place[index] = index
+            return index
+        return self.put(node, node.primitive, inputs, node.constants, node.static)
 
     def put(self, like: GraphNode, primitive: Primitive | None, inputs: tuple[int, ...], numbers: tuple[Any, ...], static: Any = NO_STATIC) -> int:
         """Add an operation on values of the new graph in the place of an old node; gives its place."""
