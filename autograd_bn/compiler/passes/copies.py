@@ -29,6 +29,8 @@ class _Copies(Rewrite):
 
 def _filled(graph: Graph) -> Graph:
     """The graph with joins of parts that are computed where they belong, and zeros between them."""
+    if not any(node.primitive is join for node in graph.nodes):
+        return graph
     new = _Copies(graph)
     kind = Kinds(graph).kind
     free = [True] * len(graph.nodes)
