@@ -38,10 +38,15 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any
     return whole[start : start + nbytes].view(dtype).reshape(shape)
 
 
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """A dtype of numbers in the machine's byte order: NumPy's one object for it, by which operations know it (``newbyteorder`` makes others)."""
+    return np.dtype(dtype.type)
+
+
 def copied(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     """A copy of data as an array; a large one is aligned."""
     if type(data) is np.ndarray and data.nbytes >= LARGE and data.flags.c_contiguous and data.dtype.kind in "biufc" and (dtype is None or data.dtype == dtype):
-        out = aligned(data.shape, data.dtype.newbyteorder("="))
+        out = aligned(data.shape, native(data.dtype))
         out[...] = data
         return out
     return np.array(data, dtype=dtype, order="K")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.allocation import native
 from autograd_bn.core.errors import DtypeError, ShapeError
 from autograd_bn.core.state import user_line
 
@@ -19,7 +20,7 @@ def as_numbers(value: Array) -> Array:
     """
     dtype = value.dtype
     if dtype.kind in "biufc":
-        return value if dtype.isnative else value.astype(dtype.newbyteorder("="))
+        return value if dtype.isnative else value.astype(native(dtype))
     if value.ndim or dtype.kind != "O":
         raise DtypeError(f"a tensor holds numbers, got data of dtype {dtype}\n  at {user_line()}")
     kind = type(value.item()).__name__

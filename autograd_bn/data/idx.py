@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from autograd_bn.core.allocation import native
 from autograd_bn.core.cache_folder import cache_folder
 from autograd_bn.core.errors import OperationError
 from autograd_bn.data.dataset import Dataset
@@ -123,7 +124,7 @@ def _parsed(path: Path, stream: IO[bytes]) -> Array:
             f"read_idx: {path} should hold {size} bytes for shape {shape}, but {'ends after ' if len(buffer) < size else 'has more than '}"
             f"{min(len(buffer), size)}"
         )
-    return np.frombuffer(buffer, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    return np.frombuffer(buffer, dtype).reshape(shape).astype(native(dtype))
 
 
 def _file(folder: Path, name: str) -> Path:

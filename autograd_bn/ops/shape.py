@@ -10,6 +10,7 @@ from typing import Any, Never
 import numpy as np
 import numpy.typing as npt
 
+from autograd_bn.core.allocation import native
 from autograd_bn.core.axes import normalized_axes, normalized_axis
 from autograd_bn.core.constructors import linear
 from autograd_bn.core.dispatch import apply
@@ -281,9 +282,10 @@ def astype(x: Any, dtype: npt.DTypeLike, /) -> Tensor:
     >>> ab.tensor([1.5, 2.5]).astype("float32").dtype
     dtype('float32')
     """
-    wanted = np.dtype(dtype).newbyteorder("=")
+    wanted = np.dtype(dtype)
     if wanted.kind not in "biufc":
         raise DtypeError(f"astype: {wanted} is not a numeric dtype")
+    wanted = native(wanted)
     x = asarray(x)
     if x.dtype.kind == "c" and wanted.kind not in "c":
         raise DtypeError(f"astype: {x.dtype} to {wanted} would drop the imaginary part; take ab.real(x) or ab.abs(x) first\n  at {user_line()}")

@@ -161,10 +161,10 @@ def test_what_is_no_number_is_refused_with_the_operation_and_the_line() -> None:
 @pytest.mark.parametrize("dtype", [">f4", ">f8", ">c16"])
 def test_data_of_another_byte_order_are_converted(dtype: str) -> None:
     data = np.array([1.0, 2.0, 3.0], dtype)
-    native = np.dtype(dtype).newbyteorder("=")
+    native = np.dtype(np.dtype(dtype).type)
     leaf = ab.tensor(data, requires_grad=True)
     made = (leaf, ab.asarray(data), ab.asarray(data, dtype=dtype), leaf.astype(dtype), ab.zeros(2, dtype=dtype), ab.ones_like(leaf), leaf * data)
-    assert [t.dtype.isnative for t in made] == [True] * len(made) and {t.dtype for t in made} == {native}
+    assert [t.dtype.isnative for t in made] == [True] * len(made) and all(t.dtype is native for t in made)  # operations know dtypes by identity
     ab.real(leaf.reshape(3, 1) * leaf.reshape(3, 1)).sum().backward()
     assert leaf.grad is not None and leaf.grad.dtype == native
     leaf.grad = leaf.grad * 0.5
