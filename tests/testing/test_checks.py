@@ -408,8 +408,12 @@ def test_what_is_chaotic_or_nearly_singular_raises_no_alarm_and_hides_no_wrong_r
 
 
 def test_where_rounding_moves_the_gradient_it_is_said_not_to_be_judged() -> None:
-    def bessel(x: Any) -> Any:  # by its power series, in which terms of 10¹³ cancel
-        return sum(((-1) ** k * (x / 2) ** (2 * k) / float(math.factorial(k)) ** 2 for k in range(60)), 0.0 * x)
+    def bessel(x: Any) -> Any:  # by its power series, in which terms of 10¹³ cancel; without powers, which every CPU rounds in its own way
+        term = total = 0.0 * x + 1.0
+        for k in range(1, 60):
+            term = term * (x * x) * (-0.25 / k**2)
+            total = total + term
+        return total
 
     point = np.array([1.0, 35.0])
     report = check_gradients(bessel, point, checks=["vjp", "jvp", "modes_agree", "linearity", "accumulation"])
