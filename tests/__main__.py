@@ -16,7 +16,7 @@ CHECKS = {
     "types": ["mypy"],
     "layers": ["importlinter.cli"],
     "docs": ["sphinx", "-W", "--keep-going", "-q", "docs"],
-    "tests": ["pytest"],
+    "tests": ["pytest", "-n", "auto", "--dist", "worksteal"],
 }
 
 

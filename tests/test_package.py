@@ -71,3 +71,11 @@ def test_importing_the_package_leaves_heavy_packages_alone() -> None:
 def test_no_file_is_longer_than_500_lines() -> None:
     files = [*(ROOT / "autograd_bn").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
     assert [str(path) for path in files if len(path.read_text(encoding="utf-8").splitlines()) > 500] == []
+
+
+def test_nothing_stray_lies_beside_the_package() -> None:
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    files = {"CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "README.md", "autograd_bn_pytest.py", "pyproject.toml", "setup.cfg"}
+    assert {name.split("/")[0] for name in listed} == files | {".ci", ".gitignore", "autograd_bn", "docs", "examples", "tests"}
