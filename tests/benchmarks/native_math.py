@@ -43,8 +43,8 @@ def main(names: list[str]) -> int:
         out = np.empty_like(x)
         tx, tout = torch.from_numpy(x), torch.empty(COUNT)
         ours, numpy_, torch_ = native(name, "float32"), PEERS[name], getattr(torch, name)
-        time, _, to_numpy = compared(lambda: ours(x, out), lambda: numpy_(x, out=out), BUDGET)
-        _, _, to_torch = compared(lambda: ours(x, out), lambda: torch_(tx, out=tout), BUDGET)
+        time, _, to_numpy = compared(lambda: ours(x, out), lambda: numpy_(x, out=out), budget=BUDGET)
+        _, _, to_torch = compared(lambda: ours(x, out), lambda: torch_(tx, out=tout), budget=BUDGET)
         missed += max(to_numpy, to_torch) > LIMIT
         print(f"{name:10}{time / COUNT * 1e3:8.3f}{to_numpy:10.3f}{to_torch:11.3f}{'' if max(to_numpy, to_torch) <= LIMIT else '  missed'}", flush=True)
     return int(missed > 0)
