@@ -14,7 +14,7 @@ from autograd_bn.core.errors import DtypeError, MutationError, OperationError, S
 from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.node import Batch
 from autograd_bn.core.state import current
-from autograd_bn.core.tensor import Tensor, is_foreign, plain
+from autograd_bn.core.tensor import Tensor, array_of, each_level, is_foreign, plain
 from autograd_bn.core.tracing import Symbol, lifted, tracing
 from autograd_bn.core.views import origin, replay
 
@@ -141,18 +141,15 @@ def concrete(x: Any, what: Callable[[], str], line: Callable[[], Line]) -> Any:
 
     Raises OperationError, of ``what()`` at ``line()``, where vmap maps over it.
     """
-    if isinstance(x, Tensor):
-        x = lifted(x)
-    while isinstance(x, Tensor):
-        if x.node.__class__ is Symbol:
-            return x
-        if x.node.__class__ is Batch:
+    for level in each_level(lifted(x) if isinstance(x, Tensor) else x):
+        if level.node.__class__ is Symbol:
+            return level
+        if level.node.__class__ is Batch:
             raise OperationError(
                 f"{what()} inside vmap: there is one value an example, and nothing says how to make them one; "
                 f"reduce over the examples outside vmap, or suppress what ab.assign does with ab.no_effects()\n  at {line()}"
             )
-        x = x.value
-    return np.asarray(x)
+    return np.asarray(array_of(x))
 
 
 def _named() -> str:

@@ -22,7 +22,7 @@ from autograd_bn.core.lines import ENGINE, Line
 from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Node, Origin, same_place
 from autograd_bn.core.primitive import Abstract, Primitive
 from autograd_bn.core.state import Scope
-from autograd_bn.core.tensor import Tensor, why_constant
+from autograd_bn.core.tensor import Tensor, array_of, each_level, why_constant
 from autograd_bn.core.tree import flatten
 
 Array = np.ndarray[Any, Any]
@@ -248,13 +248,7 @@ def graph(*outputs: Any) -> Graph:
 
 def _root(x: Tensor) -> Any:
     """The record of a tensor: a Node or a Constant; under duals and batches, that of what they wrap."""
-    inner: Any = x
-    while isinstance(inner, Tensor):
-        node = inner.node
-        if node.__class__ is Node or node.__class__ is Constant:
-            return node
-        inner = inner.value
-    return CONSTANT
+    return next((level.node for level in each_level(x) if type(level.node) in (Node, Constant)), CONSTANT)
 
 
 def _order(roots: list[Node]) -> list[Node]:
@@ -396,8 +390,4 @@ def _stores(code: CodeType) -> dict[int, str]:
 
 def _array(x: Any) -> Array | None:
     """A read-only view of a recorded value, whatever levels lie above it; None for a batch, which has no single value."""
-    while isinstance(x, Tensor):
-        if x.node.__class__ is Batch:
-            return None
-        x = x.value
-    return None if x is None else read_only(x)
+    return None if x is None or any(type(level.node) is Batch for level in each_level(x)) else read_only(array_of(x))

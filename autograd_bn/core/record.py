@@ -16,7 +16,7 @@ from autograd_bn.core.dispatch import unwrapped
 from autograd_bn.core.node import Constant, Extra, Node, Origin, same_place
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.sweep import fitted, sweep
-from autograd_bn.core.tensor import Tensor, tensor_of
+from autograd_bn.core.tensor import each_level, tensor_of
 from autograd_bn.core.watch import Event, Observer, observed
 
 
@@ -35,11 +35,10 @@ class _Sweep:
 
     def made(self, x: Any) -> Iterator[tuple[Node, Extra]]:
         """The nodes of a value that this sweep recorded, one a level: not those of a seed that the caller made."""
-        while isinstance(x, Tensor):
-            extra = x.node.extra if type(x.node) is Node else None
+        for level in each_level(x):
+            extra = level.node.extra if type(level.node) is Node else None
             if extra is not None and extra.origin is not None and extra.origin.order == self.order:
-                yield x.node, extra
-            x = x.value
+                yield level.node, extra
 
 
 class _Recorder(threading.local, Observer):

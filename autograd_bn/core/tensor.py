@@ -295,15 +295,13 @@ class Tensor(Methods, Traced):
     _repr_mimebundle_ = mimebundle
 
     def __repr__(self) -> str:
-        inner = self
-        while isinstance(inner.value, Tensor):
-            inner = inner.value
-        if type(inner.value) is Unknown:
-            return f"tensor({inner.value!r})"
-        text = np.array2string(np.asarray(inner.value), separator=", ", prefix="tensor(")
-        notes = "" if inner.dtype in (np.float64, np.int64, np.bool_) else f", dtype={inner.dtype}"
-        if inner.size == 0 and inner.ndim > 1:
-            notes = f", shape={inner.shape}" + notes
+        value = array_of(self)
+        if type(value) is Unknown:
+            return f"tensor({value!r})"
+        text = np.array2string(np.asarray(value), separator=", ", prefix="tensor(")
+        notes = "" if self.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self.dtype}"
+        if value.size == 0 and value.ndim > 1:
+            notes = f", shape={value.shape}" + notes
         if self.name is not None:
             notes += f", name={self.name!r}"
         if type(self.node) is Node:
@@ -352,6 +350,13 @@ def plain(x: Any) -> Any:
             raise ConversionError("a batched tensor inside vmap has no single value; branch with ab.where instead of if")
         x = x.value
     return x
+
+
+def each_level(x: Any) -> Iterator[Tensor]:
+    """A tensor, and those that it wraps, from its own level down."""
+    while isinstance(x, Tensor):
+        yield x
+        x = x.value
 
 
 def array_of(x: Any) -> Any:

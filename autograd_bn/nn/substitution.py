@@ -15,7 +15,7 @@ import numpy as np
 
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.node import Node, ancestors
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tensor import Tensor, each_level
 from autograd_bn.nn.module import Module
 
 _Module = TypeVar("_Module", bound=Module)
@@ -207,7 +207,4 @@ def _global_names(code: CodeType) -> tuple[str, ...]:
 
 def _nodes(x: Any) -> Iterator[Node]:
     """The recorded nodes of a tensor, at its level and those below."""
-    while isinstance(x, Tensor):
-        if type(x.node) is Node:
-            yield x.node
-        x = x.value
+    return (level.node for level in each_level(x) if type(level.node) is Node)

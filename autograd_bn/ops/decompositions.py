@@ -20,7 +20,7 @@ from autograd_bn.core.effects import require_finite
 from autograd_bn.core.errors import GradientError, OperationError, ShapeError
 from autograd_bn.core.node import Node
 from autograd_bn.core.primitive import Abstract, Primitive, broadcast_shapes, raw
-from autograd_bn.core.tensor import Tensor, array_of, asarray
+from autograd_bn.core.tensor import Tensor, array_of, asarray, each_level
 from autograd_bn.core.tracing import Symbol
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.shape import broadcast_to, matrix_transpose
@@ -209,9 +209,7 @@ def _stacked(*parts: Any) -> Any:
 
 def _under(x: Any) -> Any:
     """What is under whatever levels lie above a value: an array, of a batch that of all examples, or the tensor that stands for it in a trace."""
-    while isinstance(x, Tensor) and type(x.node) is not Symbol:
-        x = x.value
-    return x
+    return next((level for level in each_level(x) if type(level.node) is Symbol), array_of(x))
 
 
 def _anywhere(*flags: Any) -> Any:

@@ -14,7 +14,7 @@ from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.node import Batch
 from autograd_bn.core.primitive import broadcast_shapes, raw
 from autograd_bn.core.state import user_line
-from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.tensor import Tensor, asarray, each_level
 from autograd_bn.core.tracing import Symbol, lifted
 from autograd_bn.ops.indexing import at, getitem
 from autograd_bn.ops.rearranging import moveaxis
@@ -139,12 +139,7 @@ def sort(x: Any, /, axis: int | None = -1, *, descending: bool = False, stable: 
 
 def is_known(x: Any) -> bool:
     """Whether it has one value, and not one an example (vmap) or a run (a trace)."""
-    x = lifted(x)
-    while isinstance(x, Tensor):
-        if isinstance(x.node, (Batch, Symbol)):
-            return False
-        x = x.value
-    return True
+    return not any(type(level.node) in (Batch, Symbol) for level in each_level(lifted(x)))
 
 
 @composite

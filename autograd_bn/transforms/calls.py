@@ -19,7 +19,7 @@ from autograd_bn.core.lines import caller_line
 from autograd_bn.core.node import DIFFERENTIATED, Batch, Dual, Node
 from autograd_bn.core.primitive import Abstract, Primitive, raw
 from autograd_bn.core.state import current, no_effects
-from autograd_bn.core.tensor import Tensor, array_of, tensor_of
+from autograd_bn.core.tensor import Tensor, array_of, each_level, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure
 from autograd_bn.ops.shape import concat
@@ -188,24 +188,17 @@ def _unpacked(packed: Tensor, outs: Sequence[Any]) -> list[Tensor]:
 
 
 def _levels(x: Any, floor: int) -> Iterator[int]:
-    while isinstance(x, Tensor):
-        node = x.node
+    for node in (level.node for level in each_level(x)):
         if node.level >= 0 and (type(node) not in DIFFERENTIATED or node.level >= floor):
             yield node.level
             if type(node) is Dual:
                 yield from _levels(node.tangent, floor)
-        x = x.value
 
 
 def _differentiated(xs: Sequence[Any]) -> bool:
     """Whether a level below differentiates, so that the value must be one to which the rule applies."""
     floor = current().floor
-    for x in xs:
-        while isinstance(x, Tensor):
-            if type(x.node) in DIFFERENTIATED and x.node.level >= floor:
-                return True
-            x = x.value
-    return False
+    return any(type(level.node) in DIFFERENTIATED and level.node.level >= floor for x in xs for level in each_level(x))
 
 
 def _refuse_closures(rules: Rules, outs: Sequence[Tensor], operands: Sequence[Any]) -> None:

@@ -22,7 +22,7 @@ from autograd_bn.core.levels import open_levels, reopened
 from autograd_bn.core.lines import Line
 from autograd_bn.core.node import Dual, Node
 from autograd_bn.core.state import Scope, State, current, enter, leave, open_scope
-from autograd_bn.core.tensor import Tensor, array_of, snapshot
+from autograd_bn.core.tensor import array_of, each_level, snapshot
 from autograd_bn.core.tree import Structure, flatten
 from autograd_bn.transforms.arguments import check_function
 
@@ -215,12 +215,11 @@ def _within(scope: Scope | None, inside: dict[Scope | None, bool]) -> bool:
 
 def _tapes(x: Any) -> Iterator[Node]:
     """The nodes of a value, one a tape, those of its tangents too."""
-    while isinstance(x, Tensor):
-        if type(x.node) is Node:
-            yield x.node
-        elif type(x.node) is Dual:
-            yield from _tapes(x.node.tangent)
-        x = x.value
+    for level in each_level(x):
+        if type(level.node) is Node:
+            yield level.node
+        elif type(level.node) is Dual:
+            yield from _tapes(level.node.tangent)
 
 
 def _checksum(results: Iterable[Any]) -> int:

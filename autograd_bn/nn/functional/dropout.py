@@ -11,7 +11,7 @@ from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import DtypeError, OperationError
 from autograd_bn.core.node import Batch
 from autograd_bn.core.state import user_line
-from autograd_bn.core.tensor import Tensor, asarray
+from autograd_bn.core.tensor import Tensor, asarray, each_level
 
 if TYPE_CHECKING:
     from autograd_bn.nn.random import Generator
@@ -62,20 +62,13 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Generator | i
         raise OperationError(
             f"dropout: rng is an nn.Generator, or a seed, got {type(rng).__name__}; make one with nn.Generator(rng) and keep it\n  at {user_line()}"
         )
-    _refuse_vmap(x)
+    if any(type(level.node) is Batch for level in each_level(x)):
+        raise OperationError(
+            f"dropout(x {describe(x)}) inside vmap would take the same elements from every example; call it on the whole batch, outside vmap, or "
+            f"in evaluation mode\n  at {user_line()}"
+        )
     drawn = rng.uniform(x.shape, dtype=x.dtype)
     kept = (drawn >= p).astype(x.dtype)
     scaled = kept * (1 / (1 - p) if p < 1 else 0.0)
     out: Tensor = x * scaled
     return out
-
-
-def _refuse_vmap(x: Tensor) -> None:
-    value: Any = x
-    while isinstance(value, Tensor):
-        if type(value.node) is Batch:
-            raise OperationError(
-                f"dropout(x {describe(x)}) inside vmap would take the same elements from every example; call it on the whole batch, outside vmap, or "
-                f"in evaluation mode\n  at {user_line()}"
-            )
-        value = value.value

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from autograd_bn.core.effects import require_finite
-from autograd_bn.core.tensor import Tensor
+from autograd_bn.core.tensor import Tensor, array_of, each_level
 from autograd_bn.core.tracing import Symbol, lifted
 from autograd_bn.ops.arithmetic import where
 
@@ -18,13 +18,11 @@ def check_range(indices: Any, count: int, refuse: Callable[[Any, tuple[int, ...]
 
     Returns the indices; in a compiled function those that do not fit have become 0, so that it runs to the end of where they are reported.
     """
-    bottom = lifted(indices) if isinstance(indices, Tensor) else indices
-    while isinstance(bottom, Tensor):
-        if type(bottom.node) is Symbol:
-            _check_later(bottom, count, refuse, ignored)
+    for level in each_level(lifted(indices) if isinstance(indices, Tensor) else indices):
+        if type(level.node) is Symbol:
+            _check_later(level, count, refuse, ignored)
             return where((indices >= 0) & (indices < count), indices, 0)
-        bottom = bottom.value
-    values = np.asarray(bottom)
+    values = np.asarray(array_of(indices))
     if values.size and (values.min() < 0 or values.max() >= count):
         wrong = (values < 0) | (values >= count)
         if ignored is not None:

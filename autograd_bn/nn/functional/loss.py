@@ -11,10 +11,9 @@ from autograd_bn.core.complex_values import refused
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
-from autograd_bn.core.node import Batch
 from autograd_bn.core.state import user_line
-from autograd_bn.core.tensor import Tensor, asarray
-from autograd_bn.core.tracing import Symbol, lifted
+from autograd_bn.core.tensor import Tensor, asarray, plain
+from autograd_bn.core.tracing import lifted
 from autograd_bn.nn.functional.indices import check_range
 from autograd_bn.ops.arithmetic import abs as absolute
 from autograd_bn.ops.arithmetic import minimum, where
@@ -23,6 +22,7 @@ from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.precision import narrowed, widened
 from autograd_bn.ops.rearranging import moveaxis
 from autograd_bn.ops.shape import astype
+from autograd_bn.ops.sorting import is_known
 from autograd_bn.ops.statistics import log_softmax
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
@@ -353,12 +353,8 @@ def _checked_labels(name: str, scores: Tensor, labels: Any, ignore_index: int | 
 
     There is no index where vmap maps over the labels, or a compiled function is given them: their values cannot be looked at.
     """
-    y = lifted(labels) if type(labels) is Tensor else labels
-    while type(y) is Tensor and type(y.node) is not Batch and type(y.node) is not Symbol:
-        y = y.value
-    known = type(y) is not Tensor
-    if known:
-        y = np.asarray(y)
+    known = type(labels) is not Tensor or is_known(labels)
+    y = np.asarray(plain(labels)) if known else lifted(labels)
     shape = scores.shape
     if refused(scores.dtype) or len(shape) != 2 or y.shape != shape[:1] or y.dtype.kind not in "iu" or (averaged and not y.shape[0]):
         _refuse_labels(name, scores, y)
