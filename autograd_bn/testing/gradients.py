@@ -8,6 +8,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from autograd_bn.core.errors import AutogradError, OperationError
+from autograd_bn.core.state import no_effects
 from autograd_bn.testing import checks as checks_of_derivatives
 from autograd_bn.testing import properties
 from autograd_bn.testing.report import Finding, Report
@@ -96,7 +97,7 @@ def check_gradients(
     (True, '2 of 2 elements by complex step')
     """
     __tracebackhide__ = True  # pytest shows the caller's line
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), no_effects():  # each call draws the same random numbers
         report = _examined(function, args, checks, also, Options(reference, seed, elements, rtol, name))
     return report.raise_if_wrong() if raises else report
 

@@ -31,8 +31,8 @@ LAYOUTS = ("C", "F", "strided", "reversed", "broadcast")
 """How an array may lie in memory; ``broadcast`` repeats its first axis with a stride of zero."""
 
 
-def shapes(max_dims: int = 3, max_side: int = 4, min_side: int = 0) -> st.SearchStrategy[tuple[int, ...]]:
-    """Shapes, from () up, with empty ones if ``min_side`` is 0.
+def shapes(max_dims: int = 3, max_side: int = 4, min_side: int = 0, min_dims: int = 0) -> st.SearchStrategy[tuple[int, ...]]:
+    """Shapes, from () up unless ``min_dims`` asks for more axes, with empty ones if ``min_side`` is 0.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def shapes(max_dims: int = 3, max_side: int = 4, min_side: int = 0) -> st.Search
     >>> all(0 <= n <= 4 for n in strategies.shapes().example())  # doctest: +SKIP
     True
     """
-    return st_numpy.array_shapes(min_dims=0, max_dims=max_dims, min_side=min_side, max_side=max_side)
+    return st_numpy.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side)
 
 
 @st.composite

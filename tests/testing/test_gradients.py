@@ -52,3 +52,16 @@ def test_a_setting_that_there_is_not_is_told_by_the_name_of_the_function() -> No
     for check in (check_gradients, ab.testing.check_vjp):
         with pytest.raises(TypeError, match=r"check_gradients\(\) got an unexpected keyword argument 'tol'"):
             check(ab.sin, np.ones(2), tol=1e-3)
+
+
+def test_a_layer_that_draws_random_numbers_draws_the_same_ones_in_every_check() -> None:
+    layer = ab.nn.Dropout(0.5, rng=0)
+    before = layer.random_state.tolist()
+    report = check_gradients(layer, np.ones((5, 3)), also=("checkpoint", "jit"))
+    assert report.ok and not report.skipped, report
+    assert layer.random_state.tolist() == before
+
+
+def test_a_function_may_close_over_parameters_under_jit_too() -> None:
+    report = check_gradients(ab.nn.Linear(3, 2, rng=0, dtype="float64"), np.ones((4, 3)), also=("jit",))
+    assert "jit" in report.passed, report

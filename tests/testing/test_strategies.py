@@ -110,3 +110,8 @@ def test_without_hypothesis_the_remedy_is_told() -> None:
 )
 def test_numbers_shrink_towards_zero_within_their_domain(domain: Domain | None, smallest: float) -> None:
     assert find(strategies.arrays(shape=(2,), domain=domain, layouts=("C",)), lambda x: True, settings=LOOK).tolist() == [smallest, smallest]
+
+
+@given(strategies.shapes(min_dims=1, max_dims=2))
+def test_shapes_have_as_many_axes_as_are_asked_for(shape: tuple[int, ...]) -> None:
+    assert 1 <= len(shape) <= 2
