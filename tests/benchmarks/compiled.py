@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 
-for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"
 os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 import argparse

@@ -7,11 +7,6 @@ medians, the median ratio and its limit.
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import argparse
 import sys
 from typing import Any

@@ -8,11 +8,6 @@ our time a node is not about the same at 10⁵ nodes as at 10². A peer that is 
 
 from __future__ import annotations
 
-import os
-
-for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
-
 import argparse
 import importlib
 import signal

@@ -7,11 +7,6 @@ task's NumPy calls alone, forward and backward, without a graph, a tensor or a c
 
 from __future__ import annotations
 
-import os
-
-for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
-
 import statistics
 import sys
 import time

@@ -5,10 +5,6 @@ python -m tests.benchmarks.fit
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import statistics
 import sys
 import time

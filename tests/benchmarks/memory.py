@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 CLASSES = 10
-SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+SETTINGS = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 Step = Callable[[int], int]
 """Runs one step on so many rows of the batch; gives the bytes of the gradients that it leaves."""
