@@ -70,6 +70,8 @@ class GELU(Module):
     tensor([-0.15865525,  0.        ,  0.84134475])
     """
 
+    _repr_settings = ("approximate",)
+
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         self.approximate = approximate
 
@@ -77,10 +79,6 @@ class GELU(Module):
         """Any shape."""
         out = functional.gelu(x, self.approximate)
         return out
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"approximate={self.approximate!r}"
 
 
 class SiLU(Module):
@@ -109,6 +107,8 @@ class LeakyReLU(Module):
     tensor([-0.1,  2. ])
     """
 
+    _repr_settings = ("negative_slope",)
+
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
 
@@ -116,10 +116,6 @@ class LeakyReLU(Module):
         """Any shape."""
         out = functional.leaky_relu(x, self.negative_slope)
         return out
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"negative_slope={self.negative_slope}"
 
 
 class ELU(Module):
@@ -132,6 +128,8 @@ class ELU(Module):
     tensor([-1.,  2.])
     """
 
+    _repr_settings = ("alpha",)
+
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
@@ -139,10 +137,6 @@ class ELU(Module):
         """Any shape."""
         out = functional.elu(x, self.alpha)
         return out
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"alpha={self.alpha}"
 
 
 class Softplus(Module):
@@ -157,6 +151,8 @@ class Softplus(Module):
     tensor([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
     """
 
+    _repr_settings = ("beta",)
+
     def __init__(self, beta: float = 1.0) -> None:
         if not beta > 0:
             raise OperationError(f"Softplus: beta must be positive, got {beta!r}")
@@ -166,10 +162,6 @@ class Softplus(Module):
         """Any shape."""
         out = functional.softplus(x) if self.beta == 1 else functional.softplus(asarray(x) * self.beta) / self.beta
         return out
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"beta={self.beta}"
 
 
 class Softmax(Module):
@@ -182,6 +174,8 @@ class Softmax(Module):
     tensor([0.5, 0.5])
     """
 
+    _repr_settings = ("dim",)
+
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
 
@@ -189,10 +183,6 @@ class Softmax(Module):
         """Any shape."""
         out = functional.softmax(x, self.dim)
         return out
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"dim={self.dim}"
 
 
 class LogSoftmax(Module):
@@ -205,6 +195,8 @@ class LogSoftmax(Module):
     tensor([    0., -1000.])
     """
 
+    _repr_settings = ("dim",)
+
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
 
@@ -212,7 +204,3 @@ class LogSoftmax(Module):
         """Any shape."""
         out = functional.log_softmax(x, self.dim)
         return out
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"dim={self.dim}"

@@ -39,6 +39,7 @@ class Dropout(Module):
     """
 
     random_state: Tensor
+    _repr_settings = ("p",)
 
     def __init__(self, p: float = 0.5, *, rng: init.Seed | Generator = None) -> None:
         if not (isinstance(p, (int, float)) and 0 <= p <= 1):
@@ -50,7 +51,3 @@ class Dropout(Module):
     def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
         """Any shape."""
         return functional.dropout(x, self.p, self.training, rng=self.generator)
-
-    def extra_repr(self) -> str:
-        """The probability."""
-        return f"p={self.p}"

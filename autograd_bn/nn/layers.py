@@ -86,6 +86,8 @@ class Flatten(Module):
     (5, 24)
     """
 
+    _repr_settings = ("start_dim", "end_dim")
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim = start_dim
         self.end_dim = end_dim
@@ -99,10 +101,6 @@ class Flatten(Module):
                 f"Flatten: axis {self.end_dim} of shape {x.shape} comes before axis {self.start_dim}; swap start_dim and end_dim\n  at {user_line()}"
             )
         return x.reshape((*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
-
-    def extra_repr(self) -> str:
-        """The axes."""
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
 class Identity(Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,8 @@ class Module:
     _parameters: dict[str, None]
     _buffers: dict[str, None]
     _label: str
+    _repr_settings: ClassVar[tuple[str, ...]] = ()
+    """The attributes that ``repr`` shows."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102 - as in object
         # Here rather than in __init__, so that a subclass need not call it.
@@ -271,7 +273,8 @@ class Module:
 
     def extra_repr(self) -> str:
         """What ``repr`` shows in the parentheses besides the parts."""
-        return ""
+        settings = {name: getattr(self, name) for name in self._repr_settings}
+        return ", ".join(f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in settings.items())
 
     _repr_mimebundle_ = mimebundle
 

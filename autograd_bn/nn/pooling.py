@@ -13,15 +13,13 @@ from autograd_bn.nn.module import Module
 class MaxPooling(Module):
     """What the layers share that take the largest element of each window."""
 
+    _repr_settings = ("kernel_size", "stride", "padding", "dilation")
+
     def __init__(self, kernel_size: Each, stride: Each | None = None, padding: Each = 0, dilation: Each = 1) -> None:
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
         self.padding = padding
         self.dilation = dilation
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}"
 
 
 class MaxPool1d(MaxPooling):
@@ -58,15 +56,13 @@ class MaxPool2d(MaxPooling):
 class AveragePooling(Module):
     """What the layers share that take the mean of each window."""
 
+    _repr_settings = ("kernel_size", "stride", "padding")
+
     def __init__(self, kernel_size: Each, stride: Each | None = None, padding: Each = 0, count_include_pad: bool = True) -> None:
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
         self.padding = padding
         self.count_include_pad = count_include_pad
-
-    def extra_repr(self) -> str:
-        """The settings."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 class AvgPool1d(AveragePooling):
@@ -103,12 +99,10 @@ class AvgPool2d(AveragePooling):
 class AdaptivePooling(Module):
     """What the layers share that take the means of a given number of parts."""
 
+    _repr_settings = ("output_size",)
+
     def __init__(self, output_size: Each) -> None:
         self.output_size = output_size
-
-    def extra_repr(self) -> str:
-        """The number of parts."""
-        return f"output_size={self.output_size}"
 
 
 class AdaptiveAvgPool1d(AdaptivePooling):
