@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_bn.compiler.passes.common import by_value
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.dispatch import explained
 from autograd_bn.core.effects import concrete
 from autograd_bn.core.errors import DtypeError, GradientError, MutationError, ShapeError, TraceError
@@ -26,8 +27,6 @@ from autograd_bn.core.tree import Structure, flatten
 from autograd_bn.core.views import is_number, origin, replay
 from autograd_bn.core.watch import Watch
 from autograd_bn.ops.indexing import is_basic
-
-Array = np.ndarray[Any, Any]
 
 
 class Source(NamedTuple):

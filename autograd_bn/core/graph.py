@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from autograd_bn.core.allocation import read_only
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.backward_scopes import BackwardScopes
 from autograd_bn.core.digits import subscript, superscript
 from autograd_bn.core.display import mimebundle
@@ -25,7 +26,6 @@ from autograd_bn.core.state import Scope
 from autograd_bn.core.tensor import Tensor, array_of, each_level, why_constant
 from autograd_bn.core.tree import flatten
 
-Array = np.ndarray[Any, Any]
 Kind = Literal["leaf", "constant", "operation"]
 
 

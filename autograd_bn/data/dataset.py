@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import OperationError
 from autograd_bn.nn.init import Seed, generator
-
-Array = np.ndarray[Any, Any]
 
 
 class Dataset(NamedTuple):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from autograd_bn.data.dataset import Array, Dataset
+from autograd_bn.core.arrays import Array
+from autograd_bn.data.dataset import Dataset
 
 
 def digits() -> Dataset:

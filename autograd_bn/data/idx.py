@@ -10,16 +10,15 @@ import os
 import tempfile
 import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from autograd_bn.core.allocation import native
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.cache_folder import cache_folder
 from autograd_bn.core.errors import OperationError
 from autograd_bn.data.dataset import Dataset
-
-Array = np.ndarray[Any, Any]
 
 FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.integers import is_integer
-
-Array = np.ndarray[Any, Any]
 
 
 class Loader:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from autograd_bn.core.graph import Array, Edge, Graph, GraphNode
+from autograd_bn.core.arrays import Array
+from autograd_bn.core.graph import Edge, Graph, GraphNode
 from autograd_bn.core.lines import Line
 from autograd_bn.drawing import notes
 from autograd_bn.drawing.formulas import rule_formulas, value_formula

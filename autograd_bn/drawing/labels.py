@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from autograd_bn.core.graph import Array, GraphNode
+from autograd_bn.core.arrays import Array
+from autograd_bn.core.graph import GraphNode
 from autograd_bn.drawing import notes
 from autograd_bn.drawing.coloring import Coloring
 from autograd_bn.drawing.formulas import rule_formulas, value_formula

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.digits import subscript
 from autograd_bn.core.errors import ShapeError
-from autograd_bn.core.graph import Array, Edge, Graph, GraphNode
+from autograd_bn.core.graph import Edge, Graph, GraphNode
 from autograd_bn.core.primitive import broadcast_shapes
 from autograd_bn.drawing import words
 from autograd_bn.drawing.view import View

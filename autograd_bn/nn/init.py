@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.integers import is_integer
 from autograd_bn.core.namespaces import absent, public
@@ -23,7 +24,6 @@ __all__ = ["fans", "generator", "kaiming_normal", "kaiming_uniform", "normal", "
 
 # As text, so that importing the package does not import numpy.random.
 Seed: TypeAlias = "int | np.random.Generator | None"
-Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
 def generator(seed: Seed = None) -> np.random.Generator:

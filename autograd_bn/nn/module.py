@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.display import mimebundle
 from autograd_bn.core.effects import assign
 from autograd_bn.core.elsewhere import missing
@@ -18,8 +19,6 @@ from autograd_bn.core.state import current, open_scope, resume
 from autograd_bn.core.tensor import Tensor, plain, tensor
 from autograd_bn.core.tracing import tracing
 from autograd_bn.core.tree import register_container
-
-Array = np.ndarray[Any, Any]
 
 
 class Module:

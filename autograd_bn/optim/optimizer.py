@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.effects import assign, require_finite
 from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.core.node import Node
@@ -20,7 +21,6 @@ from autograd_bn.nn.module import Module, Parameters
 from autograd_bn.ops.complex_numbers import imag, real
 from autograd_bn.ops.shape import stack
 
-Array = np.ndarray[Any, Any]
 Named: TypeAlias = "Iterable[Tensor] | Iterable[tuple[str, Tensor]]"
 Params: TypeAlias = "Named | Iterable[Mapping[str, Any]]"
 State: TypeAlias = dict[str, Tensor]

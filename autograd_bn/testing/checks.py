@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import AutogradError
 from autograd_bn.core.tensor import array_of
@@ -30,7 +31,6 @@ from autograd_bn.testing.report import Finding, Report
 from autograd_bn.testing.subject import OUTSIDE, Subject
 from autograd_bn.transforms import jvp, vjp
 
-Array = np.ndarray[Any, Any]
 LOST = "not judged: rounding alone moves the derivative by as much"
 FIRST_ORDER = (
     "the derivative of the gradient is zero: the rule is not written in differentiable operations (if it is meant to be of first order only, leave "

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.complex_values import cast
 from autograd_bn.core.errors import AutogradError
 from autograd_bn.core.node import Constant, Node
@@ -21,7 +22,6 @@ from autograd_bn.testing.reference import COMPLEX_STEP, central_slope, complex_s
 from autograd_bn.testing.subject import Subject
 from autograd_bn.transforms import vjp
 
-Array = np.ndarray[Any, Any]
 ELEMENTS = 64
 
 

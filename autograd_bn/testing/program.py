@@ -10,13 +10,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import no_grad, scope
 from autograd_bn.core.tensor import tensor
 
 __all__ = ["Program", "Step"]
 
-Array = np.ndarray[Any, Any]
 UPDATES: dict[str, Callable[[Any, Any], Any]] = {
     "+=": operator.iadd,
     "-=": operator.isub,

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.primitive import Domain, registry
-from autograd_bn.testing.program import UPDATES, Array, Step
+from autograd_bn.testing.program import UPDATES, Step
 from autograd_bn.testing.program_oracle import Replay, may_alias
 
 LARGEST, STEEPEST, ELEMENTS, MARGIN = 50.0, 30.0, 40, 1e-3

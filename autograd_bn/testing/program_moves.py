@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.primitive import Domain, registry
-from autograd_bn.testing.program import PUBLIC, UPDATES, Array, Program
+from autograd_bn.testing.program import PUBLIC, UPDATES, Program
 from autograd_bn.testing.program_builder import Builder, UnfitError
 
 ROW = 8

@@ -19,11 +19,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.errors import AutogradError, DrawingError
 from autograd_bn.core.primitive import registry
 from autograd_bn.core.tensor import Tensor, tensor
 from autograd_bn.drawing import draw
-from autograd_bn.testing.program import AUTOGRAD, UPDATES, Array, Program, Step, perform, smaller, source, weights
+from autograd_bn.testing.program import AUTOGRAD, UPDATES, Program, Step, perform, smaller, source, weights
 
 __all__ = ["Outcome", "ProgramError", "assert_right", "judge"]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import AutogradError, TraceError
 from autograd_bn.core.state import no_effects, no_grad
@@ -17,8 +18,6 @@ from autograd_bn.testing.reference import close, tolerance
 from autograd_bn.testing.report import Finding, Report
 from autograd_bn.testing.subject import OUTSIDE, Subject
 from autograd_bn.transforms import checkpoint, vjp, vmap
-
-Array = np.ndarray[Any, Any]
 
 
 def check_linear(subject: Subject, report: Report) -> None:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.complex_values import analytic_continuation
 
-Array = np.ndarray[Any, Any]
 Line = Callable[[Any], Array]
 """A function of one number, real or complex, to a flat array."""
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.errors import AutogradError
 from autograd_bn.core.tensor import Tensor, tensor
-from autograd_bn.testing.program import AUTOGRAD, Array, Program, perform, source
+from autograd_bn.testing.program import AUTOGRAD, Program, perform, source
 from autograd_bn.testing.program_builder import Builder
 from autograd_bn.testing.program_moves import MOVES, ROW, SHAPES, random_inputs
 from autograd_bn.testing.program_oracle import differences, replayed

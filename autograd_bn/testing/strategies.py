@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.primitive import Domain, Primitive, registry
 from autograd_bn.core.tensor import Tensor, asarray, tensor
-from autograd_bn.testing.program import Array, Program
+from autograd_bn.testing.program import Program
 from autograd_bn.testing.program_moves import ROW, SHAPES, build, random_inputs
 
 try:

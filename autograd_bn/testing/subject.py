@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import AutogradError, OperationError
 from autograd_bn.core.node import Node, ancestors
@@ -20,7 +21,6 @@ from autograd_bn.testing.complex_parts import in_parts, is_complex
 from autograd_bn.testing.reference import COMPLEX_STEP, Line, Slope, central_slope, complex_slope, finds_nothing, largest, one_sided
 from autograd_bn.transforms import jvp, vjp
 
-Array = np.ndarray[Any, Any]
 OUTSIDE = (AutogradError, ArithmeticError, np.linalg.LinAlgError)
 """What a function raises outside of its domain."""
 

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.tensor import Tensor, plain
 
-Array = np.ndarray[Any, Any]
 FORMAT = "autograd_bn.checkpoint"
 VERSION = 1
 LARGEST_HEADER = 16 << 20

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autograd_bn.compiler import jit
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.dispatch import describe
 from autograd_bn.core.effects import assign
 from autograd_bn.core.errors import OperationError
@@ -32,7 +33,6 @@ from autograd_bn.train.checkpoint import load_checkpoint, remove_leftovers, save
 from autograd_bn.train.history import History
 from autograd_bn.train.progress import progress as shown_progress
 
-Array: TypeAlias = "np.ndarray[Any, Any]"
 Loss: TypeAlias = Callable[[Any, Any], Tensor]
 Metric: TypeAlias = Callable[[Array, Array], float]
 CHUNK = 1000

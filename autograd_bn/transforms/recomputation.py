@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from autograd_bn.core.arrays import Array
 from autograd_bn.core.effects import Journal, journalled, replayed
 from autograd_bn.core.errors import GradientError, MutationError
 from autograd_bn.core.levels import open_levels, reopened
@@ -26,7 +27,6 @@ from autograd_bn.core.tensor import array_of, each_level, snapshot
 from autograd_bn.core.tree import Structure, flatten
 from autograd_bn.transforms.arguments import check_function
 
-Array = np.ndarray[Any, Any]
 Signature = tuple[str, tuple[int, ...], np.dtype[Any]]
 
 
