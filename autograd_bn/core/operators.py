@@ -164,6 +164,8 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
 
 def reflected_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
     """The method for ``number ∘ tensor``."""
+    if not primitive.differentiable:
+        return lambda self, other: NotImplemented if other is None or type(other) is str else apply(primitive, (other, self))
     forward = primitive.forward
     boxes = isinstance(forward, np.ufunc)
     keep_x, keep_y, keep_out = primitive.kept(0b10, 2)

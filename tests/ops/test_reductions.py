@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from typing import Any
 
@@ -237,3 +238,10 @@ def test_differences_with_numbers_before_and_after() -> None:
     assert_close(ab.grad(lambda a: (ab.diff(x, prepend=a) ** 2).sum())(0.5), 2 * np.sum(0.5 - x[:, 0].astype(float)), 1e-6)
     with pytest.raises(ShapeError):
         ab.diff(x, prepend=np.zeros(2))
+
+
+def test_methods_take_the_keywords_of_the_functions() -> None:
+    x = ab.tensor([[1.0, 2.0]])
+    assert x.sum(0, True, dtype="float32").dtype == "float32"
+    assert [*inspect.signature(ab.Tensor.sum).parameters] == ["self", "axis", "keepdims", "dtype"]
+    assert [*inspect.signature(ab.Tensor.var).parameters] == ["self", "axis", "keepdims", "correction"]
