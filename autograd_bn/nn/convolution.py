@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -10,9 +9,10 @@ import numpy.typing as npt
 
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.integers import is_integer
-from autograd_bn.core.tensor import Tensor, tensor
+from autograd_bn.core.tensor import Tensor
 from autograd_bn.nn import functional, init
 from autograd_bn.nn.functional.sliding import Call, Each, Padding
+from autograd_bn.nn.layers import affine_parameters
 from autograd_bn.nn.module import Module
 
 
@@ -52,13 +52,7 @@ class Convolution(Module):
         self.dilation = call.each("dilation", dilation)
         self.groups = groups
         call.around(self.padding, self.kernel_size, self.stride, self.dilation)
-        rng = init.generator(rng)
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = tensor(init.kaiming_uniform(shape, rng, slope=math.sqrt(5), dtype=dtype), requires_grad=True, name="W")
-        self.bias = None
-        if bias:
-            bound = 1 / math.sqrt(init.fans(shape)[0])
-            self.bias = tensor(rng.uniform(-bound, bound, out_channels).astype(dtype), requires_grad=True, name="b")
+        self.weight, self.bias = affine_parameters((out_channels, in_channels // groups, *self.kernel_size), bias, rng, dtype)
 
     def extra_repr(self) -> str:
         """The settings, as PyTorch shows them: what is as usual is left out."""

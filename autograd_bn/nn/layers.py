@@ -17,6 +17,14 @@ from autograd_bn.nn import functional, init
 from autograd_bn.nn.module import Module
 
 
+def affine_parameters(shape: tuple[int, ...], bias: bool, rng: init.Seed, dtype: npt.DTypeLike) -> tuple[Tensor, Tensor | None]:
+    """W of shape (out, in, …) and b, if there is to be one, uniform within ±1/√(inputs of an output)."""
+    rng = init.generator(rng)
+    bound = 1 / math.sqrt(init.fans(shape)[0])
+    weight = tensor(init.kaiming_uniform(shape, rng, slope=math.sqrt(5), dtype=dtype), requires_grad=True, name="W")
+    return weight, tensor(init.uniform(shape[:1], rng, low=-bound, high=bound, dtype=dtype), requires_grad=True, name="b") if bias else None
+
+
 class Linear(Module):
     """The affine map x·Wᵀ + b, with PyTorch's names and shapes.
 
@@ -53,12 +61,7 @@ class Linear(Module):
             raise OperationError(f"Linear({in_features}, {out_features}): both lengths must be positive integers")
         self.in_features = in_features
         self.out_features = out_features
-        rng = init.generator(rng)
-        self.weight = tensor(init.kaiming_uniform((out_features, in_features), rng, slope=math.sqrt(5), dtype=dtype), requires_grad=True, name="W")
-        self.bias = None
-        if bias:
-            bound = 1 / math.sqrt(in_features)
-            self.bias = tensor(rng.uniform(-bound, bound, out_features).astype(dtype), requires_grad=True, name="b")
+        self.weight, self.bias = affine_parameters((out_features, in_features), bias, rng, dtype)
 
     def forward(self, x: Tensor | npt.ArrayLike) -> Tensor:
         """Shape (…, in) to (…, out)."""
