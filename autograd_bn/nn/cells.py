@@ -10,7 +10,7 @@ import numpy.typing as npt
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.nn import init
 from autograd_bn.nn.functional.linear import linear
-from autograd_bn.nn.gates import Gated, LongShort, Nonlinearity, Recurrent, Simple, product
+from autograd_bn.nn.gates import GRUStep, LSTMStep, Nonlinearity, Recurrent, RNNStep, product
 
 
 class _Cell(Recurrent):
@@ -35,7 +35,7 @@ class _Cell(Recurrent):
         return f"{self.input_size}, {self.hidden_size}{'' if self.bias else ', bias=False'}"
 
 
-class RNNCell(Simple, _Cell):
+class RNNCell(RNNStep, _Cell):
     """h ← tanh(W·x + b + U·h + d), one step of `RNN`.
 
     Parameters
@@ -79,7 +79,7 @@ class RNNCell(Simple, _Cell):
         super().__init__(input_size, hidden_size, bias, rng=rng, dtype=dtype)
 
 
-class LSTMCell(LongShort, _Cell):
+class LSTMCell(LSTMStep, _Cell):
     """One step of `LSTM`: called with x and the pair (h, c), it returns the next pair. Parameters are those of `RNNCell`, without ``nonlinearity``.
 
     Examples
@@ -91,7 +91,7 @@ class LSTMCell(LongShort, _Cell):
     """
 
 
-class GRUCell(Gated, _Cell):
+class GRUCell(GRUStep, _Cell):
     """One step of `GRU`. Parameters are those of `RNNCell`, without ``nonlinearity``.
 
     Examples

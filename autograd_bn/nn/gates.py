@@ -127,7 +127,7 @@ def product(h: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return product if bias is None else product + bias
 
 
-class Simple(Recurrent):
+class RNNStep(Recurrent):
     """The step of an RNN."""
 
     nonlinearity: Nonlinearity
@@ -141,7 +141,7 @@ class Simple(Recurrent):
         return rnn_step(x, h, self.nonlinearity)
 
 
-class LongShort(Recurrent):
+class LSTMStep(Recurrent):
     """The step of an LSTM."""
 
     _gates = 4
@@ -151,7 +151,7 @@ class LongShort(Recurrent):
         return lstm_step(x, h, state[1])
 
 
-class Gated(Recurrent):
+class GRUStep(Recurrent):
     """The step of a GRU."""
 
     _gates = 3

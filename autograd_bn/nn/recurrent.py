@@ -13,7 +13,7 @@ from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.nn import init
 from autograd_bn.nn.dropout import Dropout
 from autograd_bn.nn.functional import linear
-from autograd_bn.nn.gates import Gated, LongShort, Nonlinearity, Recurrent, Simple, State, product, steps
+from autograd_bn.nn.gates import GRUStep, LSTMStep, Nonlinearity, Recurrent, RNNStep, State, product, steps
 from autograd_bn.ops.shape import concat, permute_dims, stack
 
 
@@ -98,7 +98,7 @@ class _Layer(Recurrent):
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *(f"{name}={value}" for name, (value, usual) in told.items() if value != usual)])
 
 
-class RNN(Simple, _Layer):
+class RNN(RNNStep, _Layer):
     """h ← tanh(W·x + b + U·h + d) at each step of a sequence (Elman 1990).
 
     Parameters
@@ -159,7 +159,7 @@ class RNN(Simple, _Layer):
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, rng=rng, dtype=dtype)
 
 
-class LSTM(LongShort, _Layer):
+class LSTM(LSTMStep, _Layer):
     """A memory c that gates keep, write and read at each step of a sequence (Hochreiter & Schmidhuber 1997).
 
     c ← σ(f)·c + σ(i)·tanh(g), h ← σ(o)·tanh(c), where (i, f, g, o) = W·x + b + U·h + d, in this order. Parameters, attributes and
@@ -174,7 +174,7 @@ class LSTM(LongShort, _Layer):
     """
 
 
-class GRU(Gated, _Layer):
+class GRU(GRUStep, _Layer):
     """Gates that reset and keep the output at each step of a sequence (Cho et al. 2014).
 
     r = σ(W₁x + b₁ + U₁h + d₁), z = σ(W₂x + b₂ + U₂h + d₂), n = tanh(W₃x + b₃ + r·(U₃h + d₃)), h ← (1 − z)·n + z·h. Parameters, attributes and
