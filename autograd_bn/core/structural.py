@@ -123,7 +123,7 @@ def repeatable(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def averaged(shape: tuple[int, ...], axis: tuple[int, ...]) -> int:
+def count_along(shape: tuple[int, ...], axis: tuple[int, ...]) -> int:
     """How many elements a reduction over axes takes together."""
     return math.prod([shape[a] for a in axis])
 
@@ -131,17 +131,18 @@ def averaged(shape: tuple[int, ...], axis: tuple[int, ...]) -> int:
 @functools.lru_cache(maxsize=1024)
 def _count(shape: tuple[int, ...], axis: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     """That number as an array without axes, which NumPy divides by in half the time, where the dtype surely holds it."""
-    count = averaged(shape, axis)
+    count = count_along(shape, axis)
     return np.array(count, dtype) if dtype is _SINGLE or dtype is _DOUBLE else count
 
 
 def divided(total: Any, shape: tuple[int, ...], axis: tuple[int, ...]) -> Any:
     """A sum, or a cotangent, by how many elements of a shape the axes take together."""
-    return total / (_count(shape, axis, total.dtype) if type(total) is np.ndarray else averaged(shape, axis))
+    return total / (_count(shape, axis, total.dtype) if type(total) is np.ndarray else count_along(shape, axis))
 
 
-def _sum_example(rng: Any) -> Any:
-    return [((rng.standard_normal((2, 3, 4)),), {"axis": (0, 2), "keepdims": False}), ((rng.standard_normal((2, 3)),), {"axis": (1,), "keepdims": True})]
+def reduction_examples(rng: Any) -> Any:
+    """Operands of a reduction for tests: over two axes, and over one that is kept."""
+    return [((rng.standard_normal((2, 3, 4)),), {"axis": (0, 2), "keepdims": False}), ((rng.standard_normal((3, 2)),), {"axis": (0,), "keepdims": True})]
 
 
 sum_p = linear(
@@ -154,7 +155,7 @@ sum_p = linear(
     adds=True,
     code="x + y",
     spreads=True,
-    example=_sum_example,
+    example=reduction_examples,
 )
 
 broadcast_to_p = linear(

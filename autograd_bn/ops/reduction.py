@@ -15,7 +15,7 @@ from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.operators import run_unary
 from autograd_bn.core.primitive import Primitive, raw, registry
-from autograd_bn.core.structural import add_along, averaged, divided, spread, sum_p
+from autograd_bn.core.structural import add_along, count_along, divided, reduction_examples, spread, sum_p
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.arithmetic import direction
 from autograd_bn.ops.exponential import softened
@@ -29,13 +29,6 @@ def _mean(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     return divided(add_along(x, axis, keepdims), x.shape, axis)
 
 
-def _examples(rng: Any) -> Any:
-    return [
-        ((rng.standard_normal((2, 3, 4)),), {"axis": (0, 2), "keepdims": False}),
-        ((rng.standard_normal((3, 2)),), {"axis": (0,), "keepdims": True}),
-    ]
-
-
 _mean_p = linear(
     "mean",
     _mean,
@@ -45,7 +38,7 @@ _mean_p = linear(
     label="1/N Σ",
     adds=True,
     spreads=True,
-    example=_examples,
+    example=reduction_examples,
 )
 
 
@@ -55,8 +48,8 @@ def _shared(g: Any, x: Any, out: Any, axis: tuple[int, ...]) -> Any:
     return chosen * (g / raw.sum(chosen, axis=axis, keepdims=True))
 
 
-_max = reduction("max", np.max, _shared, code="max(x, y)", example=_examples)
-_min = reduction("min", np.min, _shared, code="min(x, y)", example=_examples)
+_max = reduction("max", np.max, _shared, code="max(x, y)", example=reduction_examples)
+_min = reduction("min", np.min, _shared, code="min(x, y)", example=reduction_examples)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -71,7 +64,7 @@ def reduced(primitive: Primitive, x: Any, axis: Axis, keepdims: bool, what: str)
         x = asarray(x)
     shape = x.shape
     static = _static(tuple(axis) if isinstance(axis, list) else axis, len(shape), keepdims)
-    if what and 0 in shape and averaged(shape, static["axis"]) == 0:
+    if what and 0 in shape and count_along(shape, static["axis"]) == 0:
         raise OperationError(f"{primitive.name} over axes {static['axis']} of shape {shape}: there is nothing to {what}")
     return run_unary(primitive, x, static, 3)
 
@@ -175,7 +168,7 @@ def _logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     return out if keepdims else out.reshape(reduced_shape(x.shape, axis, False))[()]
 
 
-_logsumexp_p = reduction("logsumexp", _logsumexp, softened, label="log Σ eˣ", example=_examples)
+_logsumexp_p = reduction("logsumexp", _logsumexp, softened, label="log Σ eˣ", example=reduction_examples)
 
 
 @keywords
@@ -216,7 +209,7 @@ def _least(dtype: np.dtype[Any]) -> float:
     return float(np.sqrt(about.tiny / about.eps))
 
 
-norm_p = reduction("vector_norm", _norm, direction, label="‖x‖", example=_examples)
+norm_p = reduction("vector_norm", _norm, direction, label="‖x‖", example=reduction_examples)
 
 
 def _counting(name: str, function: Any, label: str, code: str | None = None) -> Primitive:
@@ -227,7 +220,7 @@ def _counting(name: str, function: Any, label: str, code: str | None = None) -> 
         shape=lambda x, axis, keepdims: reduced_shape(x.shape, axis, keepdims),
         label=label,
         code=code,
-        example=_examples,
+        example=reduction_examples,
     )
 
 

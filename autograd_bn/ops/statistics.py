@@ -12,7 +12,7 @@ from autograd_bn.core.axes import kept_shape, normalized_axes, reduced_shape
 from autograd_bn.core.constructors import composite
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.state import user_line
-from autograd_bn.core.structural import averaged
+from autograd_bn.core.structural import count_along
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.views import unshared
 from autograd_bn.ops.arithmetic import abs as absolute
@@ -90,7 +90,7 @@ def refuse_complex(name: str, x: Tensor, instead: str = "ab.abs(x)") -> None:
 
 def _freedom(name: str, x: Tensor, axes: tuple[int, ...], correction: float) -> float:
     refuse_complex(name, x)
-    count = averaged(x.shape, axes)
+    count = count_along(x.shape, axes)
     if count <= correction and x.size:
         raise OperationError(f"{name} over axes {axes} of shape {x.shape}: {count} elements with a correction of {correction} leave no degree of freedom")
     return count - correction

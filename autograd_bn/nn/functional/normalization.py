@@ -15,7 +15,7 @@ from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import DtypeError, OperationError, ShapeError
 from autograd_bn.core.integers import integers
 from autograd_bn.core.state import user_line
-from autograd_bn.core.structural import averaged
+from autograd_bn.core.structural import count_along
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.exponential import sqrt
 from autograd_bn.ops.precision import narrowed, widened
@@ -122,7 +122,9 @@ def instance_norm(
     x, rank, gamma, beta, population = _per_channel("instance_norm", x, gamma, beta, population, 3)
     axes = tuple(range(2, rank))
     if population is None:
-        _check_count("instance_norm", x, averaged(x.shape, axes), "channel of an example", "use larger inputs, or statistics over a whole batch (batch_norm)")
+        _check_count(
+            "instance_norm", x, count_along(x.shape, axes), "channel of an example", "use larger inputs, or statistics over a whole batch (batch_norm)"
+        )
     x̂, μ, var = _standardized("instance_norm", x, axes, eps, population)
     out = _affine(x, x̂, gamma, beta)
     return (out, μ, var) if return_statistics else out
@@ -153,7 +155,7 @@ def layer_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None
             [-1.,  1.]])
     """
     x, axes, (weight, bias) = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
-    _check_count("layer_norm", x, averaged(x.shape, axes), "example", "normalise over more axes, or leave the layer out")
+    _check_count("layer_norm", x, count_along(x.shape, axes), "example", "normalise over more axes, or leave the layer out")
     x̂, _, _ = _standardized("layer_norm", x, axes, eps)
     return _affine(x, x̂, weight, bias)
 
