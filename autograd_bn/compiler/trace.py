@@ -17,7 +17,7 @@ from autograd_bn.core.effects import concrete
 from autograd_bn.core.errors import DtypeError, GradientError, MutationError, ShapeError, TraceError
 from autograd_bn.core.graph import Graph, GraphNode, variable
 from autograd_bn.core.levels import HeldLevel
-from autograd_bn.core.lines import Line, caller_line, outside_engine
+from autograd_bn.core.lines import Line, outside_engine
 from autograd_bn.core.node import Constant, Extra, Node
 from autograd_bn.core.primitive import Primitive, abstract_of, raw, registry
 from autograd_bn.core.state import State, current, enter, fresh_level, leave, located, user_line
@@ -283,7 +283,7 @@ class FunctionTrace:
             x = self.lift(x)
             while isinstance(x, Tensor) and type(x.node) is not Symbol:
                 if not isinstance(x.value, Tensor) or type(x.node) not in (Node, Constant):
-                    concrete(x, lambda: "assign()", lambda: caller_line(4))  # a batch, or a dual of one
+                    concrete(x)  # a batch, or a dual of one
                 x = x.value
             return x  # type: ignore[no-any-return]
         return Tensor(*self._symbol(self.constant(np.asarray(x))))

@@ -57,8 +57,8 @@ def assign(target: Tensor, value: Tensor | npt.ArrayLike) -> None:
     if trace is not None:
         trace.assign(target, value)
         return
-    new = concrete(value, _named, _caller)
-    if _foreign(value):
+    new = concrete(value)
+    if value.node.foreign if isinstance(value, Tensor) else is_foreign(value):
         new = new.copy()
     if not target.is_leaf or isinstance(target.value, Tensor) or target.node.level > 0 or target.node.__class__ is Batch:
         where = f"; it was made by {target.node.title} at {target.node.line}" if hasattr(target.node, "title") else ""
@@ -136,7 +136,7 @@ def require_finite(values: Sequence[Any], report: Callable[..., object]) -> None
         report(*arrays)
 
 
-def concrete(x: Any, what: Callable[[], str], line: Callable[[], Line]) -> Any:
+def concrete(x: Any, what: Callable[[], str] = lambda: "assign()", line: Callable[[], Line] = lambda: caller_line(4)) -> Any:
     """The array under a value, whatever transforms lie above it (while a function is traced, a tensor that stands for it).
 
     Raises OperationError, of ``what()`` at ``line()``, where vmap maps over it.
@@ -150,16 +150,3 @@ def concrete(x: Any, what: Callable[[], str], line: Callable[[], Line]) -> Any:
                 f"reduce over the examples outside vmap, or suppress what ab.assign does with ab.no_effects()\n  at {line()}"
             )
     return np.asarray(array_of(x))
-
-
-def _named() -> str:
-    return "assign()"
-
-
-def _caller() -> Line:
-    return caller_line(4)
-
-
-def _foreign(value: Any) -> bool:
-    """Whether somebody else may write into the value's memory."""
-    return bool(getattr(value.node, "foreign", False)) if isinstance(value, Tensor) else is_foreign(value)

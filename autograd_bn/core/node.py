@@ -79,6 +79,7 @@ class Node:
     """
 
     __slots__ = ("age", "code", "dtype", "extra", "fast", "level", "offset", "parents", "primitive", "saved", "scope", "shape", "static")
+    foreign = False
 
     age: int
     primitive: Primitive | None
@@ -171,6 +172,7 @@ class Dual:
 
     __slots__ = ("level", "tangent")
     fast = NESTED
+    foreign = False
 
     def __init__(self, level: int, tangent: Any) -> None:
         self.level = level
@@ -186,6 +188,7 @@ class Batch:
 
     __slots__ = ("level", "size")
     fast = NESTED
+    foreign = False
 
     def __init__(self, level: int, size: int) -> None:
         self.level = level

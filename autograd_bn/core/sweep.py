@@ -217,7 +217,7 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
         raise GradientError("backward(create_graph=True) inside no_grad() would record nothing; move it out, or use ab.enable_grad()")
     seed = conjugated(_seed(output, gradient))
     if create_graph:
-        seed = seed if isinstance(seed, Tensor) else Tensor(seed)
+        seed = tensor_of(seed)
     else:
         seed = seed.value if isinstance(seed, Tensor) and type(seed.node) is Node else seed
         resume(State(fresh_level(), state.scope, state.watch, state.effects, state.cut))
@@ -229,8 +229,7 @@ def backward(output: Tensor, gradient: Any, *, retain_graph: bool, create_graph:
                 extra = leaf.extra
                 if extra is None:
                     extra = leaf.extras()
-                g = conjugated(g)
-                new = g if isinstance(g, Tensor) else Tensor(g)
+                new = tensor_of(conjugated(g))
                 published.append((extra, new if extra.gradient is None else extra.gradient + new))
             for extra, total in published:
                 extra.gradient = total

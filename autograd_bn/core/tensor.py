@@ -136,7 +136,7 @@ class Tensor(Methods, Traced):
             gradient = asarray(gradient)
             if gradient.shape != self.shape or gradient.dtype != self.dtype:
                 raise ShapeError(f"a gradient must have the tensor's shape {self.shape} and dtype {self.dtype}, got {gradient.shape} {gradient.dtype}")
-            if gradient.node.level < 0 and gradient.node.foreign:
+            if gradient.node.foreign:
                 gradient = Tensor(owned(gradient))
         lifted(self).node.extras().gradient = gradient
 
@@ -373,16 +373,14 @@ def tensor_of(x: Any) -> Tensor:
 
 def owned(x: Tensor) -> Any:
     """A live tensor as it is; of a constant the array, copied where somebody else may write into it."""
-    if x.node.level >= 0:
-        return x
-    return x.value.copy() if x.node.foreign else x.value
+    return x if x.node.level >= 0 else x.value.copy() if x.node.foreign else x.value
 
 
 def snapshot(x: Any) -> Any:
     """A value as it is now, whatever is written into its tensor or array later; what is neither is itself."""
     if isinstance(x, Tensor):
         x = lifted(x)
-        return Tensor(x.value.copy() if getattr(x.node, "foreign", False) else x.value, x.node)
+        return Tensor(x.value.copy() if x.node.foreign else x.value, x.node)
     return x.copy() if isinstance(x, np.ndarray) else x
 
 

@@ -185,7 +185,8 @@ class Optimizer:
             for i, (p, update) in enumerate(zip(self.params, updates, strict=True)):
                 if update is not None:
                     assign(p, of_parts(update.value, p.dtype))
-                    self._remember(self._state[i], update.state)
+                    for name, value in update.state.items():  # the tensors stay the same ones, as a compiled step knows them
+                        assign(self._state[i][name], value)
 
     def _begin(self) -> None:
         """Remember something of each parameter that gets its first update, so that a compiled first step is as all others are."""
@@ -196,12 +197,6 @@ class Optimizer:
                 if not state.keys() >= first.keys() and p.grad is not None:
                     for name in sorted(first.keys() - state.keys()):
                         state[name] = tensor(_filled(name, p, first[name]))
-
-    @staticmethod
-    def _remember(state: State, new: State) -> None:
-        """Give the tensors of a state their new values; they stay the same tensors, so that a compiled step finds them."""
-        for name, value in new.items():
-            assign(state[name], value)
 
     def traced_settings(self) -> tuple[Any, ...]:
         """What a compiled step depends on besides tensors: the settings but the learning rate, and what is remembered of which parameter, since when."""

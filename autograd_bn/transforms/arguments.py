@@ -171,7 +171,7 @@ def pair(returned: Any, rule: str, what: str) -> tuple[Any, Any]:
 def own(value: Any) -> Tensor:
     """A value that a function or a rule returned, as a tensor. An array of the user's is copied: a rule may write into it when it is called again."""
     y = asarray(value)
-    return Tensor(y.value.copy()) if y.node.level < 0 and y.node.foreign else y
+    return Tensor(y.value.copy()) if y.node.foreign else y
 
 
 def _numeric(x: Any) -> bool:

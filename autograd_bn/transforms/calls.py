@@ -68,7 +68,7 @@ def call(rules: Rules, operands: Sequence[Tensor]) -> Results:
     for operand in operands:
         x, node, ended = stripped(lifted(operand), state.floor)
         cut = cut or ended
-        values.append(x.copy() if getattr(node, "foreign", False) else x)
+        values.append(x.copy() if node.foreign else x)
         origins.append(node)
     level = max((x.node.level for x in values if isinstance(x, Tensor)), default=-1)
     if level < 0:

@@ -43,8 +43,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Tensor:
         expected = f"x must have shape (…, {out_in[1]})" if len(out_in) == 2 else "the weight must have shape (out, in)"
         hint = "; flatten the other axes into it, as in x.reshape((len(x), -1))" if len(out_in) == 2 and math.prod(x.shape[1:]) == out_in[1] else ""
         raise ShapeError(f"linear(x {describe(x)}, weight {describe(weight)}): {expected}, got x of shape {x.shape}{hint}\n  at {user_line()}")
-    product = x @ weight.T
+    product: Tensor = x @ weight.T
     if bias is None:
-        return product  # type: ignore[no-any-return]
-    out = product + bias
-    return out  # type: ignore[no-any-return]
+        return product
+    out: Tensor = product + bias
+    return out
