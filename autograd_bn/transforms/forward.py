@@ -13,7 +13,7 @@ from autograd_bn.core.node import Dual
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, owned, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import flatten, matched
-from autograd_bn.transforms.arguments import check_function
+from autograd_bn.transforms.argnums import check_function
 
 
 def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ from autograd_bn.core.primitive import raw
 from autograd_bn.core.tensor import Tensor, asarray, owned, tensor_of
 from autograd_bn.core.tracing import lifted
 from autograd_bn.core.tree import Structure, flatten
-from autograd_bn.transforms.arguments import check_function
+from autograd_bn.transforms.argnums import check_function
 
 
 def _moved(x: Any, source: int, target: int) -> Any:

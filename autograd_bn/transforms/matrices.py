@@ -13,7 +13,7 @@ from autograd_bn.core.primitive import raw
 from autograd_bn.core.state import no_effects
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable
 from autograd_bn.core.tree import flatten
-from autograd_bn.transforms.arguments import argument_numbers, check_function, positions
+from autograd_bn.transforms.argnums import argument_numbers, check_function, positions
 from autograd_bn.transforms.forward import jvp
 from autograd_bn.transforms.mapping import vmap
 from autograd_bn.transforms.reverse import grad, vjp

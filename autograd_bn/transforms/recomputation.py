@@ -25,7 +25,7 @@ from autograd_bn.core.node import Dual, Node
 from autograd_bn.core.state import Scope, State, current, enter, leave, open_scope
 from autograd_bn.core.tensor import array_of, each_level, snapshot
 from autograd_bn.core.tree import Structure, flatten
-from autograd_bn.transforms.arguments import check_function
+from autograd_bn.transforms.argnums import check_function
 
 Signature = tuple[str, tuple[int, ...], np.dtype[Any]]
 

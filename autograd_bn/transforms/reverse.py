@@ -17,7 +17,7 @@ from autograd_bn.core.sweep import sweep
 from autograd_bn.core.tensor import Tensor, asarray, check_differentiable, leaf, owned, tensor_of
 from autograd_bn.core.tracing import lifted, tracing
 from autograd_bn.core.tree import Structure, flatten, matched
-from autograd_bn.transforms.arguments import argument_numbers, check_function, positions
+from autograd_bn.transforms.argnums import argument_numbers, check_function, positions
 
 
 def _inputs(tree: Any, level: int, what: str) -> tuple[Any, list[Tensor], Structure]:
