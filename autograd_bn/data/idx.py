@@ -155,7 +155,7 @@ def located(path: str | os.PathLike[str] | None, download: bool) -> Path:
                 reasons.append(f"{mirror}: {error}")
             else:
                 return kept
-    told = "\n  ".join([*(reasons or ["the download was switched off"])])
+    told = "\n  ".join(reasons or ["the download was switched off"])
     raise OperationError(
         f"mnist: the four files were found neither in the folder of {FOLDER} ({given or 'not set'}) nor in the cache, and could not be downloaded:\n  {told}\n"
         f"Remedies: connect to the internet and call again; or put {names} (or without .gz) into {kept}, or into a folder that {FOLDER} names, or pass it: "

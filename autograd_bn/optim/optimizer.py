@@ -30,7 +30,10 @@ class ParamGroup(UserDict[str, Any]):
     """Parameters (under ``"params"``) and the settings that hold for them; every setting may be changed between steps.
 
     The learning rate is kept in a 0-d float64 tensor, ``rate``, so that a program that reads it sees each change.
+    ``base_lr`` is what it was when the first schedule took the group over.
     """
+
+    base_lr: float | None = None
 
     def __init__(self, kind: str, settings: Mapping[str, Any], params: list[Tensor]) -> None:
         self.kind = kind

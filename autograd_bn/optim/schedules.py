@@ -35,8 +35,7 @@ class Schedule:
         if not isinstance(optimizer, Optimizer):
             raise OperationError(f"{type(self).__name__} takes an optimiser, got {type(optimizer).__name__}")
         self.optimizer = optimizer
-        bases: dict[int, float] = optimizer.__dict__.setdefault("_base_lrs", {})
-        self.base_lrs = [bases.setdefault(i, group["lr"]) for i, group in enumerate(optimizer.param_groups)]
+        self.base_lrs: list[float] = []
         self.steps = 0
         self._set()
 
@@ -57,8 +56,9 @@ class Schedule:
         raise NotImplementedError
 
     def _set(self) -> None:
-        for i, group in enumerate(self.optimizer.param_groups[len(self.base_lrs) :], len(self.base_lrs)):
-            self.base_lrs.append(self.optimizer.__dict__["_base_lrs"].setdefault(i, group["lr"]))
+        for group in self.optimizer.param_groups[len(self.base_lrs) :]:
+            group.base_lr = group["lr"] if group.base_lr is None else group.base_lr
+            self.base_lrs.append(group.base_lr)
         for group, rate in zip(self.optimizer.param_groups, self.rates(self.steps), strict=True):
             group["lr"] = rate
 
