@@ -11,6 +11,8 @@ from autograd_bn import nn
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.nn import functional
 from tests.messages import refused
+from tests.nn.torch_modules import assert_same_module
+from tests.ops.torch_oracle import assert_same, torch_module
 
 FUNCTIONS = {1: functional.conv1d, 2: functional.conv2d}
 
@@ -47,21 +49,11 @@ def drawn(seed: int) -> Case:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("seed", range(25))
 def test_values_and_gradients_agree_with_pytorch(seed: int, dtype: str) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
     case, rng = drawn(seed), np.random.default_rng(seed)
     arrays = [rng.standard_normal(shape).astype(dtype) for shape in (case.x, case.weight, case.weight[:1])]
-    ours, theirs = [ab.tensor(a, requires_grad=True) for a in arrays], [torch.tensor(a, requires_grad=True) for a in arrays]
-    y, z = FUNCTIONS[case.rank](*ours, **case.settings), getattr(torch.nn.functional, f"conv{case.rank}d")(*theirs, **case.settings)
-    assert y.shape == tuple(z.shape)
-    assert y.dtype == dtype
-    g = rng.standard_normal(y.shape).astype(dtype)
-    y.backward(g)
-    z.backward(torch.tensor(g))
+    theirs = getattr(torch_module().nn.functional, f"conv{case.rank}d")
     tolerance = 1e-12 if dtype == "float64" else 2e-5
-    np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), rtol=tolerance, atol=tolerance)
-    for mine, other in zip(ours, theirs, strict=True):
-        assert mine.grad.dtype == dtype
-        np.testing.assert_allclose(mine.grad.numpy(), other.grad.numpy(), rtol=tolerance, atol=tolerance * max(1, abs(other.grad).max().item()))
+    assert_same(lambda *x: FUNCTIONS[case.rank](*x, **case.settings), lambda *x: theirs(*x, **case.settings), arrays, tolerance)
 
 
 def test_the_random_cases_cover_the_settings() -> None:
@@ -163,16 +155,14 @@ def test_a_layer_has_pytorchs_names_shapes_and_first_values(rank: int) -> None:
     assert list(nn.Conv2d(1, 2, 3, bias=False).state_dict()) == ["weight"]
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning")
 def test_a_layer_takes_pytorchs_state_and_gives_its_values() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
+    torch = torch_module()
     settings: Any = {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0), "dilation": (1, 2), "groups": 2}
-    theirs, ours = torch.nn.Conv2d(4, 6, **settings), nn.Conv2d(4, 6, **settings)
-    ours.load_state_dict(theirs.state_dict())
     x = np.random.default_rng(0).standard_normal((3, 4, 7, 6)).astype("float32")
-    np.testing.assert_allclose(ours(x).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), atol=1e-5)
-    same, other = nn.Conv1d(4, 2, 4, padding="same", dilation=3), torch.nn.Conv1d(4, 2, 4, padding="same", dilation=3)
-    same.load_state_dict(other.state_dict())
-    np.testing.assert_allclose(same(x[:, :, 0]).detach().numpy(), other(torch.tensor(x[:, :, 0])).detach().numpy(), atol=1e-5)
+    assert_same_module(nn.Conv2d(4, 6, **settings), torch.nn.Conv2d(4, 6, **settings), [x], 1e-5)
+    settings = {"kernel_size": 4, "padding": "same", "dilation": 3}
+    assert_same_module(nn.Conv1d(4, 2, **settings), torch.nn.Conv1d(4, 2, **settings), [x[:, :, 0]], 1e-5)
 
 
 def test_a_seed_decides_the_first_values() -> None:

@@ -6,6 +6,8 @@ import pytest
 import autograd_bn as ab
 from autograd_bn import nn
 from autograd_bn.core.errors import OperationError, ShapeError
+from tests.nn.torch_modules import assert_same_module
+from tests.ops.torch_oracle import torch_module
 
 
 def test_linear_has_pytorchs_names_shapes_and_first_values() -> None:
@@ -18,11 +20,8 @@ def test_linear_has_pytorchs_names_shapes_and_first_values() -> None:
 
 
 def test_linear_agrees_with_pytorch() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
-    theirs, ours = torch.nn.Linear(4, 3), nn.Linear(4, 3)
-    ours.load_state_dict(theirs.state_dict())
     x = np.random.default_rng(0).standard_normal((5, 4)).astype("float32")
-    np.testing.assert_allclose(ours(x).detach().numpy(), theirs(torch.tensor(x)).detach().numpy(), atol=1e-6)
+    assert_same_module(nn.Linear(4, 3), torch_module().nn.Linear(4, 3), [x], 1e-6)
 
 
 def test_a_seed_decides_the_first_values() -> None:

@@ -10,6 +10,7 @@ from autograd_bn import nn
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.nn import functional
 from tests.messages import refused
+from tests.ops.torch_oracle import assert_same, torch_module
 
 
 class Case(NamedTuple):
@@ -39,18 +40,10 @@ def drawn(seed: int) -> Case:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("seed", range(25))
 def test_values_and_gradients_agree_with_pytorch(seed: int, dtype: str) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
-    case, rng = drawn(seed), np.random.default_rng(seed)
-    name, array = f"{case.kind}_pool{case.rank}d", rng.standard_normal(case.x).astype(dtype)
-    ours, theirs = ab.tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
-    y, z = getattr(functional, name)(ours, **case.settings), getattr(torch.nn.functional, name)(theirs, **case.settings)
-    g = rng.standard_normal(y.shape).astype(dtype)
-    y.backward(g)
-    z.backward(torch.tensor(g))
-    assert y.dtype == ours.grad.dtype == dtype
-    tolerance = 1e-12 if dtype == "float64" else 1e-5
-    np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=tolerance, atol=tolerance)
+    case = drawn(seed)
+    x = np.random.default_rng(seed).standard_normal(case.x).astype(dtype)
+    ours, theirs = (getattr(place, f"{case.kind}_pool{case.rank}d") for place in (functional, torch_module().nn.functional))
+    assert_same(lambda x: ours(x, **case.settings), lambda x: theirs(x, **case.settings), [x], 1e-12 if dtype == "float64" else 1e-5)
 
 
 def test_the_random_cases_cover_the_settings() -> None:
@@ -63,18 +56,10 @@ def test_the_random_cases_cover_the_settings() -> None:
 @pytest.mark.parametrize("rank", [1, 2])
 @pytest.mark.parametrize("parts", [1, 2, 3, 5, 7])
 def test_adaptive_means_agree_with_pytorch(rank: int, parts: int) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch, the oracle here, is not installed")
-    rng = np.random.default_rng(parts)
-    array = rng.standard_normal((2, 3, 5, 6)[: 2 + rank])
-    ours, theirs = ab.tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
+    x = np.random.default_rng(parts).standard_normal((2, 3, 5, 6)[: 2 + rank])
     wanted = parts if rank == 1 else (parts, 2)
-    y = getattr(functional, f"adaptive_avg_pool{rank}d")(ours, wanted)
-    z = getattr(torch.nn.functional, f"adaptive_avg_pool{rank}d")(theirs, wanted)
-    np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), atol=1e-14)
-    g = rng.standard_normal(y.shape)
-    y.backward(g)
-    z.backward(torch.tensor(g))
-    np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), atol=1e-14)
+    ours, theirs = (getattr(place, f"adaptive_avg_pool{rank}d") for place in (functional, torch_module().nn.functional))
+    assert_same(lambda x: ours(x, wanted), lambda x: theirs(x, wanted), [x], 1e-14)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 4, 6])
