@@ -63,7 +63,7 @@ from autograd_bn.ops.einsum import einsum, outer, tensordot, vecdot
 from autograd_bn.ops.error_function import erf
 from autograd_bn.ops.exponential import cbrt, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, relu, sigmoid, softplus, sqrt
 from autograd_bn.ops.matmul import matmul
-from autograd_bn.ops.missing import nan_to_num, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar
+from autograd_bn.ops.nan_statistics import nan_to_num, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar
 from autograd_bn.ops.products import cross, dot, inner, kron, vdot
 from autograd_bn.ops.rearranging import flip, meshgrid, moveaxis, pad, repeat, roll, split, swapaxes, tile, unstack
 from autograd_bn.ops.reduction import all, any, argmax, argmin, count_nonzero, logsumexp, max, mean, min, sum

@@ -14,7 +14,7 @@ from autograd_bn.core.complex_values import cast
 from autograd_bn.core.errors import AutogradError, DtypeError, GradientError, OperationError, RuleError
 from autograd_bn.core.levels import escaped, open_levels
 from autograd_bn.core.lines import Line, caller_line, outside_engine
-from autograd_bn.core.node import CONSTANT, DIFFERENTIATED, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node, born
+from autograd_bn.core.node import CONSTANT, DIFFERENTIATED, FOREIGN, NO_STATIC, Batch, Constant, Dual, Node, next_age
 from autograd_bn.core.primitive import Primitive, abstract_of
 from autograd_bn.core.state import NESTED, State, current, user_line
 from autograd_bn.core.tensor import Tensor, is_foreign, snapshot
@@ -97,7 +97,7 @@ def recorded(primitive: Primitive, values: list[Any], parents: list[Any], mask: 
             saved.append(value)
     saved.append(out if kept[-1] else None)
     node = Node()
-    node.age = born()
+    node.age = next_age()
     node.primitive = primitive
     node.parents = tuple(parents)
     node.saved = tuple(saved)

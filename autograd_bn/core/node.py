@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from autograd_bn.core.primitive import Primitive
 
 NO_STATIC: Mapping[str, Any] = {}
-born = itertools.count().__next__
-"""The age of a new node."""
+next_age = itertools.count().__next__
+"""The age of the next node."""
 
 
 class Origin(NamedTuple):

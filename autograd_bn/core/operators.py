@@ -14,7 +14,7 @@ import numpy as np
 
 from autograd_bn.core.dispatch import apply, explained, returned, unrecorded
 from autograd_bn.core.lines import outside_engine
-from autograd_bn.core.node import CONSTANT, NO_STATIC, Constant, Node, born
+from autograd_bn.core.node import CONSTANT, NO_STATIC, Constant, Node, next_age
 from autograd_bn.core.primitive import Primitive
 from autograd_bn.core.state import NESTED, current
 from autograd_bn.core.tensor import Tensor
@@ -136,7 +136,7 @@ def binary_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
             result.base = result.views = None
             return result
         node = Node()
-        node.age = born()
+        node.age = next_age()
         node.primitive = primitive
         node.parents = (n, m)
         node.saved = saved
@@ -191,7 +191,7 @@ def reflected_operator(primitive: Primitive) -> Callable[[Tensor, Any], Any]:
         except Exception as error:
             raise explained(primitive, (a, b), NO_STATIC, error) from error
         node = Node()
-        node.age = born()
+        node.age = next_age()
         node.primitive = primitive
         node.parents = (other, n)
         node.saved = (a if keep_x else None, b if keep_y else None, out if keep_out else None)
@@ -231,7 +231,7 @@ def run_unary(primitive: Primitive, x: Tensor, static: Mapping[str, Any], depth:
         return apply(primitive, (x,), static)
     keep_x, keep_out = primitive.keeps
     node = Node()
-    node.age = born()
+    node.age = next_age()
     node.primitive = primitive
     node.parents = (n,)
     node.saved = (a if keep_x else None, out if keep_out else None)
@@ -274,7 +274,7 @@ def subscript_operator(primitive: Primitive, checked: Callable[[Any], Any]) -> C
         except Exception as error:
             raise explained(primitive, (a,), static, error) from error
         node = Node()
-        node.age = born()
+        node.age = next_age()
         node.primitive = primitive
         node.parents = (n,)
         node.saved = (None, None)

@@ -17,7 +17,7 @@ from autograd_bn.core.elsewhere import Elsewhere, missing
 from autograd_bn.core.errors import ConversionError, DtypeError, GradientError, OperationError, ShapeError
 from autograd_bn.core.lines import Line, caller_line
 from autograd_bn.core.methods import Methods
-from autograd_bn.core.node import CONSTANT, NO_STATIC, Batch, Constant, Dual, Extra, Node, born
+from autograd_bn.core.node import CONSTANT, NO_STATIC, Batch, Constant, Dual, Extra, Node, next_age
 from autograd_bn.core.primitive import Traced
 from autograd_bn.core.state import NESTED
 from autograd_bn.core.tracing import Symbol, Unknown, lifted
@@ -394,7 +394,7 @@ def why_constant(node: Any) -> str:
 def leaf(value: Any, level: int, name: str | None = None, line: Line | None = None) -> Tensor:
     """A new leaf on the tape of ``level``."""
     node = Node()
-    node.age = born()
+    node.age = next_age()
     node.primitive = None
     node.parents = ()
     node.saved = ()

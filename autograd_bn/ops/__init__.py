@@ -23,7 +23,7 @@ from autograd_bn.ops import (  # noqa: F401 - some for their primitives alone
     exponential,
     indexing,
     matmul,
-    missing,
+    nan_statistics,
     numpy_functions,
     products,
     random,
