@@ -279,16 +279,7 @@ def fit(
     >>> history["accuracy"][-1] > 0.8
     True
     """
-    if isinstance(train, (tuple, list, np.ndarray)):
-        raise OperationError(f"fit: train is what gives mini-batches, a Loader, got {type(train).__name__}; pass ab.data.Loader(data, 64)")
-    if not isinstance(optimizer, Optimizer):
-        raise OperationError(f"fit: optimizer is an optimiser, such as ab.optim.Adam(model.parameters()), got {optimizer!r}")
-    if not callable(loss):
-        raise OperationError(f"fit: loss is a function of outputs and targets, such as ab.nn.functional.mse_loss, got {loss!r}")
-    if isinstance(callbacks, Callback):
-        raise OperationError(f"fit: callbacks is a list, pass [{type(callbacks).__name__}(…)]")
-    if metrics is not None and not isinstance(metrics, Mapping):
-        raise OperationError(f'fit: metrics is a mapping from names to functions, such as {{"accuracy": ab.train.correct}}, got {metrics!r}')
+    _check_kinds(train, optimizer, loss, callbacks, metrics)
     if (steps is None) == (epochs is None):
         raise OperationError("fit: give the number of steps or of epochs, one of the two")
     every = len(train) if every is None else every
@@ -346,6 +337,20 @@ def fit(
         print(f"{label}: stopped after step {run.step} of {total}: {run.stopped}", file=sys.stderr)
     run.tell("on_end")
     return run.history
+
+
+def _check_kinds(train: Any, optimizer: Any, loss: Any, callbacks: Any, metrics: Any) -> None:
+    """Raise OperationError for what is of another kind than `fit` takes."""
+    if isinstance(train, (tuple, list, np.ndarray)):
+        raise OperationError(f"fit: train is what gives mini-batches, a Loader, got {type(train).__name__}; pass ab.data.Loader(data, 64)")
+    if not isinstance(optimizer, Optimizer):
+        raise OperationError(f"fit: optimizer is an optimiser, such as ab.optim.Adam(model.parameters()), got {optimizer!r}")
+    if not callable(loss):
+        raise OperationError(f"fit: loss is a function of outputs and targets, such as ab.nn.functional.mse_loss, got {loss!r}")
+    if isinstance(callbacks, Callback):
+        raise OperationError(f"fit: callbacks is a list, pass [{type(callbacks).__name__}(…)]")
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise OperationError(f'fit: metrics is a mapping from names to functions, such as {{"accuracy": ab.train.correct}}, got {metrics!r}')
 
 
 def _step(model: Module, optimizer: Optimizer, loss: Loss, compiled: bool) -> tuple[Loss, Loss]:
