@@ -50,7 +50,7 @@ def draw(
         A tensor, a container of tensors, or a Graph; or a function or module, which is then run on ``inputs`` inside ``ab.record()``,
         and differentiated if its result is one number. Their gradients and running statistics stay as they were.
     inputs
-        The arguments of a function or module. An array of floats becomes a leaf with the name of the parameter.
+        The arguments of a function or module. An array of floats, in containers too, becomes a leaf with the name of the parameter.
     file
         Where to write it too: .svg, .png, .pdf, .dot for the text, .json for the graph as data (see ``drawing.data``), or
         .html for the page of ``explore``. The last two hold all that was recorded, whatever the other parameters say.

@@ -40,7 +40,7 @@ def explore(
         A tensor, a container of tensors or a Graph; or a function or module, which is then run on ``inputs`` inside
         ``ab.record()``, and differentiated if its result is one number. Their gradients and running statistics stay as they were.
     inputs
-        The arguments of a function or module. An array of floats becomes a leaf with the name of the parameter.
+        The arguments of a function or module. An array of floats, in containers too, becomes a leaf with the name of the parameter.
     file
         Where to write the page; it may also stand last without its name, ``explore(y, "page.html")``. It has to be said.
     title

@@ -44,7 +44,7 @@ def graph_of(target: Any, inputs: tuple[Any, ...], usage: str) -> Graph:
 
 
 def _arguments(function: Callable[..., Any], inputs: tuple[Any, ...], message: str) -> list[Any]:
-    """The inputs, an array or number of floating dtype as a leaf with the name of the parameter that it goes to."""
+    """The inputs, an array or number of floating dtype as a leaf with the name of the parameter that it goes to, in containers too."""
     called = function if inspect.isroutine(function) else getattr(function, "forward", function)
     try:
         signature = inspect.signature(called)
@@ -62,9 +62,13 @@ def _arguments(function: Callable[..., Any], inputs: tuple[Any, ...], message: s
     return [_leaf(x, name, line) for x, name in zip(inputs, names, strict=True)]
 
 
-def _leaf(x: Any, name: str, line: Line) -> Any:
-    if isinstance(x, (np.ndarray, np.inexact, float, complex)) and np.asarray(x).dtype.kind in "fc":
+def _leaf(x: Any, name: str, line: Line, kinds: tuple[type, ...] = (np.ndarray, np.inexact, float, complex)) -> Any:
+    if isinstance(x, kinds) and np.asarray(x).dtype.kind in "fc":
         return leaf(np.array(x), 0, name, line)
+    if type(x) is dict:
+        return {key: _leaf(part, f"{name}[{key!r}]", line) for key, part in x.items()}
+    if type(x) in (list, tuple):  # one of numbers may be meant as an array
+        return type(x)(_leaf(part, f"{name}[{i}]", line, (np.ndarray,)) for i, part in enumerate(x))
     return x
 
 

@@ -106,3 +106,12 @@ def test_an_error_of_the_function_comes_through() -> None:
 
     with pytest.raises(TypeError, match="by itself"):
         ab.draw(fails, 1.0)
+
+
+def test_arrays_in_containers_become_leaves_named_by_where_they_are() -> None:
+    parameters = {"w": [np.ones(2), np.ones(2)], "b": 0.5, "labels": np.array([0, 1])}
+    found = run(lambda p, x: (p["w"][0] * p["w"][1] + p["b"] + ab.tensor(x)[p["labels"]]).sum(), parameters, [1.0, 2.0])
+    leaves = {node.name: node.gradient for node in found.nodes if node.kind == "leaf"}
+    assert set(leaves) == {"p['w'][0]", "p['w'][1]", "p['b']"}
+    assert leaves["p['b']"] == 2.0
+    assert parameters["b"] == 0.5
