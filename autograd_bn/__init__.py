@@ -34,7 +34,7 @@ from autograd_bn.core.namespaces import public
 from autograd_bn.core.record import record
 from autograd_bn.core.state import enable_grad, is_grad_enabled, no_effects, no_grad, scope
 from autograd_bn.core.tensor import Tensor, asarray, tensor
-from autograd_bn.core.tree import register_container
+from autograd_bn.core.tree import register_container, tree_map
 from autograd_bn.ops.arithmetic import abs, add, divide, hypot, maximum, minimum, multiply, negative, positive, pow, reciprocal, sign, square, subtract, where
 from autograd_bn.ops.circular import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, degrees, radians, sin, sinh, tan, tanh
 from autograd_bn.ops.comparison import (
@@ -384,6 +384,7 @@ __all__ = [
     "tile",
     "trace",
     "train",
+    "tree_map",
     "tril",
     "triu",
     "trunc",

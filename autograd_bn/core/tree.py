@@ -148,6 +148,26 @@ def matched(tree: Any, structure: Structure, what: str, whose: str, error: type[
     return leaves
 
 
+def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """A container like ``tree``, with the results of a function of each leaf, and of those at the same place in the others.
+
+    Containers are nested tuples, lists, dicts and Modules, whose leaves are their parameters: of Modules it makes a copy with other parameters.
+
+    Raises OperationError where another is not nested as ``tree`` is.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> p = {"w": ab.tensor([1.0, -1.0]), "b": 0.5}
+    >>> slopes = ab.grad(lambda p: (p["w"] ** 2).sum() * p["b"])(p)
+    >>> ab.tree_map(lambda x, g: x - 0.1 * g, p, slopes)
+    {'w': tensor([ 0.9, -0.9]), 'b': tensor(0.3)}
+    """
+    leaves, structure = flatten(tree)
+    more = [matched(other, structure, f"argument {i} of tree_map", "argument 1") for i, other in enumerate(others, 2)]
+    return structure.unflatten([function(*same) for same in zip(leaves, *more, strict=True)])
+
+
 def _match(tree: Any, structure: Structure, leaves: list[Any], path: str, problem: str, error: type[Exception]) -> None:
     here, found = flatten(tree)
     if found == structure:

@@ -7,7 +7,7 @@ from autograd_bn.optim.adam import Adam, AdamW
 from autograd_bn.optim.clipping import clip_grad_norm, clip_grad_value
 from autograd_bn.optim.optimizer import Optimizer, ParamGroup
 from autograd_bn.optim.rmsprop import RMSprop
-from autograd_bn.optim.schedules import CosineAnnealingLR, LinearLR, Schedule, SequentialLR, StepLR
+from autograd_bn.optim.schedules import CosineAnnealingLR, LambdaLR, LinearLR, Schedule, SequentialLR, StepLR
 from autograd_bn.optim.sgd import SGD
 
 __dir__ = public(__name__)
@@ -19,6 +19,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "CosineAnnealingLR",
+    "LambdaLR",
     "LinearLR",
     "Optimizer",
     "ParamGroup",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autograd_bn.core.errors import OperationError
@@ -117,6 +117,26 @@ class CosineAnnealingLR(Schedule):
 
     def _rate(self, base: float, steps: int) -> float:
         return self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * steps / self.T_max)) / 2
+
+
+class LambdaLR(Schedule):
+    """base · lr_lambda(steps), of any function.
+
+    Examples
+    --------
+    >>> import autograd_bn as ab
+    >>> optimizer = ab.optim.SGD([ab.tensor(1.0, requires_grad=True)], lr=1.0)
+    >>> schedule = ab.optim.LambdaLR(optimizer, lambda step: 0.5**step)
+    >>> [schedule.rates(t)[0] for t in range(4)]
+    [1.0, 0.5, 0.25, 0.125]
+    """
+
+    def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float]) -> None:
+        self.lr_lambda = lr_lambda
+        super().__init__(optimizer)
+
+    def _rate(self, base: float, steps: int) -> float:
+        return number("lr_lambda(steps)", base * self.lr_lambda(steps))
 
 
 class LinearLR(Schedule):

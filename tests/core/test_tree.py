@@ -105,3 +105,20 @@ def test_a_container_with_keys_takes_tangents_whose_names_are_the_same() -> None
     assert ab.jvp(lambda p: p.values["a"] * p.values["b"] ** 2, (point,), (Named("another", b=1.0, a=0.0),))[1].item() == 12.0
     with pytest.raises(OperationError, match="it is a Named of 'a', 'c' for one of 'a', 'b'"):
         ab.jvp(lambda p: p.values["a"], (point,), (Named("another", a=1.0, c=0.0),))
+
+
+def test_a_map_goes_through_trees_of_one_structure_leaf_by_leaf() -> None:
+    tree = {"a": (1.0, [2.0]), "b": 3.0}
+    assert ab.tree_map(lambda x, y: x - y, tree, {"b": 1.0, "a": (0.5, [2.0])}) == {"a": (0.5, [0.0]), "b": 2.0}
+    assert ab.tree_map(lambda x: x + 1, 1.0) == 2.0
+    with pytest.raises(ab.OperationError, match=r"argument 2 of tree_map is not nested as argument 1 at \['a'\]: it is no container for a tuple of 2 tensors"):
+        ab.tree_map(lambda x, y: x, tree, {"a": 1.0, "b": 2.0})
+
+
+def test_a_map_of_modules_is_a_module_of_what_it_gives() -> None:
+    layer = ab.nn.Linear(2, 1, rng=0)
+    x = np.array([[1.0, 2.0]], "float32")
+    moved = ab.tree_map(lambda p, g: p - 0.5 * g, layer, ab.grad(lambda layer: layer(x).sum())(layer))
+    assert moved(x).item() == pytest.approx(layer(x).item() - 0.5 * (1.0 + 4.0 + 1.0), rel=1e-6)
+    moved(x).sum().backward()
+    assert layer.weight.grad is not None

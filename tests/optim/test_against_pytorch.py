@@ -133,9 +133,10 @@ def warmed_cosine(module: Any, optimiser: Any) -> Any:
         lambda module, o: module.CosineAnnealingLR(o, 40, eta_min=1e-4),
         lambda module, o: module.LinearLR(o),
         lambda module, o: module.LinearLR(o, 1.0, 0.2, 50),
+        lambda module, o: module.LambdaLR(o, lambda step: 0.9**step + 0.01),
         warmed_cosine,
     ],
-    ids=["step", "cosine", "warm-up", "linear", "sequence"],
+    ids=["step", "cosine", "warm-up", "linear", "function", "sequence"],
 )
 @pytest.mark.parametrize("groups", [False, True])
 def test_a_schedule_agrees(schedule: Any, groups: bool) -> None:
