@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from types import MethodType
-from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
+from typing import Any, Generic, Literal, NamedTuple, Never, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from autograd_bn.compiler.passes.common import by_value
 from autograd_bn.compiler.program import Bound, settled
 from autograd_bn.compiler.shortcut import MISS
 from autograd_bn.compiler.trace import Itself, is_owner, trace
+from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.forks import ForkedLock
 from autograd_bn.core.graph import Graph
@@ -59,7 +60,8 @@ def jit(function: Callable[P, R], *, emitter: Literal["llvm", "numpy"] | None = 
 def jit(*, emitter: Literal["llvm", "numpy"] | None = ...) -> Callable[[Callable[P, R]], Compiled[P, R]]: ...
 
 
-def jit(function: Callable[..., Any] | None = None, *, emitter: Literal["llvm", "numpy"] | None = None) -> Any:
+@keywords
+def jit(function: Callable[..., Any] | None = None, *, emitter: Literal["llvm", "numpy"] | None = None, **elsewhere: Never) -> Any:
     """Compile a function of tensors: trace it once for each kind of arguments, then run the simplified graph.
 
     Parameters
@@ -89,6 +91,8 @@ def jit(function: Callable[..., Any] | None = None, *, emitter: Literal["llvm", 
     >>> f.cache_info()
     CacheInfo(hits=1, misses=1, currsize=1, eager=0)
     """
+    if elsewhere:
+        raise unexpected(jit, elsewhere)
     if function is None:
         return functools.partial(jit, emitter=emitter)
     return Compiled(function, _emitter(emitter))

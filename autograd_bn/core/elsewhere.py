@@ -14,6 +14,11 @@ R = TypeVar("R")
 
 _NUMBERS = "ab.nn.Generator(0).normal(shape) or .uniform(shape), or NumPy's generators"
 _NUMPY = "leave it out, as arrays live in NumPy's memory"
+_SCIPY = "ab.primitives.unary, which makes an operation of SciPy's function and its derivative"
+_BLOCKS = "a module of ab.nn.MultiheadAttention, ab.nn.LayerNorm and ab.nn.Linear"
+_NEAREST = "ab.repeat(ab.repeat(x, 2, axis=-2), 2, axis=-1), for the nearest neighbour"
+_TRANSPOSED = "the pullback of a convolution, ab.vjp(lambda x: ab.nn.functional.conv2d(x, weight, stride=2), ab.zeros(shape))[1](y)[0]"
+_WHOLE = "x * ab.nn.functional.dropout(ab.ones((N, C, 1, 1)), p, rng=rng)"
 
 INSTEAD: dict[str, dict[str, str]] = {
     "autograd_bn": {
@@ -56,18 +61,22 @@ INSTEAD: dict[str, dict[str, str]] = {
         "detect_anomaly": "ab.anomaly_mode",
         "device": _NUMPY,
         "diagflat": "ab.diag(ab.flatten(x))",
+        "digamma": _SCIPY,
         "dist": "ab.linalg.vector_norm(x - y)",
+        "distributions": "a density in functions of ab, and ab.nn.Generator for samples",
         "div": "ab.divide",
         "divmod": "ab.floor_divide and ab.remainder",
         "dropout": "ab.nn.functional.dropout",
         "ediff1d": "ab.diff(ab.flatten(x))",
         "elementwise": "ab.primitives.elementwise",
         "elementwise_grad": "ab.vmap(ab.grad(f))",
+        "elu": "ab.nn.functional.elu",
         "embedding": "ab.nn.functional.embedding",
         "empty": "ab.zeros",
         "empty_like": "ab.zeros_like",
         "eq": "ab.equal",
         "erfc": "1 - ab.erf(x)",
+        "erfinv": _SCIPY,
         "fabs": "ab.abs",
         "float_power": "ab.pow",
         "fmax": "ab.where and ab.maximum, or ab.nanmax",
@@ -76,8 +85,10 @@ INSTEAD: dict[str, dict[str, str]] = {
         "frac": "x - ab.trunc(x)",
         "from_numpy": "ab.asarray",
         "func": "ab.grad, ab.vjp, ab.jvp, ab.vmap and ab.functional_call",
+        "gammaln": _SCIPY,
         "gather": "ab.take_along_axis",
         "ge": "ab.greater_equal",
+        "gelu": "ab.nn.functional.gelu",
         "geomspace": "ab.exp(ab.linspace(a, b, n)), of logarithms",
         "gradcheck": "ab.testing.check_gradients",
         "gradient": "ab.grad for a derivative, ab.diff for differences",
@@ -94,7 +105,9 @@ INSTEAD: dict[str, dict[str, str]] = {
         "kthvalue": "ab.sort(x)[..., k - 1]",
         "lax": "Python's if and for, and ab.where under ab.vmap and ab.jit",
         "le": "ab.less_equal",
+        "leaky_relu": "ab.nn.functional.leaky_relu",
         "lerp": "x + (y - x) * weight",
+        "lgamma": _SCIPY,
         "load": "ab.train.load_checkpoint",
         "logaddexp2": "ab.logaddexp, in natural logarithms",
         "logdet": "ab.linalg.slogdet, its second part",
@@ -112,6 +125,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "movedim": "ab.moveaxis",
         "msort": "ab.sort(x, axis=0)",
         "mul": "ab.multiply",
+        "multinomial": _NUMBERS,
         "mv": "ab.matmul",
         "nancumprod": "ab.cumulative_prod of ab.where(ab.isnan(x), 1.0, x)",
         "nancumsum": "ab.cumulative_sum(ab.nan_to_num(x))",
@@ -140,22 +154,27 @@ INSTEAD: dict[str, dict[str, str]] = {
         "rsqrt": "1 / ab.sqrt(x)",
         "save": "ab.train.save_checkpoint",
         "scatter": "x[index] = value",
+        "scatter_add": "ab.eye(n)[index].T @ x, which sums the rows of x that have the same index",
         "select": "ab.where, one inside the other",
         "set_default_dtype": "a dtype where a tensor or a layer is made",
         "set_grad_enabled": "ab.no_grad and ab.enable_grad",
+        "silu": "ab.nn.functional.silu",
         "sinc": "ab.sin(np.pi * x) / (np.pi * x), by ab.where 1 at 0",
         "slogdet": "ab.linalg.slogdet",
+        "special": _SCIPY,
         "std_mean": "ab.std and ab.mean",
         "sub": "ab.subtract",
         "svd": "ab.linalg.svd",
         "swapdims": "ab.swapaxes",
+        "swish": "ab.nn.functional.silu",
         "t": "x.T",
         "take_along_dim": "ab.take_along_axis",
         "topk": "ab.argsort and ab.take_along_axis",
         "transpose": "ab.permute_dims, or ab.swapaxes for two axes",
         "trapezoid": "((y[1:] + y[:-1]) * ab.diff(x)).sum() / 2",
-        "tree": "ab.register_container",
-        "tree_util": "ab.register_container",
+        "tree": "ab.tree_map, and ab.register_container for a class",
+        "tree_flatten": "ab.tree_map, or ab.register_container for a class",
+        "tree_util": "ab.tree_map, and ab.register_container for a class",
         "tri": "ab.tril(ab.ones((n, m)))",
         "true_divide": "ab.divide",
         "unary": "ab.primitives.unary",
@@ -238,20 +257,54 @@ INSTEAD: dict[str, dict[str, str]] = {
         "requires_grad_": "an optimiser of the other parameters alone",
         "to": _NUMPY + "; a dtype is given when each layer is made",
     },
+    "linalg": {
+        "cho_solve": "ab.linalg.solve(L.mT, ab.linalg.solve(L, y))",
+        "cholesky_solve": "ab.linalg.solve(L.mT, ab.linalg.solve(L, y))",
+        "cond": "s[0] / s[-1], of s = ab.linalg.svdvals(x)",
+        "eig": "ab.linalg.eigh, of symmetric matrices",
+        "eigvals": "ab.linalg.eigvalsh, of symmetric matrices",
+        "logdet": "ab.linalg.slogdet(x)[1]",
+        "lstsq": "ab.linalg.solve(x.mT @ x, x.mT @ y), where the columns of x are independent",
+        "matrix_norm": "ab.linalg.vector_norm(x) for Frobenius's, ab.linalg.svdvals(x) for the others",
+        "matrix_power": "x @ x, as often as it takes",
+        "multi_dot": "a @ b @ c",
+        "norm": "ab.linalg.vector_norm",
+        "pinv": "ab.linalg.solve(x.mT @ x, x.mT), where the columns of x are independent",
+        "qr": "R = ab.linalg.cholesky(x.mT @ x).mT and Q = ab.linalg.solve(R.mT, x.mT).mT, where the columns of x are independent",
+        "solve_triangular": "ab.linalg.solve",
+    },
     "nn": {
         "BCELoss": "ab.nn.BCEWithLogitsLoss, of scores before the sigmoid",
         "BatchNorm": "ab.nn.BatchNorm1d, ab.nn.BatchNorm2d and ab.nn.BatchNorm3d",
+        "ConvTranspose1d": _TRANSPOSED,
+        "ConvTranspose2d": _TRANSPOSED,
+        "Dropout1d": _WHOLE,
+        "Dropout2d": _WHOLE,
+        "Hardtanh": "ab.clip(x, -1.0, 1.0)",
+        "KLDivLoss": "(q * (ab.log(q) - log_p)).sum()",
+        "Mish": "x * ab.tanh(ab.softplus(x))",
+        "PReLU": "ab.where(x > 0, x, a * x), of a parameter a",
         "Parameter": "ab.tensor(data, requires_grad=True), as an attribute of a module",
         "ParameterDict": "a tensor an attribute, by setattr",
         "ParameterList": "a tensor an attribute, by setattr",
+        "ReLU6": "ab.clip(x, 0.0, 6.0)",
         "SyncBatchNorm": "ab.nn.BatchNorm2d: there is one process",
-        "TransformerEncoderLayer": "a module of ab.nn.MultiheadAttention, ab.nn.LayerNorm and ab.nn.Linear",
+        "Transformer": _BLOCKS,
+        "TransformerDecoderLayer": _BLOCKS,
+        "TransformerEncoder": _BLOCKS,
+        "TransformerEncoderLayer": _BLOCKS,
+        "Unflatten": "x.reshape, in a forward of your own",
+        "Upsample": _NEAREST,
         "utils": "ab.optim.clip_grad_norm and ab.optim.clip_grad_value",
     },
     "nn.functional": {
         "binary_cross_entropy": "ab.nn.functional.binary_cross_entropy_with_logits, of scores before the sigmoid",
+        "conv_transpose1d": _TRANSPOSED,
+        "conv_transpose2d": _TRANSPOSED,
         "cosine_similarity": "ab.vecdot(x, y) over the product of their ab.linalg.vector_norm",
+        "dropout2d": _WHOLE,
         "hardtanh": "ab.clip(x, -1.0, 1.0)",
+        "interpolate": _NEAREST,
         "kl_div": "(q * (ab.log(q) - log_p)).sum()",
         "logsigmoid": "-ab.softplus(-x)",
         "mish": "x * ab.tanh(ab.softplus(x))",
@@ -274,9 +327,14 @@ INSTEAD: dict[str, dict[str, str]] = {
         "zeros_": "ab.assign(layer.bias, ab.zeros_like(layer.bias))",
     },
     "optim": {
+        "Adagrad": "ab.optim.RMSprop, or ab.optim.Adam",
+        "CosineAnnealingWarmRestarts": "ab.optim.SequentialLR of several ab.optim.CosineAnnealingLR",
         "ExponentialLR": "ab.optim.StepLR(optimizer, 1, gamma)",
         "LBFGS": "SciPy's minimize with the value and gradient of ab.value_and_grad, as arrays",
-        "lr_scheduler": "ab.optim.StepLR, ab.optim.CosineAnnealingLR, ab.optim.LinearLR and ab.optim.SequentialLR",
+        "MultiStepLR": "ab.optim.LambdaLR(optimizer, lambda step: gamma ** sum(step >= m for m in milestones))",
+        "OneCycleLR": "ab.optim.SequentialLR of ab.optim.LinearLR and ab.optim.CosineAnnealingLR",
+        "ReduceLROnPlateau": "optimizer.lr = 0.1 * optimizer.lr, in on_evaluation of an ab.train.Callback",
+        "lr_scheduler": "ab.optim.StepLR, ab.optim.CosineAnnealingLR, ab.optim.LinearLR, ab.optim.LambdaLR and ab.optim.SequentialLR",
     },
     "data": {
         "DataLoader": "ab.data.Loader",
@@ -288,7 +346,19 @@ FUNCTIONS: set[str] = set()
 """The names of the main namespace, which puts them here."""
 IN_PLACE = "x[...] = value or x += value, and for a leaf that requires a gradient ab.assign(x, value)"
 
+UNNEEDED = {
+    "device": _NUMPY,
+    "inplace": "leave it out, as nothing is written in place",
+    "set_to_none": "leave it out, as gradients become None",
+    "static_argnums": "leave it out, as Python's numbers and strings are static",
+    "strict": "a whole state, {**module.state_dict(), **state}",
+}
+"""Keywords of other libraries that have no counterpart, and what takes their place."""
+
 KEYWORDS: dict[str, tuple[str, ...]] = {
+    "in_dims": ("in_axes",),
+    "out_dims": ("out_axes",),
+    "diagonal": ("k",),
     "dim": ("axis", "axes"),
     "dims": ("axis", "axes"),
     "keepdim": ("keepdims",),
@@ -307,8 +377,8 @@ def unexpected(function: Callable[..., Any], given: Mapping[str, Any]) -> TypeEr
     word = next(word for word in given if word not in known)
     here = next((name for name in KEYWORDS.get(word, ()) if name in known), None)
     value = int(given[word]) if word == "unbiased" else given[word]
-    told = f"{here}={value!r}" if isinstance(value, (int, float, tuple, list)) else here
-    return TypeError(f"{message} {word!r}" + ("" if here is None else f"; instead: {told}"))
+    told = f"{here}={value!r}" if here and isinstance(value, (int, float, tuple, list)) else here or UNNEEDED.get(word)
+    return TypeError(f"{message} {word!r}" + ("" if told is None else f"; instead: {told}"))
 
 
 def strange(function: Callable[..., Any], given: Mapping[str, Any]) -> bool:
@@ -318,9 +388,9 @@ def strange(function: Callable[..., Any], given: Mapping[str, Any]) -> bool:
 
 
 def keywords(function: Callable[P, R]) -> Callable[P, R]:
-    """For a function that takes ``**elsewhere`` to say what is called otherwise here: the signature that is shown leaves them out."""
+    """For a function that takes ``**elsewhere`` to say what is called otherwise here: the signature that is shown leaves what never is given out."""
     shown = inspect.signature(function)
-    function.__signature__ = shown.replace(parameters=[p for p in shown.parameters.values() if p.kind is not p.VAR_KEYWORD])  # type: ignore[attr-defined]
+    function.__signature__ = shown.replace(parameters=[p for p in shown.parameters.values() if p.annotation != "Never"])  # type: ignore[attr-defined]
     return function
 
 

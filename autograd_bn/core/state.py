@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 from autograd_bn.core.decorating import Function, decorated
+from autograd_bn.core.elsewhere import keywords
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.lines import Line, caller_line, outside_engine
 
@@ -145,7 +146,8 @@ class Block:
         raise OperationError(f"{self!r} ends {why}\n  at {user_line()}")
 
 
-def no_grad() -> Block:
+@keywords
+def no_grad(*function: Never) -> Block:
     """Record nothing inside: results do not require a gradient.
 
     Works as a context manager and as a decorator. A transform (``grad``, ``jvp``) that is called inside still
@@ -161,6 +163,8 @@ def no_grad() -> Block:
     >>> y.requires_grad
     False
     """
+    if function:
+        raise TypeError("no_grad() takes no arguments; instead: @ab.no_grad(), with parentheses, as a decorator")
     return _Mode(False)
 
 

@@ -247,7 +247,7 @@ class Tensor(Methods, Traced):
         return read_only(self.value)
 
     def __float__(self) -> float:
-        self._constant("float(tensor)", "call .item() to take the number out of the graph")
+        self._constant("float(tensor)", "call .item() to take the number out of the graph; for math.sin(x) and the like write ab.sin(x)")
         return float(self.value)
 
     def __int__(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Never, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from autograd_bn.core.arrays import Array
 from autograd_bn.core.display import mimebundle
 from autograd_bn.core.effects import assign
-from autograd_bn.core.elsewhere import missing
+from autograd_bn.core.elsewhere import keywords, missing, unexpected
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.state import current, open_scope, resume
 from autograd_bn.core.tensor import Tensor, plain, tensor
@@ -232,11 +232,17 @@ class Module:
         """
         return {name: np.array(plain(value)) for name, value in self._tensors("_parameters", "_buffers")}
 
-    def load_state_dict(self, state: Mapping[str, npt.ArrayLike | Tensor]) -> None:
+    @keywords
+    def load_state_dict(self, state: Mapping[str, npt.ArrayLike | Tensor], **elsewhere: Never) -> None:
         """Take the values of all parameters and buffers from a mapping by dotted name.
 
         Raises OperationError that lists every missing, unexpected and ill-fitting entry, and two values for a shared one; the module is then unchanged.
         """
+        if elsewhere:
+            raise unexpected(self.load_state_dict, elsewhere)
+        if not isinstance(state, Mapping):
+            remedy = "its state_dict()" if isinstance(state, Module) else "what ab.train.load_checkpoint(file) gives"
+            raise OperationError(f"load_state_dict takes a mapping from names to arrays, got {type(state).__name__}; pass {remedy}")
         own = dict(self._tensors("_parameters", "_buffers"))
         problems = [f"missing: {name} {value.dtype}{list(value.shape)}" for name, value in own.items() if name not in state]
         problems += [f"unexpected: {name}" for name in state if name not in own]
@@ -257,6 +263,8 @@ class Module:
         if problems:
             if own and isinstance(state.get("model"), Mapping) and "model" not in own:
                 problems.append('it is the checkpoint of a whole run; load its part state["model"]')
+            elif problems[-1].startswith("missing"):
+                problems.append("to load a part, complete it: {**module.state_dict(), **state}")
             raise OperationError(f"load_state_dict: the state does not fit this {type(self).__name__}, which is unchanged\n  " + "\n  ".join(problems))
         if not current().effects:
             raise OperationError("load_state_dict inside no_effects() would change nothing; move it out")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.arrays import as_numbers
+from autograd_bn.core.elsewhere import keywords
+from autograd_bn.core.integers import is_integer
 from autograd_bn.core.node import Constant
 from autograd_bn.core.tensor import Tensor, asarray
 
@@ -18,7 +20,14 @@ def _fresh(value: Any) -> Tensor:
     return Tensor(value, Constant(value.shape, value.dtype))
 
 
-def zeros(shape: int | Sequence[int], *, dtype: npt.DTypeLike | None = None) -> Tensor:
+def _several(name: str, shape: Any, more: tuple[Any, ...]) -> TypeError:
+    """The error for lengths that are arguments of their own, as in PyTorch, or a dtype that is not given by name, as in NumPy."""
+    here = f"{(shape, *more)}" if all(is_integer(n) for n in (shape, *more)) else f"{shape}, dtype={str(np.dtype(more[0]))!r}"
+    return TypeError(f"{name}() takes 1 positional argument but {1 + len(more)} were given; instead: ab.{name}({here})")
+
+
+@keywords
+def zeros(shape: int | Sequence[int], *more: Never, dtype: npt.DTypeLike | None = None) -> Tensor:
     """Zeros, float64 unless told.
 
     Examples
@@ -27,10 +36,13 @@ def zeros(shape: int | Sequence[int], *, dtype: npt.DTypeLike | None = None) -> 
     >>> ab.zeros(2)
     tensor([0., 0.])
     """
+    if more:
+        raise _several("zeros", shape, more)
     return _fresh(np.zeros(shape, dtype))
 
 
-def ones(shape: int | Sequence[int], *, dtype: npt.DTypeLike | None = None) -> Tensor:
+@keywords
+def ones(shape: int | Sequence[int], *more: Never, dtype: npt.DTypeLike | None = None) -> Tensor:
     """Ones, float64 unless told.
 
     Examples
@@ -39,6 +51,8 @@ def ones(shape: int | Sequence[int], *, dtype: npt.DTypeLike | None = None) -> T
     >>> ab.ones(2)
     tensor([1., 1.])
     """
+    if more:
+        raise _several("ones", shape, more)
     return _fresh(np.ones(shape, dtype))
 
 

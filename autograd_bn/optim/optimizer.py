@@ -6,12 +6,13 @@ import functools
 import math
 from collections import UserDict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Never, TypeAlias
 
 import numpy as np
 
 from autograd_bn.core.arrays import Array
 from autograd_bn.core.effects import assign, require_finite
+from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.core.node import Node
 from autograd_bn.core.state import current, no_grad
@@ -99,7 +100,10 @@ class Optimizer:
         del self._defaults["params"]
         given: list[Any] = list(params.named if isinstance(params, Parameters) else params)
         if not given:
-            raise OperationError("an optimiser needs parameters, got an empty list; parameters() is a generator, which can be used once")
+            raise OperationError(
+                "an optimiser needs parameters, got none: a parameter is a tensor with requires_grad=True that is an attribute of a module; "
+                "parameters() is a generator, which can be used once"
+            )
         if not isinstance(given[0], Mapping):
             given = [{"params": given}]
         for group in given:
@@ -210,8 +214,11 @@ class Optimizer:
         """The new value and state of a real parameter with gradient g; ``lr`` has its dtype. Neither is written into."""
         raise NotImplementedError
 
-    def zero_grad(self) -> None:
+    @keywords
+    def zero_grad(self, **elsewhere: Never) -> None:
         """Forget the gradients of all parameters."""
+        if elsewhere:
+            raise unexpected(self.zero_grad, elsewhere)
         for p in self.params:
             p.grad = None
 

@@ -38,7 +38,7 @@ class Callback:
         """After the last step."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it."""
+        """What a checkpoint keeps of it. A run that is resumed asks for it before ``on_start``."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

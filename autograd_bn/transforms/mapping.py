@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Never
 
+from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.integers import is_integer
 from autograd_bn.core.levels import OpenLevel
@@ -40,7 +41,8 @@ def _axes(spec: Any, structure: Structure, what: str) -> list[int | None]:
     return [axis for part, child in zip(parts, structure.children, strict=True) for axis in _axes(part, child, what)]
 
 
-def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
+@keywords
+def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, **elsewhere: Never) -> Callable[..., Any]:
     """A function that maps over an axis of its arguments, with one array operation for all examples.
 
     Parameters
@@ -62,6 +64,8 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     >>> ab.vmap(lambda row: row.sum())(ab.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([3., 7.])
     """
+    if elsewhere:
+        raise unexpected(vmap, elsewhere)
     check_function(function, "vmap")
 
     @functools.wraps(function)
@@ -87,6 +91,8 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                         listed = (
                             "; a list or tuple is a container of numbers here: pass an array, as in np.array([1.0, 2.0])"
                             if isinstance(arg, (list, tuple))
+                            else "; None in in_axes is for an argument that all examples share"
+                            if x.ndim == 0 and not kwargs
                             else ""
                         )
                         which = "an argument"

@@ -21,6 +21,7 @@ OWNERS = {
     "autograd_bn": ab,
     "Tensor": ab.tensor([1.0]),
     "Module": ab.nn.ReLU(),
+    "linalg": ab.linalg,
     "nn": ab.nn,
     "nn.functional": ab.nn.functional,
     "nn.init": ab.nn.init,
@@ -40,7 +41,7 @@ def test_each_name_is_not_here_and_what_is_named_instead_is(owner: str, name: st
     for function in re.findall(r"\bnp\.(\w+)", instead):
         getattr(np, function)
     for attribute in re.findall(r"\bx\.(\w+)", instead):
-        getattr(OWNERS["Tensor"], attribute)
+        getattr(ab.tensor([[1.0]]), attribute)
 
 
 def differentiable(function: Any) -> bool:
@@ -177,6 +178,8 @@ WORDS: list[tuple[Any, dict[str, Any], str]] = [
     (lambda x, **given: ab.take_along_axis(x, [[0]], **given), {"dim": 0}, "axis=0"),
     (lambda x, **given: ab.split(x, 2, **given), {"dim": 1}, "axis=1"),
     (lambda x, **given: ab.flip(x, **given), {"dims": (0,)}, "axis=(0,)"),
+    (lambda x, **given: ab.triu(x, **given), {"diagonal": 1}, "k=1"),
+    (lambda x, **given: ab.vmap(ab.sin, **given)(x), {"in_dims": 1}, "in_axes=1"),
 ]
 
 
@@ -187,6 +190,26 @@ def test_a_keyword_of_another_library_is_told_what_it_is_called_here(call: Any, 
     with pytest.raises(TypeError, match=rf"\(\) got an unexpected keyword argument '{word}'; instead: {re.escape(instead)}$"):
         call(x, **given)
     call(x, **eval(f"dict({instead})"))
+
+
+LAYER = ab.nn.Linear(2, 2, rng=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        (lambda: ab.optim.SGD(LAYER.parameters()).zero_grad(set_to_none=True), "set_to_none'; instead: leave it out, as gradients become None"),
+        (lambda: LAYER.load_state_dict({}, strict=False), "strict'; instead: a whole state, {**module.state_dict(), **state}"),
+        (lambda: ab.jit(ab.sin, static_argnums=0), "static_argnums'; instead: leave it out, as Python's numbers and strings are static"),
+        (lambda: ab.zeros(2, 3), "zeros() takes 1 positional argument but 2 were given; instead: ab.zeros((2, 3))"),
+        (lambda: ab.ones((2, 3), np.float32), "ones() takes 1 positional argument but 2 were given; instead: ab.ones((2, 3), dtype='float32')"),
+        (lambda: ab.no_grad(lambda x: x), "no_grad() takes no arguments; instead: @ab.no_grad(), with parentheses, as a decorator"),
+    ],
+)
+def test_a_call_as_in_another_library_is_told_how_it_is_written_here(call: Any, instead: str) -> None:
+    with pytest.raises(TypeError) as error:
+        call()
+    assert str(error.value).endswith(instead)
 
 
 def test_a_keyword_whose_value_is_an_array_is_told_without_it() -> None:
@@ -211,5 +234,5 @@ def test_errors_inside_of_a_composite_are_its_own() -> None:
 
 
 def test_signatures_show_what_there_is() -> None:
-    for function in (ab.sum, ab.concat, ab.Tensor.sum, ab.Tensor.var):
-        assert "elsewhere" not in inspect.signature(function).parameters
+    for function in (ab.sum, ab.concat, ab.Tensor.sum, ab.Tensor.var, ab.vmap, ab.zeros, ab.no_grad, ab.nn.Module.load_state_dict):
+        assert "Never" not in str(inspect.signature(function))

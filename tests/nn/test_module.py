@@ -239,3 +239,12 @@ def test_a_module_that_contains_itself_says_where() -> None:
     assert "(back.0): (itself)" in repr(outer)
     inner.back = weakref.ref(outer)
     assert list(outer.state_dict()) == ["0.weight", "0.bias", "inner.0.weight", "inner.0.bias"]
+
+
+def test_what_is_no_state_is_refused_with_the_remedy() -> None:
+    layer = nn.Linear(2, 1, rng=0)
+    for state, remedy in ((layer, r"got Linear; pass its state_dict\(\)"), ("layer.pt", r"got str; pass what ab\.train\.load_checkpoint\(file\) gives")):
+        with pytest.raises(ab.OperationError, match=remedy):
+            layer.load_state_dict(state)  # type: ignore[arg-type]
+    with pytest.raises(ab.OperationError, match=r"to load a part, complete it: \{\*\*module\.state_dict\(\), \*\*state\}"):
+        layer.load_state_dict({"bias": np.zeros(1)})

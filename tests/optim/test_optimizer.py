@@ -9,7 +9,7 @@ import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.errors import GradientError, OperationError
-from autograd_bn.optim import SGD, Adam, AdamW, CosineAnnealingLR, LinearLR, Optimizer, RMSprop, SequentialLR, StepLR, clip_grad_norm, clip_grad_value
+from autograd_bn.optim import SGD, Adam, AdamW, CosineAnnealingLR, LambdaLR, LinearLR, Optimizer, RMSprop, SequentialLR, StepLR, clip_grad_norm, clip_grad_value
 
 MAKERS: dict[str, Any] = {
     "sgd": lambda p: SGD(p, 0.1, momentum=0.9),
@@ -100,7 +100,7 @@ def test_messages_name_the_parameters_of_a_module_by_their_paths(make: Any) -> N
 def test_empty_lists_and_duplicates_are_refused(make: Any) -> None:
     w = leaf(1.0, name="w")
     for params, match in (
-        ([], "empty list"),
+        ([], "got none"),
         ([w, w], "twice, at positions 0 and 1"),
         ([{"params": [w]}, {"params": [w]}], "twice, at positions 0 and 1"),
         ([{"params": []}], "no parameters"),
@@ -299,3 +299,14 @@ def test_a_group_that_is_added_later_joins_a_schedule_with_its_own_rate() -> Non
     again = StepLR(optimizer, 2, 0.5)
     again.load_state_dict(schedule.state_dict())
     assert again.base_lrs == [1.0, 0.2]
+
+
+def test_a_rate_that_a_function_cannot_mean_is_refused() -> None:
+    optimizer = SGD([ab.tensor(1.0, requires_grad=True)], lr=1.0)
+    with pytest.raises(ab.OperationError, match=r"lr_lambda\(steps\) must be a number from 0 up to infinity, got -0\.5"):
+        LambdaLR(optimizer, lambda step: -0.5)
+
+
+def test_a_module_without_parameters_is_told_what_one_is() -> None:
+    with pytest.raises(ab.OperationError, match="got none: a parameter is a tensor with requires_grad=True that is an attribute of a module"):
+        SGD(ab.nn.ReLU().parameters())

@@ -146,7 +146,7 @@ def test_a_state_that_does_not_fit_is_refused_with_all_that_is_wrong() -> None:
 
 def test_bad_parameters_are_refused() -> None:
     w = ab.tensor([1.0], requires_grad=True, name="w")
-    with pytest.raises(OperationError, match="empty list"):
+    with pytest.raises(OperationError, match="got none"):
         SGD([], lr=0.1)
     with pytest.raises(OperationError, match=r"parameter 1 \(w\).*twice, at positions 0 and 1"):
         SGD([w, w], lr=0.1)

@@ -303,3 +303,8 @@ def test_no_examples_are_written_into_as_any_others_are() -> None:
 
     assert ab.vmap(written)(np.zeros((0, 2, 2))).shape == (0, 3, 2)
     assert ab.vmap(ab.grad(lambda x: written(x).sum()))(np.zeros((0, 2, 2))).shape == (0, 2, 2)
+
+
+def test_an_argument_without_axes_is_told_how_all_examples_share_it() -> None:
+    with pytest.raises(ab.ShapeError, match=r"of shape \(\), which has no such axis; None in in_axes is for an argument that all examples share$"):
+        ab.vmap(lambda x, y: x * y)(ab.ones(3), 2.0)
