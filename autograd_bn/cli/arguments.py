@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from autograd_bn.core.extras import extra
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -23,6 +26,12 @@ class UsageError(Exception):
 
 class FailureError(Exception):
     """The user's code failed: exit code 1."""
+
+
+def find_matplotlib() -> None:
+    """Raise ImportError where it is missing: before the work at whose end a figure is drawn."""
+    with extra("train", "the figures need matplotlib"):
+        importlib.import_module("matplotlib")
 
 
 def whole(text: str) -> int:

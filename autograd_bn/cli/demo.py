@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autograd_bn.cli.arguments import add_command, add_no_open, open_file, positive, rate, whole
+from autograd_bn.cli.arguments import add_command, add_no_open, find_matplotlib, open_file, positive, rate, whole
 from autograd_bn.cli.figure import draw_figure
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def _run(options: argparse.Namespace) -> int:
     from autograd_bn.nn.init import generator
     from autograd_bn.train.threads import one_blas_thread
 
+    find_matplotlib()
     options.out.mkdir(parents=True, exist_ok=True)
     images, labels = digits()
     train, test = split(Dataset(images.reshape(len(images), -1), labels), generator(options.seed))

@@ -13,6 +13,8 @@ from autograd_bn.cli.arguments import add_command
 if TYPE_CHECKING:
     from autograd_bn.cli.arguments import Commands
 
+MISSING = "(missing)"
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -34,7 +36,9 @@ def _run(options: argparse.Namespace) -> int:
         "testing": ("hypothesis",),
     }
     for extra, packages in extras.items():
-        print(f"{f'extra {extra}' if extra else 'required'}: " + ", ".join(f"{name} {_version(name)}" for name in packages))
+        found = ", ".join(f"{name} {_version(name)}" for name in packages)
+        remedy = f'; pip install "autograd_bn[{extra}]"' if extra and MISSING in found else ""
+        print(f"{f'extra {extra}' if extra else 'required'}: {found}{remedy}")
     print("layout engines: " + _engines())
     return 0
 
@@ -43,7 +47,7 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "(missing)"
+        return MISSING
 
 
 def _engines() -> str:

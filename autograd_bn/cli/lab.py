@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autograd_bn.cli.arguments import add_command, positive
+from autograd_bn.cli.arguments import add_command, find_matplotlib, positive
 
 if TYPE_CHECKING:
     from autograd_bn.cli.arguments import Commands
@@ -64,6 +64,7 @@ def _run(options: argparse.Namespace) -> int:
     from autograd_bn.lab.figures import drawn
     from autograd_bn.lab.files import written
 
+    find_matplotlib()
     known = experiments()
     for name in known if EVERYTHING in options.names else dict.fromkeys(options.names):
         command = f"autograd-bn lab run {name}{' --quick' if options.quick else ''} --seeds {options.seeds}"

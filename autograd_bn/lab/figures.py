@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autograd_bn.core.extras import extra
 from autograd_bn.lab.experiment import Experiment
 from autograd_bn.lab.results import Results
 
@@ -82,12 +83,10 @@ def drawn(experiment: Experiment, results: Results, background: str = "white") -
     """The figure of an experiment as SVG, the same bytes each time. Raises ImportError without matplotlib."""
     import io
 
-    try:
+    with extra("train", "figures need matplotlib"):
         import matplotlib
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('figures need matplotlib: pip install "autograd_bn[train]"') from error
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.0), layout="constrained")
         FigureCanvasSVG(figure)

@@ -13,17 +13,16 @@ import numpy as np
 
 from autograd_bn.core.arrays import Array
 from autograd_bn.core.errors import AutogradError
+from autograd_bn.core.extras import extra
 from autograd_bn.core.tensor import Tensor, tensor
 from autograd_bn.testing.program import AUTOGRAD, Program, perform, source
 from autograd_bn.testing.program_builder import Builder
 from autograd_bn.testing.program_moves import MOVES, ROW, SHAPES, random_inputs
 from autograd_bn.testing.program_oracle import differences, replayed
 
-try:
+with extra("testing", f"{__name__} needs Hypothesis"):
     from hypothesis import strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-except ImportError as error:
-    raise ImportError("autograd_bn.testing.stateful needs Hypothesis: pip install 'autograd_bn[testing]'") from error
 
 __all__ = ["TensorMachine"]
 

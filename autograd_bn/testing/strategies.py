@@ -15,16 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from autograd_bn.core.arrays import Array
+from autograd_bn.core.extras import extra
 from autograd_bn.core.primitive import Domain, Primitive, registry
 from autograd_bn.core.tensor import Tensor, asarray, tensor
 from autograd_bn.testing.program import Program
 from autograd_bn.testing.program_moves import ROW, SHAPES, build, random_inputs
 
-try:
+with extra("testing", f"{__name__} needs Hypothesis"):
     from hypothesis import strategies as st
     from hypothesis.extra import numpy as st_numpy
-except ImportError as error:
-    raise ImportError("autograd_bn.testing.strategies needs Hypothesis: pip install 'autograd_bn[testing]'") from error
 
 __all__ = ["LAYOUTS", "arrays", "axes", "basic_indices", "broadcastable", "integer_indices", "masks", "operands", "programs", "shapes", "tensors"]
 

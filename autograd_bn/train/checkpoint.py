@@ -18,6 +18,7 @@ import numpy as np
 
 from autograd_bn.core.arrays import Array
 from autograd_bn.core.errors import OperationError
+from autograd_bn.core.extras import extra
 from autograd_bn.core.tensor import Tensor, plain
 
 FORMAT = "autograd_bn.checkpoint"
@@ -148,10 +149,8 @@ def _lowered(x: Any, place: str, arrays: dict[str, Array]) -> Any:
 
 
 def _packed(arrays: dict[str, Array], metadata: dict[str, str]) -> bytes:
-    try:
+    with extra("train", "checkpoints need safetensors"):
         from safetensors.numpy import save
-    except ImportError as error:
-        raise ImportError('checkpoints need safetensors: pip install "autograd_bn[train]"') from error
     return save(arrays, metadata)
 
 

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from autograd_bn.core.extras import extra
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -64,8 +66,9 @@ class History(Mapping[str, list[float]]):
 
         Raises ImportError without matplotlib (``pip install "autograd_bn[train]"``).
         """
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        with extra("train", "plots need matplotlib"):
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
 
         losses = [name for name in self if name.endswith("loss")]
         panels = ([losses] if losses else []) + [[name] for name in self if name not in losses and name != "lr"] + ([["lr"]] if "lr" in self else [])

@@ -10,7 +10,7 @@ import pytest
 
 import autograd_bn
 from autograd_bn import cli
-from autograd_bn.cli import demo
+from autograd_bn.cli import demo, doctor
 from autograd_bn.train import History
 
 
@@ -50,6 +50,14 @@ def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"autograd_bn {autograd_bn.__version__}\n"
+
+
+def test_doctor_says_how_to_get_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "_version", lambda name: doctor.MISSING if name == "scipy" else "1.0")
+    assert cli.main(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert 'extra jit: llvmlite 1.0, scipy (missing); pip install "autograd_bn[jit]"' in lines
+    assert "extra testing: hypothesis 1.0" in lines
 
 
 def test_doctor_says_what_is_found(capsys: pytest.CaptureFixture[str]) -> None:
