@@ -100,7 +100,11 @@ def jit(function: Callable[..., Any] | None = None, *, emitter: Literal["llvm", 
 
 def _native() -> bool:
     """Whether the extra is installed, and this Python one that native code can read the arrays of."""
-    return layout_is_known() and all(importlib.util.find_spec(name) is not None for name in ("llvmlite", "scipy"))
+    if not layout_is_known() or any(importlib.util.find_spec(name) is None for name in ("llvmlite", "scipy")):
+        return False
+    from llvmlite import __version__  # another package may hold it back
+
+    return [int(part) for part in __version__.split(".")[:2]] >= [0, 45]  # before, LLVM's pointers had types
 
 
 def _emitter(wanted: str | None) -> str:
@@ -109,7 +113,7 @@ def _emitter(wanted: str | None) -> str:
         raise OperationError(f"jit: there is no emitter {wanted!r}; there are {' and '.join(map(repr, EMITTERS))}")
     installed = wanted != "numpy" and _native()
     if wanted == "llvm" and not installed:
-        raise OperationError('jit: native code needs llvmlite and SciPy; pip install "autograd_bn[jit]", or use emitter="numpy"')
+        raise OperationError('jit: native code needs llvmlite ≥ 0.45 and SciPy; pip install "autograd_bn[jit]", or use emitter="numpy"')
     return wanted or ("llvm" if installed else "numpy")
 
 
