@@ -57,9 +57,11 @@ SAME: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("sum", (), {"axis": np.int64(1)}),
     ("take", ([3, 0, -1],), {"axis": 1}),
     ("take", ([[3, 0], [5, 5]],), {}),
-    ("cumulative_sum", (), {"axis": 1}),
-    ("cumulative_prod", (), {"axis": -1}),
+    ("cumsum", (), {"axis": 1}),
+    ("cumprod", (), {"axis": -1}),
 ]
+if hasattr(np, "cumulative_sum"):  # NumPy 2.1
+    SAME += [("cumulative_sum", (), {"axis": 1}), ("cumulative_prod", (), {"axis": -1})]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_values_and_gradients_are_those_of_numpys_function(name: str, args: Any,
     plain = getattr(np, name)
     out, pullback = ab.vjp(lambda x: getattr(ab, name)(x, *args, **kwargs), X)
     expected = plain(X, *args, **kwargs)
-    assert np.array_equal(value(out), expected) or name == "cumulative_prod"
+    assert np.array_equal(value(out), expected) or "prod" in name
     g = np.random.default_rng(1).standard_normal(expected.shape)
     assert_close(pullback(g)[0], gradient(lambda x: plain(x, *args, **kwargs), [X], 0, g), 1e-7)
     assert_close(plain(ab.tensor(X), *args, **kwargs), expected, 1e-12)
