@@ -221,9 +221,10 @@ class Tensor(Methods, Traced):
     def numpy(self) -> Array:
         """The value as a read-only array that shares memory. Use ``np.array(t.detach())`` for one to write into.
 
-        Raises ConversionError inside a transform, where the value is not a plain array.
+        Raises ConversionError inside a transform, of what is differentiated or mapped there.
         """
-        self._plain("numpy()", "use ab operations, or move the conversion out of the function")
+        check = self._constant if self.node.level > 0 else self._plain
+        check("numpy()", "use ab operations, or call .detach() first for the values alone")
         return read_only(self.value)
 
     def item(self) -> Any:

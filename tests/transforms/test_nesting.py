@@ -296,3 +296,26 @@ def test_a_pullback_keeps_the_parameters_that_it_was_made_with() -> None:
     _, pullback = ab.vjp(lambda x: x * w, ab.tensor([1.0, 2.0]))
     ab.assign(w, [30.0, 40.0])
     assert_close(pullback(ab.tensor([1.0, 1.0]))[0], [3.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    "transformed",
+    [
+        ab.grad,
+        ab.vmap,
+        ab.hessian,
+        ab.jacobian,
+        lambda f: lambda x: ab.vjp(f, x),
+        lambda f: lambda x: ab.jvp(f, (x,), (x,)),
+        lambda f: ab.grad(ab.checkpoint(f)),
+    ],
+    ids=["grad", "vmap", "hessian", "jacobian", "vjp", "jvp", "checkpoint"],
+)
+def test_an_array_of_what_is_differentiated_is_refused_in_every_mode(transformed: Any) -> None:
+    with pytest.raises(ConversionError):
+        transformed(lambda x: ab.asarray(np.cumsum((x * 2.0).numpy())).sum())(np.ones((2, 3)))
+
+
+def test_values_alone_and_what_a_transform_does_not_differentiate_are_arrays_inside_of_it() -> None:
+    w = ab.tensor(3.0, requires_grad=True)
+    assert ab.grad(lambda x: (x * x.detach().numpy() * w.numpy()).sum())(np.ones(2)).tolist() == [3.0, 3.0]
