@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import math
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,4 +125,13 @@ def knows(node: GraphNode, graph: Graph) -> bool:
     if price is None or (price.library and math.prod(node.shape or ()) > FEW and not _by_products(node)):
         return False
     dtype = loop_dtype(node, graph)
-    return dtype is not None and (dtype.kind == "f" or not price.floating)
+    return dtype is not None and (dtype.kind == "f" or not price.floating) and all(_fits(number, dtype) for number in node.constants)
+
+
+def _fits(number: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether a number is one of a dtype; NumPy, which compares with others and refuses to add them, sees to those that are not."""
+    if type(number) is not int or dtype == np.bool_:
+        return True
+    if dtype.kind == "f":
+        return abs(number) <= sys.float_info.max
+    return bool(np.iinfo(dtype).min <= number <= np.iinfo(dtype).max)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import autograd_bn as ab
+from autograd_bn.core.errors import OperationError
 from tests.compiler.test_native import array, arrays
 
 CASES: dict[str, Callable[[Any, Any], Any]] = {
@@ -45,3 +46,18 @@ def test_sums_are_taken_in_the_same_order(name: str, order: str) -> None:
     for found in (run(*given), run(*given)):
         for one, other in zip(arrays(found), arrays(function(*given)), strict=True):
             np.testing.assert_array_equal(one, other, strict=True)
+
+
+@pytest.mark.parametrize("number", [2**31 - 1, -(2**31) - 1, 2**63, 10**30])
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_numbers_beyond_a_dtype_are_compared_or_refused(number: int, dtype: str) -> None:
+    x = ab.tensor(np.array([1, 2], dtype))
+    assert ab.jit(lambda x: x < number)(x).tolist() == [number > 0, number > 0]
+    for function in (lambda x: x + number, lambda x: ab.maximum(x, number)):
+        try:
+            expected = function(x).tolist()
+        except OperationError:
+            with pytest.raises(OperationError, match=r"Python int"):
+                ab.jit(function)(x)
+        else:
+            assert ab.jit(function)(x).tolist() == expected
