@@ -14,9 +14,11 @@ import numpy as np
 
 from autograd_bn.compiler.objects import layout_is_known
 from autograd_bn.compiler.passes.common import by_value
-from autograd_bn.compiler.program import Bound, settled
+from autograd_bn.compiler.program import Bound, hooks_of, settled
 from autograd_bn.compiler.shortcut import MISS
-from autograd_bn.compiler.trace import Itself, is_owner, trace
+from autograd_bn.compiler.surroundings import Itself, is_owner
+from autograd_bn.compiler.trace import trace
+from autograd_bn.core.effects import is_journalled
 from autograd_bn.core.elsewhere import keywords, unexpected
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.forks import ForkedLock
@@ -35,10 +37,10 @@ _tracing = ForkedLock()
 
 
 class CacheInfo(NamedTuple):
-    """How often a compiled version was there (``hits``) or had to be made (``misses``), and how many there are (``currsize``).
+    """How often a compiled version was there (``hits``) or had to be made (``misses``), and how many are kept (``currsize``).
 
-    ``eager`` counts how often the function ran as it is: inside a transform or trace, or while ``record()``, ``profile()`` or
-    ``anomaly_mode()`` look on.
+    ``eager`` counts how often the function ran as it is: inside a transform, ``checkpoint`` or trace, or while ``record()``, ``profile()``
+    or ``anomaly_mode()`` look on.
     """
 
     hits: int
@@ -68,8 +70,9 @@ def jit(function: Callable[..., Any] | None = None, *, emitter: Literal["llvm", 
     ----------
     function
         Takes tensors and arrays, nested containers of them, and Python values. Numbers, flags and words are part of what is
-        compiled, and another value compiles again; a learning rate that changes is better a tensor. It may call ``backward()`` and
-        optimisers, and close over tensors and Modules: their values are read at each call, and changed ones are written back at its end.
+        compiled, and another value compiles again; a learning rate that changes is better a tensor. So are the variables outside and the attributes
+        that its code names. It may call ``backward()`` and optimisers, and close over tensors and Modules: their values are read at each call, and
+        changed ones are written back at its end.
     emitter
         ``"llvm"`` makes native code and needs the extra, ``pip install "autograd_bn[jit]"``; ``"numpy"`` makes straight NumPy calls, which give what the
         function gives to the last bit. Unless given, native code where the extra is installed.
@@ -130,9 +133,7 @@ class Compiled(Generic[P, R]):
         self._versions: dict[Any, list[Bound]] = {}
         self._last: Bound | None = None
         self._counts = [0, 0, 0]
-        # The short way to the last version used, and the surroundings in which it may be gone.
-        self._state: Any = None
-        self._short: Callable[[tuple[Any, ...]], Any] = _missed
+        self._short = _NO_SHORT
 
     def __get__(self, owner: Any, kind: type) -> Any:
         return self if owner is None else MethodType(self, owner)
@@ -140,15 +141,15 @@ class Compiled(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the version for these arguments; the first time, make it."""
         state = current()
-        if state is self._state and not kwargs:
-            found = self._short(args)
+        known, call = self._short
+        if state is known and not kwargs:
+            found = call(args)
             if found is not MISS:
                 self._counts[0] += 1
                 return found  # type: ignore[no-any-return]
-        held = _held(args, kwargs)
-        leaves, structure = flatten(held)
+        leaves, structure = flatten((args, kwargs), _module())
         dynamic = [i for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray, np.generic))]
-        if state.watch is not None or tracing() is not None or any(_live(leaves[i]) for i in dynamic):
+        if state.watch is not None or tracing() is not None or is_journalled() or any(_live(leaves[i]) for i in dynamic):
             self._counts[2] += 1
             return self._function(*args, **kwargs)
         key = (state.floor == 0, state.effects, _frozen(structure), tuple(map(_kind, leaves)))
@@ -161,8 +162,8 @@ class Compiled(Generic[P, R]):
             version = self._compiled(key, leaves, dynamic, structure)
         if version is not self._last:
             self._last = version
-            short = version.short(structure, [_released(x) for x in leaves])
-            self._state, self._short = (state, short) if short is not None else (None, _missed)
+            short = version.short(structure, leaves)
+            self._short = _NO_SHORT if short is None else (state, short)
         out = version.run(arguments)
         return self(*args, **kwargs) if out is MISS else out  # another thread has added to a gradient
 
@@ -173,20 +174,19 @@ class Compiled(Generic[P, R]):
                 if version.fits(arguments):
                     self._counts[0] += 1
                     return version
-            version = Bound(settled(trace(self._opened, leaves, dynamic, structure)), self._emitter)
-            self._versions.setdefault(key, []).append(version)
+            version = Bound(settled(trace(self._function, leaves, dynamic, structure, _module())), self._emitter)
+            if version.unchanged():  # else the function itself changes what it depends on
+                versions = self._versions.setdefault(key, [])
+                versions.append(version)
+                del versions[:-MANY]
             self._counts[1] += 1
         if self._counts[1] == MANY:
             warnings.warn(
-                f"{self.__name__} was compiled {MANY} times, for other shapes, dtypes, Python values or settings each time; pass numbers that change as "
+                f"{self.__name__} was compiled {MANY} times, for other shapes, dtypes, Python values, variables or settings each time; pass what changes as "
                 "tensors, and pad batches to one shape (cache_info() counts)",
                 stacklevel=3,
             )
         return version
-
-    def _opened(self, *args: Any, **kwargs: Any) -> Any:
-        """The function, with the objects that were held for it."""
-        return self._function(*map(_released, args), **{key: _released(value) for key, value in kwargs.items()})
 
     def _made(self) -> Bound:
         if self._last is None:
@@ -226,7 +226,8 @@ class Compiled(Generic[P, R]):
     def cache_clear(self) -> None:
         """Forget all versions."""
         self._versions.clear()
-        self._last = self._state = None
+        self._last = None
+        self._short = _NO_SHORT
         self._counts = [0, 0, 0]
 
     def explain(self) -> str:
@@ -236,25 +237,27 @@ class Compiled(Generic[P, R]):
         peak = f"at most {version.emitted.peak:,} bytes at once, results included"
         return f"{self.__name__}: {before} operations traced, {after} after all passes\n{version.emitted.summary()}\n{peak}"
 
+    def __reduce__(self) -> Any:
+        """A copy has versions of its own; what a module defines under its name is that itself, as a function is."""
+        found: Any = sys.modules.get(self.__module__)
+        name: str = getattr(self, "__qualname__", "")
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        return name if found is self else (Compiled, (self._function, self._emitter))
+
     def __repr__(self) -> str:
         return f"<compiled {self.__name__}: {self.cache_info()}>"
 
 
-def _missed(args: tuple[Any, ...]) -> Any:
-    return MISS
+_Short = tuple[Any, Callable[[tuple[Any, ...]], Any]]
+_NO_SHORT: _Short = (None, lambda args: MISS)
+"""The short way to the last version used, after the surroundings in which it may be gone: in one tuple, as threads may change it."""
 
 
-def _held(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments with each module as one thing, which is part of what is compiled."""
+def _module() -> type | tuple[()]:
+    """The class of modules, each of which is one thing, part of what is compiled."""
     module = sys.modules.get("autograd_bn.nn.module")
-    if module is None:
-        return args, kwargs
-    kind = module.Module
-    return tuple(Itself(x) if isinstance(x, kind) else x for x in args), {key: Itself(x) if isinstance(x, kind) else x for key, x in kwargs.items()}
-
-
-def _released(x: Any) -> Any:
-    return x.value if type(x) is Itself else x
+    return () if module is None else module.Module
 
 
 def _live(x: Any) -> bool:
@@ -268,7 +271,7 @@ def _live(x: Any) -> bool:
 def _kind(x: Any) -> Any:
     """What a trace depends on of one argument."""
     if isinstance(x, Tensor):
-        graded = None if type(x.node) is not Node else x.grad is not None
+        graded = None if type(x.node) is not Node else (x.grad is not None, hooks_of(x))
         return (x.value.shape, x.value.dtype, graded)
     if isinstance(x, (np.ndarray, np.generic)):
         return (x.shape, x.dtype, "array")
@@ -292,4 +295,4 @@ def _frozen(structure: Structure) -> Any:
         hash(rest)
     except TypeError:
         rest = tuple(rest) if isinstance(rest, list) else id(rest)
-    return (structure.kind, rest, tuple(map(_frozen, structure.children)))
+    return (structure.kind, rest, tuple(map(type, rest)) if type(rest) is tuple else None, tuple(map(_frozen, structure.children)))

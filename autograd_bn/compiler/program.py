@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,36 +12,15 @@ from autograd_bn.compiler.interpreter import interpreted
 from autograd_bn.compiler.passes import lowered
 from autograd_bn.compiler.plan import Emitted
 from autograd_bn.compiler.shortcut import MISS, changed_arguments, changed_outside, memory_of, shortened
-from autograd_bn.compiler.trace import Program, Source, mutable, settings
+from autograd_bn.compiler.surroundings import Itself
+from autograd_bn.compiler.trace import Program, Source
 from autograd_bn.core.errors import TraceError
 from autograd_bn.core.graph import Graph, GraphNode
-from autograd_bn.core.node import Constant
+from autograd_bn.core.node import Constant, Node
 from autograd_bn.core.sweep import accumulating
 from autograd_bn.core.tensor import Tensor
 from autograd_bn.core.tree import Structure
 from autograd_bn.core.views import replay
-
-
-class _Guard:
-    """The settings of an object that a program depends on."""
-
-    __slots__ = ("known", "owner", "seen", "told")
-
-    def __init__(self, owner: Any, known: dict[str, Any]) -> None:
-        self.owner = owner
-        self.known = known
-        self.seen: list[Any] | None = None
-        self.told = getattr(owner, "traced_settings", None)
-
-    def holds(self) -> bool:
-        """Whether they are as they were."""
-        values = vars(self.owner).values()
-        if self.seen is not None and len(values) == len(self.seen) and all(map(operator.is_, values, self.seen)):
-            return self.told is None or bool(self.told() == self.known["traced_settings"])
-        if settings(self.owner) != self.known:
-            return False
-        self.seen = None if self.told is None and mutable(self.owner) else list(values)
-        return True
 
 
 class Bound:
@@ -54,9 +32,11 @@ class Bound:
         self.emitted: Emitted = _emit(emitter, self.lowered)
         self._kernel = self.emitted.kernel
         self._program = program
-        self._guards = [_Guard(owner, known) for owner, known in program.guards]
+        self._guards = program.guards
+        self._ungraded = [source.tensor for source in program.ungraded if source.tensor is not None]
         leaves = [node for node in program.graph.nodes if node.kind == "leaf"]
         self._hidden = [(source, leaf) for source, leaf in zip(program.inputs, leaves, strict=True) if source.tensor is not None]
+        self._hooks = [(x, hooks_of(x)) for x in {source.tensor for source, _ in self._hidden} if x is not None and type(x.node) is Node]
         self._closed = {id(source.tensor) for source, _ in self._hidden}
         self._changed, self._outside = changed_arguments(program), changed_outside(program)
         self._accumulates = program.accumulates
@@ -66,23 +46,26 @@ class Bound:
         lines = self.emitted.lines
         if lines is None:
             return None
-        unchanged = self._unchanged if self._program.guards or self._program.ungraded else None
+        unchanged = self.unchanged if self._program.guards or self._program.ungraded or self._hooks else None
         return shortened(self._program, lines, structure, leaves, _commit, unchanged)
 
-    def _unchanged(self) -> bool:
-        """Whether the settings and gradients that the program is for are as they were."""
+    def unchanged(self) -> bool:
+        """Whether the settings, hooks and gradients that the program is for are as they were."""
         for guard in self._guards:
             if not guard.holds():
                 return False
-        return all(source.tensor is None or source.tensor.grad is None for source in self._program.ungraded)
+        for tensor, hooks in self._hooks:
+            if hooks_of(tensor) != hooks:
+                return False
+        return not self._ungraded or all(tensor.grad is None for tensor in self._ungraded)
 
     def fits(self, arguments: Sequence[Any]) -> bool:
         """Whether what the function closes over is still as it was when it was traced."""
-        if not self._unchanged():
+        if not self.unchanged():
             return False
         for source, leaf in self._hidden:
             x = _fetched(source, arguments)
-            if x is None or isinstance(x.value, Tensor) or x.value.shape != leaf.shape or x.value.dtype != leaf.dtype:
+            if x is None or isinstance(x.value, Tensor) or x.value.shape != leaf.shape or x.value.dtype != leaf.dtype or not x.is_leaf:
                 return False
         return True
 
@@ -135,6 +118,12 @@ class Bound:
         for source in program.cleared:
             _commit(source, arguments, None)
         return program.structure.unflatten(Tensor(np.asarray(value)) for value in outputs[:count])
+
+
+def hooks_of(leaf: Tensor) -> tuple[Itself, ...]:
+    """What is done to the gradient of a leaf."""
+    extra = leaf.node.extra
+    return () if extra is None or not extra.hooks else tuple(map(Itself, extra.hooks.values()))
 
 
 def _emit(emitter: str, graph: Graph) -> Emitted:

@@ -31,6 +31,7 @@ class _Writer:
             **space,
             "MISS": MISS,
             "Tensor": Tensor,
+            "Constant": Constant,
             "ndarray": np.ndarray,
             "asarray": np.asarray,
             "replay": replay,
@@ -63,6 +64,8 @@ class _Writer:
         parts = [f"{name}_{k}" for k in range(len(children))]
         self.miss(f"type({name}) is not {kind.__name__} or len({name}) != {len(children)}")
         if kind is dict:
+            if any(type(key) is not str for key in structure.rest):  # 1, 1.0 and True are equal
+                return False
             self.miss(f"list({name}) != {self.known(list(structure.rest))}")
         if parts:
             self.lines.append(f"{', '.join(parts)}, = {name}{'.values()' if kind is dict else ''}")
@@ -76,7 +79,7 @@ class _Writer:
             self.miss(f"type({name}) is not ndarray")
             return True
         if type(value) in (bool, int, str) or (type(value) is float and value != 0 and value == value):
-            self.miss(f"type({name}) is not {type(value).__name__} or {name} != {value!r}")
+            self.miss(f"type({name}) is not {type(value).__name__} or {name} != {self.known(value)}")
             return True
         self.miss(f"{name} is not {self.known(value)}")
         return not isinstance(value, (Tensor, np.generic, float, complex))
@@ -167,6 +170,8 @@ def shortened(
             writer.miss("extra is None or extra.gradient is None")
             writer.lines.append(f"{name} = extra.gradient.value")
         else:
+            if source.tensor is not None and type(source.tensor.node) is Constant:
+                writer.miss(f"{owner}.node.__class__ is not Constant")
             writer.lines.append(f"{name} = {arrays.get(owner, owner) if source.tensor is None else f'{owner}.value'}")
         if name not in lines.checked:
             writer.miss(f"{name}.shape != {node.shape!r} or {name}.dtype != {writer.known(node.dtype)}")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_bn.compiler.passes.common import by_value
+from autograd_bn.compiler.surroundings import Guard, Surroundings, is_owner
 from autograd_bn.core.arrays import Array
 from autograd_bn.core.dispatch import explained
 from autograd_bn.core.effects import concrete
@@ -63,7 +63,7 @@ class Program(NamedTuple):
     cleared: tuple[Source, ...]
     ungraded: tuple[Source, ...]
     checks: tuple[Check, ...]
-    guards: tuple[tuple[Any, dict[str, Any]], ...]
+    guards: tuple[Guard, ...]
 
     @property
     def accumulates(self) -> bool:
@@ -116,17 +116,19 @@ class _LiftedExtra(Extra):
 class FunctionTrace:
     """One run of a function on unknown values. See `Trace` in ``core.tracing`` for what the engine asks of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.surroundings = Surroundings(function)
         self._levels = HeldLevel(), HeldLevel()
         self.level, self.tape = (level.number for level in self._levels)
         self.nodes: list[GraphNode] = []
         self.inputs: list[Source] = []
         self.lifted: dict[int, _Lifted] = {}
         self.checks: list[tuple[list[int], Callable[..., object]]] = []
-        self.owners: dict[int, tuple[Any, dict[str, Any]]] = {}
         self.arrays: list[tuple[Tensor, int]] = []
         """What stands for arguments that are arrays, and their inputs."""
-        self._constants: dict[int, tuple[Array, int]] = {}
+        self._constants: dict[int, tuple[Array, Array, int]] = {}
+        self._shared: list[tuple[Tensor, Array]] = []
+        self._refusals: list[TraceError] = []
 
     # What the engine asks
 
@@ -153,6 +155,8 @@ class FunctionTrace:
                 f"a compiled function closes over a tensor of shape {x.shape} of an enclosing transform; pass it as an argument\n  at {user_line()}"
             )
         lifted = self._lift(x, Source(-1, x))
+        if type(node) is Constant and node.foreign:
+            self._shared.append((x, x.value.copy()))
         lifted.views = None if x.views is None else list(x.views)
         if x.base is not None:
             lifted.base, lifted.path = self.lift(x.base), x.path
@@ -215,21 +219,25 @@ class FunctionTrace:
         """Have the values looked at after each run."""
         self.checks.append(([self._bottom(x).node.index for x in values], report))
 
+    def refused(self, error: TraceError) -> None:
+        """Something asked for a value; whatever becomes of the error, the trace is not what the function does."""
+        self._refusals.append(error)
+
     def depends(self, owner: Any) -> None:
         """The program depends on the plain attributes of an object."""
-        if id(owner) not in self.owners:
-            self.owners[id(owner)] = (owner, settings(owner))
+        self.surroundings.depend(owner)
 
     # Building
 
     def constant(self, value: Array) -> int:
-        """The node of an array that is part of the program."""
+        """The node of an array that is part of the program, as it is now: the function may write into it later."""
         known = self._constants.get(id(value))
-        if known is None:
+        if known is None or not _same_bits(known[1], value):
             index = len(self.nodes)
-            self.nodes.append(GraphNode(index, "constant", shape=value.shape, dtype=value.dtype, value=value))
-            known = self._constants[id(value)] = (value, index)
-        return known[1]
+            copied = value.copy()
+            self.nodes.append(GraphNode(index, "constant", shape=value.shape, dtype=value.dtype, value=copied))
+            known = self._constants[id(value)] = (value, copied, index)
+        return known[2]
 
     def argument(self, position: int, x: Any) -> Tensor:
         """What the function gets for an array, or a tensor that is a leaf or constant."""
@@ -250,6 +258,8 @@ class FunctionTrace:
             lifted = leaf(lifted, self.tape, x.name)
         held = _Lifted(lifted, index, source, x)
         if type(x.node) is Node:
+            if x.node.extra is not None and x.node.extra.hooks:
+                self.surroundings.reach(*x.node.extra.hooks.values())
             lifted.node.extra = _LiftedExtra(x.node.extra, functools.partial(self._gradient, held))
         # Of an argument the tensor is the function's own; one that it closes over is found again by its identity.
         self.lifted[id(x if source.tensor is not None else lifted)] = held
@@ -305,6 +315,19 @@ class FunctionTrace:
 
     def finish(self, out: Any) -> Program:
         """The program, once the function has returned."""
+        if self._refusals:
+            raise TraceError(f"{self._refusals[0]}\n  (the function caught this error, and went on otherwise than it does when it is not compiled)")
+        if self.surroundings.drawn():
+            raise TraceError(
+                "a compiled function drew random numbers of NumPy's or Python's, or items of an iterator, which would be the same in each call: draw "
+                "numbers with ab.nn.Generator, or draw outside, and pass what was drawn as an argument"
+            )
+        for x, before in self._shared:
+            if not _same_bits(x.value, before):
+                raise TraceError(
+                    f"while a compiled function was traced, something wrote into the array of NumPy's that a tensor of shape {x.shape} shares memory with "
+                    "(ab.asarray): that would happen only then. Make a tensor of a copy, with ab.tensor, for each value"
+                )
         leaves, structure = flatten(out)
         results = [self._result(x) for x in leaves]
         writes: list[tuple[Source, int]] = []
@@ -349,7 +372,7 @@ class FunctionTrace:
             tuple(cleared),
             tuple(ungraded),
             tuple(checks),
-            tuple(self.owners.values()),
+            tuple(self.surroundings.guards),
         )
 
     def _all_finite(self, index: int) -> int:
@@ -376,6 +399,10 @@ def _is_view(static: Mapping[str, Any], shape: tuple[int, ...]) -> bool:
     return "index" not in static or (is_basic(static["index"]) and not is_number(static["index"], shape))
 
 
+def _same_bits(one: Array, other: Array) -> bool:
+    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+
+
 def escaped(x: Tensor) -> TraceError:
     """The error for a traced tensor that is used after its trace."""
     return TraceError(
@@ -384,62 +411,9 @@ def escaped(x: Tensor) -> TraceError:
     )
 
 
-_WORDS = (bool, int, float, complex, str, bytes, type(None))
-_NAMES = {"_parameters", "_buffers"}
-"""What a module calls its tensors; they are attributes, too."""
-
-
-class Itself:
-    """Equal to what holds the same object."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Itself) and other.value is self.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-def settings(owner: Any) -> dict[str, Any]:
-    """What a program depends on of an object: what that says itself in ``traced_settings``, else each of its attributes.
-
-    Numbers, flags and words count by value, so does what lists, tuples and dicts hold; anything else is itself or another.
-    """
-    if hasattr(owner, "traced_settings"):
-        found = {key: by_value(value) for key, value in vars(owner).items() if isinstance(value, _WORDS)}
-        found["traced_settings"] = owner.traced_settings()
-        return found
-    return {key: _setting(value) for key, value in vars(owner).items() if key not in _NAMES}
-
-
-def is_owner(x: Any) -> bool:
-    """Whether it is an object whose attributes a program depends on."""
-    return hasattr(x, "traced_settings") or (hasattr(x, "__dict__") and not callable(x) and not isinstance(x, (dict, list, set)))
-
-
-def _setting(x: Any) -> Any:
-    kind = type(x)
-    if kind in _WORDS:
-        return kind, by_value(x)
-    if kind is list or kind is tuple:
-        return kind, [_setting(part) for part in x]
-    if kind is dict:
-        return kind, [(key, _setting(part)) for key, part in x.items()]
-    return Itself(x)
-
-
-def mutable(owner: Any) -> bool:
-    """Whether attributes that are the same objects may still hold others."""
-    return any(isinstance(value, (list, tuple, dict)) for key, value in vars(owner).items() if key not in _NAMES)
-
-
-def trace(function: Callable[..., Any], leaves: Sequence[Any], dynamic: Sequence[int], structure: Structure) -> Program:
-    """Run a function on unknown values in the place of the ``dynamic`` ones among the leaves of its arguments."""
-    run = FunctionTrace()
+def trace(function: Callable[..., Any], leaves: Sequence[Any], dynamic: Sequence[int], structure: Structure, whole: type | tuple[()]) -> Program:
+    """Run a function on unknown values in the place of the ``dynamic`` ones among the leaves of its arguments; what is ``whole`` is a leaf."""
+    run = FunctionTrace(function)
     token = enter_trace(run)
     state = current()
     surroundings = enter(State(0 if state.floor == 0 else fresh_level(), state.scope, Watch(()), state.effects, state.cut))
@@ -448,11 +422,18 @@ def trace(function: Callable[..., Any], leaves: Sequence[Any], dynamic: Sequence
         for position, i in enumerate(dynamic):
             inner[i] = run.argument(position, leaves[i])
         for x in inner:
-            if not isinstance(x, Tensor) and is_owner(x):
-                run.depends(x)
+            if not isinstance(x, Tensor):
+                (run.depends if is_owner(x) else run.surroundings.reach)(x)
         args, kwargs = structure.unflatten(inner)
-        del inner
-        return run.finish(function(*args, **kwargs))
+        out = function(*args, **kwargs)
+        found, changed = flatten((args, kwargs), whole)
+        if changed != structure or any(x is not y for x, y in zip(found, inner, strict=True)):
+            raise TraceError(
+                "a compiled function changes a list, dict or other container that it got as an argument, which would happen only while it is traced: "
+                "return what is new, or write into a tensor"
+            )
+        del inner, found, args, kwargs
+        return run.finish(out)
     finally:
         run.close()
         leave(surroundings)

@@ -88,6 +88,11 @@ class Journal:
 _JOURNAL: ContextVar[Journal | None] = ContextVar("autograd_bn_journal", default=None)
 
 
+def is_journalled() -> bool:
+    """Whether somebody keeps what is assigned."""
+    return _JOURNAL.get() is not None
+
+
 @contextmanager
 def journalled() -> Iterator[Journal]:
     """Keep the value that each assigned tensor had before."""

@@ -20,7 +20,7 @@ from autograd_bn.core.methods import Methods
 from autograd_bn.core.node import CONSTANT, NO_STATIC, Batch, Constant, Dual, Extra, Node, next_age
 from autograd_bn.core.primitive import Traced
 from autograd_bn.core.state import NESTED
-from autograd_bn.core.tracing import Symbol, Unknown, lifted
+from autograd_bn.core.tracing import Symbol, Unknown, lifted, outer_tape
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -146,7 +146,7 @@ class Tensor(Methods, Traced):
         Raises GradientError if the tensor does not require a gradient, or belongs to a transform, which keeps none.
         """
         node = self._recorded("retain_grad")
-        if node.level > 0:
+        if not outer_tape(node.level):
             raise GradientError("retain_grad: only backward() keeps gradients; inside a transform use register_hook, or differentiate by this value")
         node.extras().retain = True
 

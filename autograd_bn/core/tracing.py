@@ -44,6 +44,10 @@ class Trace(Protocol):
         """Have the values looked at after each run; ``report(*arrays)`` raises."""
         ...
 
+    def refused(self, error: TraceError) -> None:
+        """Something asked for a value, which raises an error: the trace fails, even if the program catches that."""
+        ...
+
     def depends(self, owner: Any) -> None:
         """The program read plain attributes of an object, such as ``training``: others need another trace."""
         ...
@@ -105,11 +109,15 @@ class Unknown:
 
     def refuse(self, what: str) -> NoReturn:
         """Raise TraceError."""
-        raise TraceError(
+        error = TraceError(
             f"{what} needs the value of a tensor of shape {self.shape}, dtype {self.dtype}, which does not exist while a function is traced for ab.jit: "
             "the trace must serve every value. Choose between values with ab.where, pass what decides as a Python number or bool, or move it out of the "
             f"compiled function\n  at {user_line()}"
         )
+        trace = tracing()
+        if trace is not None:
+            trace.refused(error)
+        raise error
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

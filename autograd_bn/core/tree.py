@@ -103,8 +103,8 @@ class Structure(NamedTuple):
 LEAF = Structure(None, None, ())
 
 
-def flatten(tree: Any) -> tuple[list[Any], Structure]:
-    """The leaves of nested containers in order, and their structure."""
+def flatten(tree: Any, whole: type | tuple[()] = ()) -> tuple[list[Any], Structure]:
+    """The leaves of nested containers in order, and their structure; containers of type ``whole`` are leaves."""
     if type(tree) is Tensor:
         return [tree], LEAF
     if type(tree) is tuple:
@@ -114,7 +114,7 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
         else:
             return list(tree), _flat(tuple, len(tree))
     leaves: list[Any] = []
-    return leaves, _flatten(tree, leaves)
+    return leaves, _flatten(tree, leaves, whole)
 
 
 @functools.cache
@@ -122,17 +122,17 @@ def _flat(kind: type, count: int) -> Structure:
     return Structure(kind, None, (LEAF,) * count, kind is tuple)
 
 
-def _flatten(tree: Any, leaves: list[Any]) -> Structure:
+def _flatten(tree: Any, leaves: list[Any], whole: type | tuple[()]) -> Structure:
     kind = type(tree)
     container = _containers.get(kind)
-    if container is not None:
+    if container is not None and not isinstance(tree, whole):
         children, rest = container.flatten(tree)
     elif isinstance(tree, tuple):
         children, rest = tree, None
     else:
         leaves.append(tree)
         return LEAF
-    structures = tuple([_flatten(child, leaves) for child in children])
+    structures = tuple([_flatten(child, leaves, whole) for child in children])
     if rest is None and structures.count(LEAF) == len(structures):
         return _flat(kind, len(structures))  # type: ignore[arg-type]
     return Structure(kind, rest, structures)

@@ -11,6 +11,7 @@ from autograd_bn.core.dispatch import apply
 from autograd_bn.core.effects import assign
 from autograd_bn.core.integers import integers
 from autograd_bn.core.tensor import Tensor, tensor
+from autograd_bn.core.tracing import tracing
 from autograd_bn.nn import init
 from autograd_bn.ops import random
 
@@ -64,6 +65,9 @@ class Generator:
         return self._drawn(random.normal, shape, dtype)
 
     def _drawn(self, primitive: Primitive, shape: int | Sequence[int], dtype: npt.DTypeLike) -> Tensor:
+        trace = tracing()
+        if trace is not None:
+            trace.depends(self)
         static: dict[str, Any] = {"shape": integers(shape), "dtype": np.dtype(dtype)}
         drawn = apply(primitive, (self.state,), static)
         assign(self.state, self.state + _NEXT)

@@ -13,9 +13,9 @@ import numpy as np
 from autograd_bn.core.arrays import Array
 from autograd_bn.core.effects import assign, require_finite
 from autograd_bn.core.elsewhere import keywords, unexpected
-from autograd_bn.core.errors import GradientError, OperationError
+from autograd_bn.core.errors import GradientError, OperationError, TraceError
 from autograd_bn.core.node import Node
-from autograd_bn.core.state import current, no_grad
+from autograd_bn.core.state import current, no_grad, user_line
 from autograd_bn.core.tensor import Tensor, plain, tensor
 from autograd_bn.core.tracing import tracing
 from autograd_bn.nn.module import Module, Parameters
@@ -45,6 +45,8 @@ class ParamGroup(UserDict[str, Any]):
         if name in self and name == "params":
             raise OperationError(f"{self.kind}: the parameters of a group stay; add another with add_param_group")
         value = value if name == "params" else checked(name, value)
+        if name in self:
+            outside_traces(f"setting {name!r}")
         if name == "lr":
             assign(self.rate, value)
         super().__setitem__(name, value)
@@ -300,6 +302,15 @@ def listed(params: Named | Tensor) -> tuple[list[str], list[Tensor]]:
     given: list[Any] = [params] if isinstance(params, Tensor) else list(params.named if isinstance(params, Parameters) else params)
     named = [p if isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) else ("", p) for p in given]
     return [name for name, _ in named], [p for _, p in named]
+
+
+def outside_traces(what: str) -> None:
+    """Raise TraceError while a function is traced."""
+    if tracing() is not None:
+        raise TraceError(
+            f"{what} of an optimiser in a compiled function would happen only while it is traced; do it between the calls, which look at all settings"
+            f"\n  at {user_line()}"
+        )
 
 
 def described(i: int, p: Tensor, name: str) -> str:

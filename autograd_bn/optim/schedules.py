@@ -9,7 +9,7 @@ from typing import Any
 
 from autograd_bn.core.errors import OperationError
 from autograd_bn.core.integers import is_integer
-from autograd_bn.optim.optimizer import Optimizer, number, unmatched
+from autograd_bn.optim.optimizer import Optimizer, number, outside_traces, unmatched
 
 
 class Schedule:
@@ -44,7 +44,8 @@ class Schedule:
         return f"{type(self).__name__}({', '.join(settings)})"
 
     def step(self) -> None:
-        """Go on to the rate of the next step."""
+        """Go on to the rate of the next step. Raises TraceError in a compiled function."""
+        outside_traces("the schedule")
         self.steps += 1
         self._set()
 

@@ -254,7 +254,7 @@ def fit(
         Random generators, NumPy's or `nn.Generator`, that loss or callbacks draw from; those that are attributes of the model's modules are found.
     compiled
         Whether to run the step through ``ab.jit``: the same numbers but for roundings, sooner. Only for models and losses that can be compiled: one
-        that draws random numbers of its own, as a NumPy array, would draw the same ones each step.
+        that draws from a generator of NumPy's cannot.
     label, progress
         The progress bar's text, and whether to show it on stderr.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
 import threading
 import warnings
@@ -455,3 +457,30 @@ def test_flags_have_a_largest_and_a_smallest(emitter: str) -> None:
     f = ab.jit(lambda x: (ab.max(~x, axis=1), ab.min(~x, axis=1), ab.max(~x, axis=0), ab.min(~x, axis=0)))
     same(values(f(x)), [np.array([True, True]), np.array([False, False]), np.array([True, True, False]), np.array([True, False, False])], emitter)
     same(values(f(ab.ones((2, 3), dtype=bool))), [np.zeros(2, bool), np.zeros(2, bool), np.zeros(3, bool), np.zeros(3, bool)], emitter)
+
+
+@ab.jit
+def doubled(x: ab.Tensor) -> ab.Tensor:
+    return 2.0 * x
+
+
+class Doubling:
+    """Has a compiled function of its own."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+        self.run = ab.jit(self.scaled)
+
+    def scaled(self, x: ab.Tensor) -> ab.Tensor:
+        return x * self.scale
+
+
+def test_compiled_functions_are_copied_and_pickled() -> None:
+    x = ab.tensor([1.0])
+    assert doubled(x).item() == 2.0
+    assert copy.copy(doubled) is copy.deepcopy(doubled) is pickle.loads(pickle.dumps(doubled)) is doubled
+    one = Doubling(3.0)
+    assert one.run(x).item() == 3.0
+    for other in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        other.scale = 5.0
+        assert other.run(x).item() == 5.0 and one.run(x).item() == 3.0
