@@ -18,7 +18,8 @@ from autograd_bn.core.sweep import fitted
 from autograd_bn.core.tensor import Tensor, array_of
 from autograd_bn.core.watch import Observer, observed
 from autograd_bn.testing.causes import Evidence, likely_cause
-from autograd_bn.testing.reference import COMPLEX_STEP, central_slope, complex_slope, infinite_slope, tolerance
+from autograd_bn.testing.differences import central_slope
+from autograd_bn.testing.reference import COMPLEX_STEP, complex_slope, infinite_slope, tolerance
 from autograd_bn.testing.subject import Subject
 from autograd_bn.transforms import vjp
 
@@ -158,7 +159,7 @@ def _derivative(line: Callable[[Any], Array], analytic: bool) -> tuple[Array, st
     if analytic:
         found = complex_slope(line)
         if found is not None:
-            return found, COMPLEX_STEP
+            return found.value, COMPLEX_STEP
     slope = central_slope(line)
     return slope.value, slope.method
 
@@ -191,7 +192,7 @@ def _analytic(row: _Recorded, i: int) -> bool:
     if found is None:
         return False
     check = central_slope(line)
-    return bool(np.all(np.abs(found - check.value) <= 1e-6 * np.max(np.abs(check.value), initial=0.0) + 10 * check.error + 1e-12))
+    return bool(np.all(np.abs(found.value - check.value) <= 1e-6 * np.max(np.abs(check.value), initial=0.0) + 10 * check.error + 1e-12))
 
 
 def _infinite(row: _Recorded) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from autograd_bn.core.arrays import Array
 from autograd_bn.core.dispatch import describe
-from autograd_bn.core.errors import AutogradError, TraceError
+from autograd_bn.core.errors import AutogradError, GradientError, TraceError
 from autograd_bn.core.state import no_effects, no_grad
 from autograd_bn.core.sweep import backward
 from autograd_bn.core.tensor import array_of, tensor
@@ -43,7 +43,13 @@ def check_kept(subject: Subject, report: Report) -> None:
             except OUTSIDE:  # a point that is outside of the domain when it is rounded
                 break
             results, pullback = vjp(subject, *inputs)
-            for i, (x, c) in enumerate(zip(inputs, pullback(tuple(subject.normal(array_of(y)) for y in results)), strict=True)):
+            try:
+                cotangents = pullback(tuple(subject.normal(array_of(y)) for y in results))
+            except GradientError as error:
+                if inputs is single and "have no derivative" in str(error):  # values that rounding has made equal
+                    break
+                raise
+            for i, (x, c) in enumerate(zip(inputs, cotangents, strict=True)):
                 if c.shape != x.shape or c.dtype != x.dtype:
                     report.findings.append(Finding(check, f"the gradient is {c.dtype}{list(c.shape)}", f"{subject.labels[i]}, {describe(x)}"))
                     return
@@ -246,7 +252,7 @@ def _compare(
         scale = float(np.max(size[np.isfinite(size)], initial=0.0)) + 1e-3 * subject.rounding
         wrong = ~close(a, r, allowed * scale)
         if wrong.any() and "value" not in what:
-            wrong &= ~(np.abs(a - r) <= 5 * subject.pulled_noise[i])
+            wrong &= ~(np.abs(a - r) <= 3 * subject.pulled_noise[i])  # both sides of it are twice or thrice the gradient, or so
         if wrong.any():
             index = tuple(int(n) for n in np.argwhere(wrong)[0]) if a.ndim else ()
             label = subject.called(i) if len(found) == len(subject.labels) else ""

@@ -20,8 +20,6 @@ COMPLEX_STEP = "complex step"
 DIFFERENCES = "central differences"
 TAYLOR = "the order of the Taylor remainder"
 TINY = 1e-30
-STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
-COARSE_STEPS = (3e-2, 1e-2, 3e-3, 1e-3)
 
 
 class Slope(NamedTuple):
@@ -55,86 +53,31 @@ def close(a: Array, r: Array, allowed: Any) -> Array:
         return np.asarray((np.abs(a - r) <= allowed) | (a == r) | (np.isnan(a) & np.isnan(r)))
 
 
-def complex_slope(line: Line) -> Array | None:
-    """The derivative at 0 by a complex step; None where the function is not written for complex numbers."""
+def complex_slope(line: Line, size: float = 1.0) -> Slope | None:
+    """The derivative at 0 by a complex step; None where the function is not written for complex numbers.
+
+    ``size`` is that of the number that moves, beside which the step is small.
+    """
+    step = TINY * min(1.0, size) if size > 1e-270 else max(1e-5 * size, 5e-324)
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings(), analytic_continuation():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            stepped = line(1j * TINY)
+            stepped = line(1j * step)
     except Exception:  # noqa: BLE001 - whatever it says, it does not take complex numbers
         return None
-    return stepped.imag / TINY if stepped.dtype.kind == "c" else None
-
-
-def central_slope(line: Line, size: float = 1.0, coarse: bool = False) -> Slope:
-    """The derivative at 0 by central differences, each extrapolated from two steps, at the first step where those agree, or agree best.
-
-    ``size`` is that of the number that moves; ``coarse`` is for a line that is computed in single precision or less.
-    """
-    best: Slope | None = None
-    agrees: Any = False
-    with np.errstate(all="ignore"):
-        for step in _steps(size, coarse):
-            wide, narrow = ((line(h) - line(-h)) / (2 * h) for h in (step, step / 2))
-            value = (4 * narrow - wide) / 3
-            error = np.abs(narrow - wide)
-            if step < STEPS[-1]:  # so small that what is lost in rounding may agree
-                error += _noise(line(0.0), step)
-            if best is not None:
-                kept = agrees | (error >= best.error)
-                value, error = np.where(kept, best.value, value), np.where(kept, best.error, error)
-            best = Slope(value, error, DIFFERENCES)
-            agrees = best.error <= 1e-7 * np.maximum(np.abs(best.value), 1e-3 * largest(best.value))
-            if np.all(agrees):
-                break
-    assert best is not None
-    return best
-
-
-def _steps(size: float, coarse: bool) -> tuple[float, ...]:
-    """The steps to try; none that is lost in rounding a number of that size, and those in which it would be lost last."""
-    if coarse:
-        return tuple(max(1.0, 1e-3 * size) * h for h in COARSE_STEPS)
-    if 1e-3 <= size <= 1e3:
-        return STEPS
-    scaled = tuple(size * h for h in STEPS)
-    if size > 1.0:
-        return (*scaled, *(h for h in STEPS if h >= 1e-9 * size))
-    return (*STEPS, *scaled) if size > 1e-12 else (*scaled, *STEPS)
-
-
-def _noise(values: Array, step: float) -> Array:
-    """How far a difference quotient may be off by the rounding of the values."""
-    return np.asarray(4 * float(np.finfo(values.dtype).eps) * np.abs(values) / step)
+    if stepped.dtype.kind != "c":
+        return None
+    moved = np.abs(stepped.real)
+    near = moved < 1e-12
+    if np.any(near & (moved > 0)):
+        near &= line(0.0) == 0
+    moved = np.where(near, moved + step**2, 0.0)  # of what is 0, as at the branch point of a root, where the step is too long
+    return Slope(stepped.imag / step, (moved + np.finfo(np.float64).tiny) / step, COMPLEX_STEP)
 
 
 def largest(x: Array) -> float:
     """The largest finite magnitude."""
     return float(np.max(np.abs(x[np.isfinite(x)]), initial=0.0))
-
-
-def finds_nothing(slope: Slope, values: Array, size: float = 1.0) -> Array:
-    """Where differences of several steps disagree by more than rounding explains, as of what is chaotic or nearly singular."""
-    by_noise = slope.error <= 100 * _noise(values, STEPS[-1] * size)
-    return ~by_noise & ((slope.error > 0.01 * np.abs(slope.value)) | bool(np.any(~by_noise & (slope.error > 0.01 * largest(slope.value)))))
-
-
-def one_sided(line: Line, size: float = 1.0, coarse: bool = False) -> tuple[Array, Array]:
-    """The derivatives at 0 from the left and from the right.
-
-    ``size`` is that of the number that moves: where it is small, and the two come together at steps that are small beside it, these are taken; it
-    is a kink where they do not, and curvature where they do.
-    """
-    step = 1e-3 if coarse else 1e-6
-    with np.errstate(all="ignore"):
-        middle = line(0.0)
-        left, right = ((middle - line(-step)) / step, (line(step) - middle) / step)
-        if size < 1.0 and not coarse:
-            step *= size
-            below, above = ((middle - line(-step)) / step, (line(step) - middle) / step)
-            closer = np.abs(above - below) + _noise(middle, step) < 0.5 * np.abs(right - left)
-            left, right = np.where(closer, below, left), np.where(closer, above, right)
-    return left, right
 
 
 def infinite_slope(line: Line) -> Array:

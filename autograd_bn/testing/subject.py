@@ -18,7 +18,9 @@ from autograd_bn.core.state import no_effects, no_grad
 from autograd_bn.core.tensor import Tensor, array_of, asarray, tensor
 from autograd_bn.core.tree import flatten
 from autograd_bn.testing.complex_parts import in_parts, is_complex
-from autograd_bn.testing.reference import COMPLEX_STEP, Line, Slope, central_slope, complex_slope, finds_nothing, largest, one_sided
+from autograd_bn.testing.differences import Reach, central_slope, one_sided, quotients
+from autograd_bn.testing.reference import COMPLEX_STEP, Line, Slope, complex_slope, largest
+from autograd_bn.testing.rounding import BETWEEN, deviations, noise
 from autograd_bn.transforms import jvp, vjp
 
 OUTSIDE = (AutogradError, ArithmeticError, np.linalg.LinAlgError)
@@ -77,8 +79,8 @@ class Subject:
         self.outputs = self.values(self.inputs)
         if not self.outputs:
             raise OperationError(f"{self.name} returned no tensor of floating dtype, so it has no derivative")
-        self.cotangents = [self.normal(y) for y in self.outputs]
-        self.tangents = [self.normal(x) for x in self.inputs]
+        self.cotangents = [np.where(np.isnan(y), 0, self.normal(y)).astype(y.dtype) for y in self.outputs]  # of NaN nothing can be said
+        self.tangents = self.directions()
         self.kinks: list[str] = []
 
     def undefined(self) -> list[str]:
@@ -100,6 +102,10 @@ class Subject:
         """Random numbers of an array's shape and dtype, none of them near 0."""
         x = self.rng.uniform(0.5, 1.5, like.shape) * self.rng.choice([-1.0, 1.0], like.shape)
         return np.asarray(x, like.dtype)
+
+    def directions(self) -> list[Array]:
+        """A random direction through the inputs, each element of it as large as what it moves, so that small ones count beside large ones."""
+        return [self.normal(x) * np.where((x != 0) & np.isfinite(x), np.minimum(np.abs(x), np.finfo(x.dtype).max / 2), x.dtype.type(1)) for x in self.inputs]
 
     def __call__(self, *inputs: Any) -> Any:
         """The function of its real inputs: its real results, as a tuple of tensors."""
@@ -152,27 +158,24 @@ class Subject:
         return self.pull()
 
     @functools.cached_property
-    def pulled_noise(self) -> list[float]:
-        """How far rounding may carry each cotangent: how uneven it is along inputs that differ by few roundings."""
-        return self._uneven(lambda inputs: self.pull(inputs=inputs), len(self.inputs))
+    def pulled_noise(self) -> list[Array]:
+        """How far rounding may carry each element of the cotangents, beside those of another way to compute them."""
+        return self._noise(lambda inputs: self.pull(inputs=inputs), self.inputs)
 
     @functools.cached_property
-    def pushed_noise(self) -> list[float]:
-        """The same for each tangent of the results."""
-        return self._uneven(self.push, len(self.outputs))
+    def pushed_noise(self) -> list[Array]:
+        """The same of the tangents of the results."""
+        return self._noise(self.push, self.outputs)
 
-    def _uneven(self, derivative: Callable[[list[Array]], list[Array]], count: int) -> list[float]:
-        digits = float(np.finfo(self.dtype).eps)
-        rng = np.random.default_rng(self.options.seed)
-        ways = [rng.choice([-1.0, 1.0], x.shape) for x in self.inputs]
-        spread = [0.0] * count
-        for side in (digits, -digits):  # of a kink at the point itself, one side at a time is smooth
-            try:
-                found = [derivative([np.asarray(x * (1 + k * side * w), x.dtype) for x, w in zip(self.inputs, ways, strict=True)]) for k in (1, 2, 3, 4)]
-            except OUTSIDE:
-                continue
-            spread = [max(s, largest(np.ptp(np.stack(same).astype(float), axis=0))) for s, same in zip(spread, zip(*found, strict=True), strict=True)]
-        return [8 * s for s in spread]
+    def _noise(self, derivative: Callable[[list[Array]], list[Array]], like: Sequence[Array]) -> list[Array]:
+        spread = deviations(lambda inputs: _flat(derivative(inputs)), self.inputs, OUTSIDE)
+        parts = np.split(BETWEEN * np.broadcast_to(spread, sum(y.size for y in like)), np.cumsum([y.size for y in like])[:-1])
+        return [s.reshape(y.shape) for s, y in zip(parts, like, strict=True)]
+
+    @functools.cached_property
+    def values_noise(self) -> Array:
+        """How far rounding may carry the reference's results."""
+        return noise(lambda inputs: _flat(self.reference_values(inputs)), self.wide, OUTSIDE)
 
     @functools.cached_property
     def wide(self) -> list[Array]:
@@ -190,57 +193,69 @@ class Subject:
                 if isinstance(t, complex):
                     raise
                 results = [np.full(y.shape, np.nan) for y in self.outputs]  # outside of the domain
-            return np.concatenate([np.ravel(y) for y in results]) if len(results) != 1 else np.ravel(results[0])
+            return _flat(results)
 
         return at
 
-    @functools.cached_property
-    def size(self) -> float:
-        """That of the smallest element of the inputs, so that none leaves its own neighbourhood along a direction; where some are 0, at most 1."""
-        sizes = np.abs(np.concatenate([np.ravel(x) for x in self.wide]))
-        if not sizes.any() or not np.isfinite(sizes).all():
-            return 1.0
-        return float(np.min(sizes[sizes > 0], initial=np.inf if sizes.all() else 1.0))
+    def magnitude(self, i: int, index: tuple[int, ...]) -> float:
+        """The size of one element of one input; 1 where it is 0."""
+        size = abs(float(self.inputs[i][index]))
+        return size if size and np.isfinite(size) else 1.0
+
+    def reach(self, size: float = 1.0) -> Reach:
+        """Of a direction through the inputs, or through one element of a size."""
+        return Reach(size, self.digits, lambda: self.values_noise)
 
     @functools.cached_property
     def analytic(self) -> bool:
-        """Whether a complex step finds the function's derivative: it says what central differences say along a random direction."""
-        line = self.line([t.astype(float) for t in self.tangents])
+        """Whether a complex step finds the function's derivative: it says what central differences say along a random direction, at some step."""
+        return any(self._confirmed(self.line([np.asarray(d, float) for d in ways])) for ways in (self.tangents, [self.normal(x) for x in self.wide]))
+
+    def _confirmed(self, line: Line) -> bool:
         found = complex_slope(line)
         if found is None:
             return False
-        check = central_slope(line, self.size, self.coarse)
-        if found.shape != check.value.shape:
-            return False
         with np.errstate(all="ignore"):
-            rounding = 1e-12 if self.coarse else 1e5 * self._left(np.float64)  # of what cancels, in a difference over a step of 1e-5
-            close = np.abs(found - check.value) <= 1e-6 * largest(check.value) + 10 * np.nan_to_num(check.error) + rounding
-        close |= ~np.isfinite(check.value) | finds_nothing(check, line(0.0), self.size)
-        return bool(close.all())
+            settled = central_slope(line, self.reach())
+            if found.value.shape != settled.value.shape:
+                return False
+            near = max(largest(found.value), largest(settled.value))
+            agrees = ~(np.abs(found.value - settled.value) > 1e-6 * near + found.error + settled.error)
+            if not agrees.all():  # differences may settle on what is true of small steps alone
+                for step in quotients(line, self.reach()):
+                    agrees |= (step.error <= 1e-3 * near) & (np.abs(found.value - step.value) <= 1e-3 * near + step.error)
+        return bool(agrees.all())
 
-    def slope(self, directions: Sequence[Array | None], size: float | None = None) -> Slope:
-        """The derivative of the results along a direction, without any rule; ``size`` is that of what moves, that of the inputs unless given."""
+    def slope(self, directions: Sequence[Array | None], size: float = 1.0) -> Slope:
+        """The derivative of the results along a direction, without any rule; ``size`` is that of what moves, beside the direction."""
         line = self.line(directions)
-        size = self.size if size is None else size
         if self.analytic:
-            found = complex_slope(line)
+            found = complex_slope(line, size)
             if found is not None:
-                if not self._finite.all():
-                    found = np.where(self._finite, found, np.nan)
-                return Slope(found, np.zeros_like(found), COMPLEX_STEP)
-        return central_slope(line, size, self.coarse)
+                return found if self.finite.all() else found._replace(value=np.where(self.finite, found.value, np.nan))
+        return central_slope(line, self.reach(size))
 
-    def slope_is_kinked(self, directions: Sequence[Array | None], a: float, size: float | None = None) -> bool:
-        """Whether the one-sided slopes differ, and a number lies between them; ``size`` is that of what moves, that of the inputs unless given."""
-        left, right = one_sided(self.line(directions), self.size if size is None else size, self.coarse)
-        if not (np.isfinite(left).all() and np.isfinite(right).all()):
+    def contradicted(self, slope: Slope, directions: Sequence[Array | None], size: float = 1.0) -> Slope:
+        """A slope, or that by central differences where these are sure that it is another one, as at a branch point."""
+        if slope.method != COMPLEX_STEP:
+            return slope
+        check = central_slope(self.line(directions), self.reach(size))
+        apart = np.abs(check.value - slope.value) > slope.error + 10 * check.error + 1e-3 * np.abs(slope.value)
+        return check if np.any(apart & (self.weights != 0)) else slope
+
+    def slope_is_kinked(self, directions: Sequence[Array | None], a: float, size: float = 1.0) -> bool:
+        """Whether the one-sided slopes differ, and a number lies between them; ``size`` is that of what moves, beside the direction."""
+        left, right = one_sided(self.line(directions), self.reach(size))
+        if not (np.isfinite(left.value).all() and np.isfinite(right.value).all()):
             return False
-        low, high = (pick(self.weights * left, self.weights * right) for pick in (np.minimum, np.maximum))
-        room = (1e-2 if self.coarse else 1e-4) * float(np.sum(np.maximum(np.abs(low), np.abs(high)))) + 1e-9
+        low, high = (pick(self.weights * left.value, self.weights * right.value) for pick in (np.minimum, np.maximum))
+        room = (1e-2 if self.coarse else 1e-4) * float(np.sum(np.maximum(np.abs(low), np.abs(high))))
+        room += float(np.sum(np.abs(self.weights) * (left.error + right.error)))
         return float(np.sum(high - low)) > 10 * room and float(low.sum()) - room <= a <= float(high.sum()) + room
 
     @functools.cached_property
-    def _finite(self) -> Array:
+    def finite(self) -> Array:
+        """Which of the results are, as one flat array."""
         return np.asarray(np.isfinite(np.concatenate([np.ravel(y) for y in self.outputs])))
 
     @functools.cached_property
@@ -251,7 +266,12 @@ class Subject:
     @functools.cached_property
     def coarse(self) -> bool:
         """Whether some of it is computed in single precision or less, though the inputs are in double precision."""
-        return self.options.reference is None and bool(np.finfo(self._coarsest(self.wide)).eps > 1e-10)
+        return self.digits > 1e-10
+
+    @functools.cached_property
+    def digits(self) -> float:
+        """The precision in which the reference is computed."""
+        return float(np.finfo(np.float64 if self.options.reference is not None else self._coarsest(self.wide)).eps)
 
     def _coarsest(self, inputs: Sequence[Array]) -> np.dtype[Any]:
         with no_effects():
@@ -280,11 +300,6 @@ class Subject:
     def _left(self, dtype: Any) -> float:
         return 64 * float(np.finfo(dtype).eps) * max(largest(t) for t in self.tangents) * largest(self.weights)
 
-    def scale(self, i: int) -> float:
-        """`rounding` for one of the inputs."""
-        x = np.abs(self.inputs[i][np.isfinite(self.inputs[i])])
-        return self.rounding / max(1.0, float(np.max(x, initial=0.0)))
-
     def unit(self, i: int, index: tuple[int, ...]) -> list[Array | None]:
         """The direction of one element of one input."""
         directions: list[Array | None] = [None] * len(self.inputs)
@@ -292,6 +307,10 @@ class Subject:
         one[index] = 1.0
         directions[i] = one
         return directions
+
+
+def _flat(results: Sequence[Array]) -> Array:
+    return np.ravel(results[0]) if len(results) == 1 else np.concatenate([np.ravel(y) for y in results])
 
 
 def _kind(x: Any) -> str:

@@ -16,11 +16,12 @@ from autograd_bn.core.tensor import Tensor, asarray, plain
 from autograd_bn.core.tracing import lifted
 from autograd_bn.nn.functional.indices import check_range
 from autograd_bn.ops.arithmetic import abs as absolute
-from autograd_bn.ops.arithmetic import minimum, where
+from autograd_bn.ops.arithmetic import where
 from autograd_bn.ops.exponential import exp, log, softplus
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.precision import narrowed, widened
 from autograd_bn.ops.rearranging import moveaxis
+from autograd_bn.ops.rounding import clip
 from autograd_bn.ops.shape import astype
 from autograd_bn.ops.sorting import is_known
 from autograd_bn.ops.statistics import log_softmax
@@ -254,9 +255,10 @@ def _huber(name: str, prediction: Any, target: Any, what: str, delta: float) -> 
     if not delta > 0:
         raise OperationError(f"{name}: {what} is where the parabola becomes a line, so it must be positive, got {delta!r}\n  at {user_line()}")
     prediction, target = _pair(name, prediction, target)
-    difference = absolute(prediction - target)
-    inner = minimum(difference, delta)
-    return inner * (difference - inner / 2)
+    difference = prediction - target
+    inner = clip(difference, -delta, delta)
+    loss: Tensor = inner * (difference - inner / 2)
+    return loss
 
 
 def _reduced(name: str, losses: Tensor, reduction: Reduction, counts: Any = None, weights: Any = None, places: tuple[int, ...] | None = None) -> Tensor:

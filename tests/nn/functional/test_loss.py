@@ -313,3 +313,10 @@ def test_only_the_mean_of_nothing_is_refused() -> None:
     assert F.cross_entropy(empty, empty, reduction="sum").item() == 0.0
     with pytest.raises(OperationError, match="nothing to average"):
         F.cross_entropy(empty, empty)
+
+
+@pytest.mark.parametrize("loss", [F.huber_loss, F.smooth_l1_loss])
+def test_the_second_derivative_of_a_parabola_is_1_where_the_two_are_equal_too(loss: Any) -> None:
+    difference = np.array([0.0, 0.3, -0.3, 5.0, -5.0])
+    slope = ab.grad(lambda x: loss(x, np.zeros(5), reduction="sum"))
+    np.testing.assert_allclose(ab.grad(lambda x: slope(x).sum())(difference).numpy(), [1.0, 1.0, 1.0, 0.0, 0.0])
