@@ -34,7 +34,15 @@ def substituted(module: _Module, replaced: Iterable[tuple[Tensor, Any]]) -> _Mod
 
     Raises OperationError where something leads to a parameter in a way that cannot be copied.
     """
-    return _Copy(module, [(old, new) for old, new in replaced if new is not old]).made()  # type: ignore[no-any-return]
+    return _Copy(module, [(old, new) for old, new in _apart(replaced) if new is not old]).made()  # type: ignore[no-any-return]
+
+
+def _apart(replaced: Iterable[tuple[Tensor, Any]]) -> Iterator[tuple[Tensor, Any]]:
+    """One object for each: a tensor that takes two places, as the gradient of a and b in a + b does, would be one shared parameter."""
+    used: set[int] = set()
+    for old, new in replaced:
+        yield old, copy.copy(new) if isinstance(new, Tensor) and id(new) in used else new
+        used.add(id(new))
 
 
 class _Copy:
@@ -134,7 +142,8 @@ class _Copy:
                 setattr(memo[id(x)], name, self._copied(getattr(x, name), memo))
         for x in modules:
             made = {name: self._copied(value, memo) for name, value in x.__dict__.items() if name not in _OWN and not self._recomputed(x, name, value)}
-            memo[id(x)].__dict__.update(training=x.training, _parameters=dict(x._parameters), _buffers=dict(x._buffers), _label=x._label, **made)
+            parameters = {name: None for name in x._parameters if not isinstance(made.get(name), Module)}  # a module of second derivatives holds modules
+            memo[id(x)].__dict__.update(training=x.training, _parameters=parameters, _buffers=dict(x._buffers), _label=x._label, **made)
         for x in holders.values():
             if type(x) is not dict and memo.get(id(x), x) is x:
                 self._refuse(x)

@@ -254,3 +254,43 @@ def test_nested_transforms_and_compiled_ones_see_the_aliases_too() -> None:
     for name in direction:
         assert_close(found[name], expected[name], 1e-4)
         assert_close(compiled[name], expected[name], 1e-4)
+
+
+class Sum(Module):
+    def __init__(self) -> None:
+        self.a = ab.tensor([1.0, 2.0], requires_grad=True)
+        self.b = ab.tensor([3.0, 4.0], requires_grad=True)
+
+    def forward(self, x: Any) -> Any:
+        return x * (self.a + self.b)
+
+
+def squared_loss(m: Any, x: Any) -> Any:
+    return (m(x) ** 2).sum()
+
+
+ONES = np.ones((3, 2))
+PARTS_OF_A_SUM: dict[str, Callable[[Any], Any]] = {
+    "grad": lambda m: ab.grad(squared_loss)(m, ONES),
+    "vmap": lambda m: ab.vmap(ab.grad(squared_loss), in_axes=(None, 0))(m, ONES),
+    "hvp": lambda m: ab.hvp(lambda m: squared_loss(m, ONES), m, m),
+    "grad of grad": lambda m: ab.grad(lambda m: sum((p**2).sum() for p in ab.grad(squared_loss)(m, ONES).parameters()))(m),
+    "tree_map": lambda m: (lambda one: ab.tree_map(lambda p: one, m))(ab.ones(2)),
+}
+
+
+@pytest.mark.parametrize("how", PARTS_OF_A_SUM)
+def test_parameters_whose_gradients_are_one_tensor_stay_two_parameters(how: str) -> None:
+    found = PARTS_OF_A_SUM[how](Sum())
+    assert [name for name, _ in found.named_parameters()] == ["a", "b"]
+    np.testing.assert_array_equal(found.a.detach(), found.b.detach())
+    if how == "grad of grad":  # of 2·4·9·|a + b|²
+        np.testing.assert_allclose(found.a.detach(), 2 * 2 * 4 * 9 * np.array([4.0, 6.0]))
+
+
+def test_a_module_of_second_derivatives_has_tensors_for_parameters() -> None:
+    found = ab.hessian(squared_loss)(Linear(2, 1, rng=0, dtype="float64"), ONES)
+    shapes = {"weight.weight": (1, 2, 1, 2), "weight.bias": (1, 2, 1), "bias.weight": (1, 1, 2), "bias.bias": (1, 1)}
+    assert {name: p.shape for name, p in found.named_parameters()} == shapes
+    twice = ab.tree_map(lambda p: 2 * p, found)
+    np.testing.assert_array_equal(twice.weight.bias, 2 * found.weight.bias)
