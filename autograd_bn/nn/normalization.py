@@ -83,10 +83,10 @@ class RunningNorm(Module):
         assert isinstance(x, Tensor)
         shape = x.shape
         if len(shape) not in self._ranks or shape[1] != self.num_features:
-            raise ShapeError(
-                f"{self._place()}: expected {self._layout} with C = {self.num_features} channels, got x {describe(x)}"
-                f"{f', which has {shape[1]} channels' if len(shape) in self._ranks else ''}\n  at {user_line()}"
-            )
+            which = f", which has {shape[1]} channels" if len(shape) in self._ranks else ""
+            if not which and len(shape) + 1 in self._ranks and shape[:1] == (self.num_features,):
+                which = "; one example is a batch of one, x[None]"
+            raise ShapeError(f"{self._place()}: expected {self._layout} with C = {self.num_features} channels, got x {describe(x)}{which}\n  at {user_line()}")
         mean, variance = self.running_mean, self.running_var
         if mean is not None and variance is not None and (self.frozen or not self.training):
             self._warn_if_never_updated()

@@ -166,6 +166,7 @@ def test_an_error_names_the_layer_and_leaves_the_statistics_alone(x: Any, kind: 
     [
         (nn.BatchNorm2d, batch((4, 2, 5, 3)), ShapeError, ["expected (N, C, H, W) with C = 3 channels", "which has 2 channels"]),
         (nn.BatchNorm2d, batch((4, 3, 5)), ShapeError, ["expected (N, C, H, W)", "float32[4, 3, 5]"]),
+        (nn.BatchNorm2d, batch((3, 4, 5)), ShapeError, ["float32[3, 4, 5]; one example is a batch of one, x[None]"]),
         (nn.BatchNorm2d, batch((1, 3, 1, 1)), ShapeError, ["one value a channel", "drop_last=True", "eval()"]),
         (nn.BatchNorm2d, batch((0, 3, 2, 2)), OperationError, ["empty"]),
         (nn.BatchNorm2d, batch((2, 3, 2, 2)) * [[[[np.inf]]]], OperationError, ["not finite", "3 of 3 channels", "unchanged"]),
