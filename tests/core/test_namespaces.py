@@ -48,4 +48,4 @@ except AttributeError as error:
     print(error)
 """
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert told == "{'check_gradients'}\nautograd_bn.testing.strategies needs Hypothesis: pip install 'autograd_bn[testing]'\n"
+    assert told == "{'check_gradients'}\nautograd_bn.testing.strategies needs Hypothesis: pip install \"autograd_bn[testing]\"\n"
