@@ -102,7 +102,7 @@ def test_operands_of_every_primitive_are_in_its_domain(name: str) -> None:
 def test_without_hypothesis_the_remedy_is_told() -> None:
     code = "import sys; sys.modules['hypothesis'] = None\nimport autograd_bn.testing\nimport autograd_bn.testing.strategies"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'autograd_bn[testing]'" in done.stderr.splitlines()[-1]
+    assert 'pip install "autograd_bn[testing]"' in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
