@@ -8,7 +8,7 @@ from autograd_bn.core.state import Scope
 
 
 class BackwardScopes:
-    """The scopes of nodes. Those of a backward pass mirror the forward ones, in a scope of their own."""
+    """The scopes of nodes. Those of each backward pass mirror the forward ones, in a scope of its own."""
 
     def __init__(self) -> None:
         self._mirrored: dict[tuple[Scope | None, int], Scope] = {}
@@ -22,12 +22,12 @@ class BackwardScopes:
         """The scope of what the rule of a node recorded."""
         node = origin.node
         forward = self.scope(node)  # as deep as the order
-        found = self._mirrored.get((None, origin.order))
+        found = self._mirrored.get((None, origin.sweep))
         if found is None:
             name = "backward pass" if origin.order == 1 else f"backward pass {origin.order}"
-            found = self._mirrored[None, origin.order] = Scope(name, None, node.code, node.offset)
+            found = self._mirrored[None, origin.sweep] = Scope(name, None, node.code, node.offset)
         for scope in () if forward is None else forward.path():
-            key = (scope, origin.order)
+            key = (scope, origin.sweep)
             if key not in self._mirrored:
                 self._mirrored[key] = Scope(scope.name, found, scope.code, scope.offset)
             found = self._mirrored[key]

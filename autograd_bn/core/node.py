@@ -22,10 +22,11 @@ next_age = itertools.count().__next__
 
 
 class Origin(NamedTuple):
-    """A node, and of which order the sweep was that came to it: 1 for a first derivative."""
+    """A node, of which order the sweep was that came to it, 1 for a first derivative, and which sweep, by a number of its own."""
 
     node: Node
     order: int
+    sweep: int
 
 
 class Extra:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from autograd_bn.core.sweep import fitted, sweep
 from autograd_bn.core.tensor import each_level, tensor_of
 from autograd_bn.core.watch import Event, Observer, observed
 
+_NUMBERS = itertools.count()
+
 
 class _Sweep:
     """A sweep that runs now: its order, the node that it is at, how many cotangents each value has got, which values have no variable of
@@ -27,11 +30,16 @@ class _Sweep:
 
     def __init__(self, order: int) -> None:
         self.order = order
+        self.number = next(_NUMBERS)
         self.at: Node | None = None
         self.seed: Any = None
         self.arrived: dict[Node, int] = {}
         self.inner: set[Node] = set()
         self.between: set[Node] = set()
+
+    def origin(self, node: Node) -> Origin:
+        """Where what this sweep makes at a node comes from."""
+        return Origin(node, self.order, self.number)
 
     def made(self, x: Any) -> Iterator[tuple[Node, Extra]]:
         """The nodes of a value that this sweep recorded, one a level: not those of a seed that the caller made."""
@@ -65,14 +73,14 @@ class _Recorder(threading.local, Observer):
             elif type(parent) is Constant:
                 extra.constants[i] = np.array(value) if parent.foreign and type(value) is np.ndarray else value
                 if rule is not None and self._is_seed(value):
-                    extra.seeds[i] = Origin(rule, self._sweeps[-1].order)
+                    extra.seeds[i] = self._sweeps[-1].origin(rule)
         if not self._running():
             extra.order = max((_order(parent) for parent in node.parents), default=0)
             return
         current = self._sweeps[-1]
         extra.order = current.order
         made_by = rule if rule is not None else current.at
-        extra.origin = None if made_by is None else Origin(made_by, current.order)
+        extra.origin = None if made_by is None else current.origin(made_by)
         if rule is None:
             current.between.add(node)
 
@@ -115,9 +123,9 @@ class _Recorder(threading.local, Observer):
         current = self._sweeps[-1]
         for made, extra in current.made(g) if node not in current.inner else ():
             if extra.cotangent is None or extra.part:
-                extra.cotangent, extra.part = Origin(node, current.order), 0
+                extra.cotangent, extra.part = current.origin(node), 0
             if made in current.between:
-                extra.origin = Origin(node, current.order)
+                extra.origin = current.origin(node)
 
     def _part(self, node: Node, parent: Node, c: Any) -> None:
         """Call a tensor one of several gradients of a value, unless it still has to be summed."""
@@ -128,7 +136,7 @@ class _Recorder(threading.local, Observer):
         current.arrived[parent] = number = current.arrived.get(parent, 0) + 1
         for _, extra in current.made(c) if c.shape == parent.shape else ():
             if extra.cotangent is None:
-                extra.cotangent, extra.part = Origin(parent, current.order), number
+                extra.cotangent, extra.part = current.origin(parent), number
 
     def _running(self, but: int = 0) -> bool:
         """Whether a sweep runs, not counting the ones that begin now. One that failed has told nobody."""

@@ -104,6 +104,15 @@ def test_a_second_derivative_is_of_the_second_order() -> None:
     np.testing.assert_allclose(found.nodes[found.outputs[0]].value, (slopes[1] - slopes[0]) / (2 * eps), rtol=1e-6)
 
 
+def test_each_backward_pass_has_a_scope_of_its_own() -> None:
+    w = leaf(0.5, name="w")
+    with ab.record():
+        for _ in range(3):
+            w = w - 0.1 * ab.grad(lambda v: (ab.sin(v) * v).sum())(w)
+    scopes = {node.scope.path()[0] for node in ab.graph(w).nodes if node.scope is not None}
+    assert [scope.name for scope in scopes] == ["backward pass"] * 3
+
+
 def test_a_penalty_on_a_gradient_is_forward_again() -> None:
     x = leaf(0.5, 1.0)
     with ab.record():
