@@ -43,6 +43,8 @@ def value_formula(node: GraphNode, nodes: Sequence[GraphNode]) -> str:
         return f"1 / {operands[1]}"
     if symbol.startswith("**"):
         return f"{operands[0]}{'²' if symbol == '**2' else ' ** ' + operands[1]}"
+    if symbol.startswith("[") and len(operands) == 1:
+        return f"{operands[0]}{symbol}"
     if symbol == "√":
         return f"√{operands[0]}" if _NAME.fullmatch(operands[0]) else f"√({operands[0]})"
     return f"{symbol}({', '.join(operands)})"

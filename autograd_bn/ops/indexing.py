@@ -15,6 +15,8 @@ from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, plain
 
 _BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
+_LONGEST = 20
+"""Characters of an index in a label."""
 
 
 def is_basic(index: Any) -> bool:
@@ -72,12 +74,25 @@ def _examples(rng: Any) -> Any:
     return [((x,), {"index": key}) for key in keys]
 
 
+def index_text(index: Any) -> str:
+    """An index as it is typed, ``1:, 0``; … for an array, and for what is long."""
+    texts = []
+    for part in index if isinstance(index, tuple) else (index,):
+        if isinstance(part, slice):
+            ends = ["" if end is None else str(end) for end in (part.start, part.stop, part.step)]
+            texts.append(":".join(ends if ends[2] else ends[:2]))
+        else:
+            texts.append("..." if part is Ellipsis else "…" if isinstance(part, np.ndarray) and part.ndim else str(part))
+    text = ", ".join(texts)
+    return text if len(text) <= _LONGEST else "…"
+
+
 _getitem = linear(
     "getitem",
     lambda x, index: x[index],
     transpose=lambda g, x, index: (_scatter_add if type(g) is np.ndarray else raw.scatter_add)(g, index=index, shape=x.shape),
     batch=_batched_getitem,
-    label="[ ]",
+    label=lambda node: f"[{index_text(node.static['index'])}]" if getattr(node, "static", None) else "[ ]",
     aliases=True,
     example=_examples,
 )

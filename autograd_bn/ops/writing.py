@@ -19,7 +19,7 @@ from autograd_bn.core.structural import unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.core.tracing import Symbol, lifted, outer_tape, tracing
 from autograd_bn.core.views import Path, along, origin, renew, replay, views_of
-from autograd_bn.ops.indexing import is_basic, plain_index
+from autograd_bn.ops.indexing import index_text, is_basic, plain_index
 
 
 def _write(base: Any, value: Any, path: Path, key: Any) -> Any:
@@ -81,7 +81,12 @@ def _examples(rng: Any) -> Any:
     ]
 
 
-_primitive = linear("write", _write, transpose=_back, batch=_each, variadic=True, label="[ ] ←", example=_examples)
+def _label(node: Any) -> str:
+    static = getattr(node, "static", None)
+    return f"[{'…' if static['path'] else index_text(static['key'])}] ←" if static else "[ ] ←"
+
+
+_primitive = linear("write", _write, transpose=_back, batch=_each, variadic=True, label=_label, example=_examples)
 
 
 def setitem(x: Tensor, key: Any, value: Any) -> None:
