@@ -33,7 +33,7 @@ def draw(
     constants: bool = True,
     color: MetricName | Callable[[GraphNode], float | None] | None = None,
     depth: int | None = None,
-    fold: bool = False,
+    fold: bool | None = None,
     theme: ThemeName = "light",
     style: Literal["default", "classic"] = "default",
     direction: Literal["LR", "TB", "RL", "BT"] | None = None,
@@ -71,7 +71,8 @@ def draw(
         How many levels of scopes are drawn open; each scope further inside is one box. By default all, but of a graph of more than
         three hundred boxes (once it is folded) as many as fit; a warning says so.
     fold
-        Whether to draw repetitions of the same scopes as one, with a count; for numbers then stands their range.
+        Whether to draw repetitions of the same scopes, and the steps of a loop, as one, with a count; for numbers then stands their range. By
+        default only of a graph of more than three hundred boxes, if no more are left then; a warning says so.
     theme
         ``"light"``, ``"dark"``, ``"print"`` (black on white) or ``"colorblind"``.
     style
@@ -104,8 +105,8 @@ def draw(
     >>> def square(x):
     ...     return x * x
     >>> drawing = draw(square, 3.0)
-    >>> drawing.source.count("->")
-    4
+    >>> drawing.source.count("dir=both")  # an arrow forward, and the gradient's back
+    2
     """
     from pathlib import Path
 
@@ -135,8 +136,14 @@ def draw(
         view = whole(graph)
         if not constants:
             view = without_constants(view)
-        small = folded(view) if fold and depth is None else view
+        small = folded(view) if depth is None and (fold or (fold is None and len(view.boxes) > MOST)) else view
         if len(small.boxes) <= MOST < len(view.boxes):
+            if fold is None:
+                warnings.warn(
+                    f"a graph of {len(view.boxes)} boxes is large: what repeats is drawn once, with a count; fold=False draws each, "
+                    "and ab.explore opens them one by one",
+                    stacklevel=2,
+                )
             view = small
         elif depth is None and (depth := fitting_depth(view)) is not None:
             warnings.warn(
@@ -146,7 +153,7 @@ def draw(
             )
         if depth is not None:
             view = closed(view, depth)
-        if fold:
+        if fold and view is not small:
             view = folded(view)
         flowed = any(node.cotangents is not None for node in graph.nodes)
         kept = color is None and (flowed or any(node.kind == "operation" and node.value is not None for node in graph.nodes))

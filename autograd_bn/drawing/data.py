@@ -88,7 +88,7 @@ class _Writer:
 
     def _node(self, node: GraphNode) -> dict[str, Any]:
         parts = self.parts.get(node.index, {})
-        arrived = [part for _, part in parts.values()]
+        arrived = [part.cotangent for part in parts.values()]
         whole = node.gradient is None or notes.complete(node.gradient, arrived, node.index in self.graph.outputs)
         return {
             "id": node.index,
@@ -131,7 +131,7 @@ class _Writer:
         found = []
         for number, edge in enumerate(self.edges):
             source, target = self.graph.nodes[edge.source], self.graph.nodes[edge.target]
-            name, cotangent = self.parts[edge.source][number]
+            name, cotangent, _ = self.parts[edge.source][number]
             entry = {
                 "source": edge.source,
                 "target": edge.target,

@@ -18,6 +18,9 @@ FONT = "Helvetica,Arial,sans-serif"
 LONG, LONG_WITH_LABELS = 12, 8
 """A drawing of more steps than this goes from top to bottom unless told otherwise; labels on the arrows make each step longer."""
 
+NEAR = 2
+"""A leaf that is taken no more steps than this from the beginning of a cluster stands before it, and another beside it."""
+
 _GRAPH = {"fontname": FONT, "nodesep": "0.35", "pad": "0.2", "splines": "true"}
 _NODE = {"fontname": FONT, "fontsize": "11", "shape": "box", "style": "rounded,filled", "margin": "0.08,0.02", "height": "0.5"}
 _EDGE = {"fontname": FONT, "fontsize": "10", "arrowsize": "0.7"}
@@ -49,6 +52,35 @@ def steps(view: View) -> int:
     return max(far.values(), default=0)
 
 
+def lengths(view: View) -> dict[int, int]:
+    """The least number of ranks that an arrow into a cluster goes down, by the arrow's place, where it is more than one.
+
+    What a cluster takes stands before all that leads there inside it; of leaves only those that are taken near the beginning, so that γ and β stay
+    beside the end of a batch norm. Clusters that follow each other then share no ranks, and stand in line instead of being a staircase.
+    """
+    paths = {number: view.path(number) for number in {box.cluster for box in view.boxes}}
+    boxes = {box.key: box for box in view.boxes}
+    far: dict[tuple[int, int], int] = {}  # of a box in a cluster: the number of arrows on the longest way to it inside
+    entered: dict[int, int] = {}  # the outermost cluster that an arrow comes into
+    for place, arrow in sorted(enumerate(view.arrows), key=lambda pair: pair[1].target):
+        source, target = paths[boxes[arrow.source].cluster], paths[boxes[arrow.target].cluster]
+        common = 0
+        while common < min(len(source), len(target)) and source[common] == target[common]:
+            cluster = source[common]
+            far[cluster, arrow.target] = max(far.get((cluster, arrow.target), 0), far.get((cluster, arrow.source), 0) + 1)
+            common += 1
+        if common < len(target):
+            entered[place] = target[common]
+    found = {}
+    for place, cluster in entered.items():
+        arrow = view.arrows[place]
+        depth = far.get((cluster, arrow.target), 0)
+        is_leaf = boxes[arrow.source].title is None and view.graph.nodes[arrow.source].kind != "operation"
+        if 0 < depth <= (NEAR if is_leaf else depth):
+            found[place] = 1 + depth
+    return found
+
+
 class _Painter:
     def __init__(self, view: View, shown: Shown, theme: Theme, coloring: Coloring | None, forward: bool, direction: str, timeout: float | None) -> None:
         self.view = view
@@ -60,11 +92,13 @@ class _Painter:
         # Labels on edges double the ranks.
         apart = "0.25" if shown.gradients else "0.45" if coloring is None else "0.3"
         attributes = _GRAPH | {"rankdir": direction, "ranksep": apart, "bgcolor": theme.paper}
-        comment = "Red edges run back: each is written from operand to result, like its black twin, with dir=back." if shown.gradients else None
+        comment = "An edge of two colours is two arrows: the value's forward, and its gradient's back." if shown.gradients else None
         node = _NODE | {"fontcolor": theme.ink, "color": theme.ink, "fillcolor": theme.card}
         edge = _EDGE | {"color": theme.forward}
         self.drawing = Drawing("graph", comment=comment, timeout=timeout, graph_attr=attributes, node_attr=node, edge_attr=edge)
         self.outputs = frozenset(view.graph.outputs)
+        self.lengths = lengths(view)
+        self.beside = direction in ("TB", "BT")
         self.lines: dict[tuple[object, int], str] = {}
         # Ready-made ends of the statements that a large graph has many of.
         self.kinds = {
@@ -72,9 +106,10 @@ class _Painter:
             "leaf": f' color="{theme.leaf_line}" fillcolor="{theme.leaf}"',
             "constant": f' color="{theme.constant_line}" fillcolor="{theme.constant}" style="rounded,filled,dashed"',
         }
-        style = "" if theme.back_style == "solid" else f" style={theme.back_style}"
-        self.back = f' color={quote(theme.back)} dir=back fontcolor="{theme.back_text}"{style}'
-        self.from_constant = f' [color="{theme.constant_line}" style=dashed]'
+        # One edge, as two that are routed apart may cover each other; a reversed one would be ranked as a cycle.
+        color, way = (quote(f"{theme.forward}:{theme.back}"), "both") if forward else (quote(theme.back), "back")
+        self.back = f' color={color} dir={way} arrowtail={theme.back_head} fontcolor="{theme.back_text}"'
+        self.from_constant = f' color="{theme.constant_line}" style=dashed'
 
     def paint(self) -> Drawing:
         open_now: tuple[int, ...] = ()
@@ -127,6 +162,8 @@ class _Painter:
             looks += f' fillcolor="{fill}"'
         if kind == "operation" and node.order:
             looks += f' color="{self.theme.back_text}"'
+        if self.labels.origins(box):
+            looks += f' color="{self.theme.alarm}" penwidth=4'
         if box.copies:
             looks += " peripheries=2"
         if any(not self.outputs.isdisjoint(nodes) for nodes in (box.nodes, *box.copies)):
@@ -135,13 +172,14 @@ class _Painter:
 
     def _arrow(self, place: int, arrow: Arrow) -> None:
         constant = self.view.graph.nodes[arrow.value].kind == "constant"
-        written = f"\tn{arrow.source} -> n{arrow.target}"
+        looks = self.from_constant if constant else ""
         if self.shown.gradients and not constant:
-            # Before its black twin, so that it runs below it. A reversed edge would be ranked as a cycle,
-            # and one with constraint=false be routed over its neighbours.
-            self.drawing.body.append(f"{written} [label={self.labels.arrow(place, arrow)}{self.back}]\n")
-        if self.forward:
-            self.drawing.body.append(f"{written}{self.from_constant if constant else ''}\n")
+            looks = f" label={self.labels.arrow(place, arrow, self.beside)}{self.back}"
+        elif not self.forward:
+            return
+        if place in self.lengths:
+            looks += f" minlen={self.lengths[place]}"
+        self.drawing.body.append(f"\tn{arrow.source} -> n{arrow.target}{f' [{looks[1:]}]' if looks else ''}\n")
 
     def _tooltip(self, line: Line) -> str:
         key = (line.code, line.offset)

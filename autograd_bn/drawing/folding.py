@@ -20,9 +20,9 @@ _NUMBER = re.compile(r"^(?:\w+\.)*\d+: | \d+$")
 def folded(view: View) -> View:
     """The view with each run of repetitions as its first one, whose boxes, arrows and cluster have ``copies``.
 
-    Repetitions consist of at least one scope each, open or closed, and are the same in operations, parameters, shapes, dtypes and
-    wiring: each takes its inputs from the one before, or all from the same place, which may be parts of one sequence or results of one scope.
-    What the first takes instead of a result of one before, such as the state that a loop starts from, stands before it.
+    Repetitions consist of at least one scope each, open or closed, or are the steps of a loop of the user's, three or more. They are the same
+    in operations, parameters, shapes, dtypes and wiring: each takes its inputs from the one before, or all from the same place, which may be parts of
+    one sequence or results of one scope. What the first takes instead of a result of one before, such as the state that a loop starts from, stands before it.
     """
     return _Folder(view).folded()
 
@@ -88,8 +88,9 @@ class _Folder:
         while i < len(items):
             length, count = max(((p, 1 + run[i] // p) for p, run in runs.items()), key=lambda found: (found[1] > 1) * found[0] * found[1], default=(1, 1))
             copies = [items[i + k * length : i + (k + 1) * length] for k in range(count)]
-            wiring = self._alike(copies, homes) if count > 1 and any(self._is_scope(item) for item in copies[0]) else []
-            if wiring:
+            scopes = any(map(self._is_scope, copies[0]))
+            wiring = self._alike(copies, homes) if count > 1 and (scopes or self._is_loop(parent, copies)) else []
+            if wiring and (scopes or any(taken.way == "before" for taken in wiring[-1])):
                 left.extend(self._merge(parent, copies[: len(wiring)]))
                 self._merge_loose(parent, wiring)
                 self._branched(left, items, homes, wiring)
@@ -144,6 +145,15 @@ class _Folder:
 
     def _is_scope(self, item: _Item) -> bool:
         return item.cluster is not None or self.boxes[item.boxes[0]].title is not None
+
+    def _is_loop(self, parent: int | None, copies: Sequence[Sequence[_Item]]) -> bool:
+        """Whether single operations repeat what the same lines of the user's program do, in no scope of this package's."""
+        lines = [[self.nodes[item.boxes[0]].line for item in copy] for copy in copies]
+        around = [self.clusters[number].line for number in self._path(parent)]
+        places = [[None if line is None or line.inside else (line.code, line.offset) for line in copy] for copy in lines]
+        if any(line is not None and line.inside for line in around):
+            return False
+        return len(copies) > 2 and None not in places[0] and all(copy == places[0] for copy in places)
 
     def _signature(self, item: _Item) -> int:
         """A number that items share if their operations are the same, each for itself."""
@@ -230,7 +240,8 @@ class _Folder:
     def _closed(self, number: int) -> _Item:
         """One box for all of a cluster."""
         inside = [key for key, box in self.boxes.items() if number in self._path(box.cluster)]
-        nodes = tuple(sorted(node for key in inside for node in self.boxes.pop(key).nodes))
+        closed = [self.boxes.pop(key) for key in inside]
+        nodes = tuple(sorted(node for box in closed for nodes in (box.nodes, *box.copies) for node in nodes))
         cluster = self.clusters[number]
         self.boxes[nodes[0]] = Box(nodes, cluster.parent, cluster.name, cluster.line)
         return _Item(None, (nodes[0],))
@@ -256,7 +267,7 @@ class _Folder:
         first = list(copies[0])
         for item in first:
             self._unnumber(item)
-        if len(first) > 1:
+        if len(first) > 1 or not self._is_scope(first[0]):
             wrapper = len(self.clusters)
             self.clusters.append(Cluster("", parent, None, len(copies)))
             for item in first:

@@ -16,8 +16,8 @@ from autograd_bn.drawing.themes import Theme
 from autograd_bn.drawing.view import Arrow, Box, View, is_parameter
 from autograd_bn.drawing.words import array_text, marked, number_text, shape_text, statistics_text
 
-_SPACE = '<FONT POINT-SIZE="4"> </FONT>'
-"""Keeps a label off the arrow below it."""
+_BELOW, _BESIDE = '<FONT POINT-SIZE="4"> </FONT>', '<TD WIDTH="6"></TD>'
+"""Keep a label off the arrow below it, or left of it."""
 _MOST_PARAMETERS = 4
 
 
@@ -59,7 +59,16 @@ class Labels:
             rows.append(small(_range([self.coloring.text(x) for x in quantities]), theme.ink))
             if box.title is not None and not self.coloring.metric.total:
                 rows += self._parameter_quantities(box, self.coloring)
+        rows += [f"<B>{small(f'NaN or ∞ starts here{backward}', theme.back_text if backward else theme.ink)}</B>" for backward in self.origins(box)]
         return table(rows)
+
+    def origins(self, box: Box) -> list[str]:
+        """Whether what is not finite starts in a box: in its value, ``""``, or in what its rule sends ``", backward"``."""
+        inside = [node for nodes in (box.nodes, *box.copies) for node in nodes]
+        shown = self.shown.values or self.coloring is not None, self.shown.gradients or self.coloring is not None
+        found = any(notes.starts_not_finite(self.nodes[i], self.nodes) for i in inside) if shown[0] else False
+        back = any(notes.sends_not_finite(self.nodes[i], self.nodes) for i in inside) if shown[1] else False
+        return [""] * found + [", backward"] * back
 
     def _single(self, box: Box, theme: Theme) -> list[str]:
         node = self.nodes[box.key]
@@ -136,9 +145,10 @@ class Labels:
         node = self.nodes[copies[0]]
         rows = []
         if self.shown.values and node.value is not None:
-            rows.append(small(self._text([self.nodes[i].value for i in copies]), theme.ink))
+            values = [self.nodes[i].value for i in copies]
+            rows.append(_alarming(values, small(self._text(values), theme.ink)))
         if self.shown.gradients and node.kind != "constant":
-            rows.append(small(self._gradient(node, copies), theme.back_text))
+            rows.append(_alarming([self.nodes[i].gradient for i in copies], small(self._gradient(node, copies), theme.back_text)))
         return rows
 
     def _copies(self, box: Box, place: int) -> list[int]:
@@ -150,15 +160,15 @@ class Labels:
         own = notes.differential(node, self.shown.formulas)
         arrived = list(self.parts.get(node.index, {}).values())
         total = self._text([self.nodes[i].gradient for i in copies])
-        listed = [name for name, _ in arrived]
+        listed = [part.name.replace(" … ", " + … + ") for part in arrived]
         single = node.gradient if len(copies) == 1 else None
-        if single is not None and not notes.complete(single, [part for _, part in arrived], node.index in self.outputs):
+        if single is not None and not notes.complete(single, [part.whole for part in arrived], node.index in self.outputs):
             listed.append("…")
-        return f"{own} = {notes.sum_of(listed)} = {total}" if len(listed) > 1 else f"{own} = {total}"
+        return f"{own} = {notes.sum_of(listed)} = {total}" if listed and listed != [own] else f"{own} = {total}"
 
-    def arrow(self, place: int, arrow: Arrow) -> str:
-        """What flowed back along an arrow."""
-        name, cotangent = self.parts[arrow.value][place]
+    def arrow(self, place: int, arrow: Arrow, beside: bool) -> str:
+        """What flowed back along an arrow, which is ``beside`` the label or below it."""
+        name, cotangent, _ = self.parts[arrow.value][place]
         target = self.nodes[arrow.edges[0].target]
         theme = self.theme
         rows = [f"<I>{marked(name)}</I>"]
@@ -168,12 +178,12 @@ class Labels:
         if cotangent is None:
             rows[0] += f"&#160; {'—' if target.cotangents is None else 'none'}"
         else:
-            rows.append(small(self._text([cotangent, *(notes.cotangent(self.view.graph, edges) for edges in arrow.copies)]), theme.back_text))
+            parts = [cotangent, *(notes.cotangent(self.view.graph, edges) for edges in arrow.copies)]
+            rows.append(_alarming(parts, small(self._text(parts), theme.back_text)))
         summed = notes.summed(target, cotangent) if len(arrow.edges) == 1 else ""
         if summed:
             rows.append(small(summed, theme.muted))
-        rows.append(_SPACE)
-        return table(rows)
+        return table(rows, _BESIDE) if beside else table([*rows, _BELOW])
 
     def _formula(self, arrow: Arrow) -> str | None:
         if not self.shown.formulas or len(arrow.edges) != 1:
@@ -209,9 +219,14 @@ def _range(texts: Sequence[str]) -> str:
     return texts[0] if texts[0] == texts[-1] else f"{texts[0]} … {texts[-1]}"
 
 
-def table(rows: Sequence[str]) -> str:
-    """Rows one under the other, with room for tall letters, as an HTML-like label."""
-    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(f"<TR><TD>{row}</TD></TR>" for row in rows)}</TABLE>>'
+def _alarming(arrays: Sequence[Array | None], text: str) -> str:
+    """Text about arrays, bold where one of them is not finite."""
+    return text if all(map(notes.finite, arrays)) else f"<B>{text}</B>"
+
+
+def table(rows: Sequence[str], before: str = "") -> str:
+    """Rows one under the other, with room for tall letters, as an HTML-like label; each after a cell, if one is given."""
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(f"<TR>{before}<TD>{row}</TD></TR>" for row in rows)}</TABLE>>'
 
 
 def _large(text: str, theme: Theme) -> str:

@@ -80,8 +80,8 @@ def lay_out(source: str, form: str, *, layout: str = "dot", timeout: float | Non
             done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=timeout, check=False, creationflags=_WINDOWLESS)
         except subprocess.TimeoutExpired:
             raise DrawingError(
-                f"{name} did not lay the graph out within {timeout:g} s ({_size(source)}); draw a smaller part, give more time with "
-                "draw(…, timeout=…), or write the drawing as .dot",
+                f"{name} did not lay the graph out within {timeout:g} s ({_size(source)}); draw it with a smaller depth=… or with fold=True, open it in "
+                "a browser with ab.explore, give more time with timeout=…, or write it as .dot",
                 source,
             ) from None
         except OSError as error:

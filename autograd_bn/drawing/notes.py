@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,18 +45,38 @@ def sum_of(terms: Sequence[str]) -> str:
     return " + ".join(terms if len(terms) <= _TERMS else [*terms[:3], "…", terms[-1]])
 
 
-def parts(view: View, numbered: bool = False) -> dict[int, dict[int, tuple[str, Array | None]]]:
-    """For each node, what comes back along each arrow, by the arrow's place: a name and an array, numbered in the order of arrival."""
-    found: dict[int, dict[int, tuple[str, Array | None]]] = {}
+class Part(NamedTuple):
+    """What comes back along an arrow: its name, the cotangent, and with what comes to the same value along the arrow's copies."""
+
+    name: str
+    cotangent: Array | None
+    whole: Array | None
+
+
+def parts(view: View, numbered: bool = False) -> dict[int, dict[int, Part]]:
+    """For each node, what comes back along each arrow, by the arrow's place, numbered in the order of arrival."""
+    found: dict[int, dict[int, list[Sequence[Edge]]]] = {}
     order = sorted(range(len(view.arrows)), key=lambda i: (-view.arrows[i].edges[-1].target, view.arrows[i].edges[-1].operand))
     for place in order:
         arrow = view.arrows[place]
-        found.setdefault(arrow.value, {})[place] = ("", cotangent(view.graph, arrow.edges))
-    for source, arrived in found.items():
-        own = differential(view.graph.nodes[source], numbered)
-        dot = "." if numbered and view.graph.nodes[source].name is None else ""  # between two numbers
-        for number, (place, (_, array)) in enumerate(arrived.items(), 1):
-            arrived[place] = (own if len(arrived) == 1 else own + dot + subscript(number), array)
+        found.setdefault(arrow.value, {})[place] = [arrow.edges, *(edges for edges in arrow.copies if edges[0].source == arrow.value)]
+    return {source: _named(view.graph, source, arrived, numbered) for source, arrived in found.items()}
+
+
+def _named(graph: Graph, source: int, arrived: Mapping[int, Sequence[Sequence[Edge]]], numbered: bool) -> dict[int, Part]:
+    node = graph.nodes[source]
+    own = differential(node, numbered)
+    dot = "." if numbered and node.name is None else ""  # between two numbers
+    wholes = [cotangent(graph, [edge for edges in ways for edge in edges]) for ways in arrived.values()]
+    count = sum(map(len, arrived.values()))
+    alone = count == 1 and (node.gradient is None or complete(node.gradient, wholes, source in graph.outputs))
+    found: dict[int, Part] = {}
+    number = 1
+    for (place, ways), whole in zip(arrived.items(), wholes, strict=True):
+        ends = dict.fromkeys((number, number + len(ways) - 1))
+        name = own if alone else " … ".join(own + dot + subscript(end) for end in ends)
+        found[place] = Part(name, whole if len(ways) == 1 else cotangent(graph, ways[0]), whole)
+        number += len(ways)
     return found
 
 
@@ -76,6 +97,25 @@ def cotangent(graph: Graph, edges: Sequence[Edge]) -> Array | None:
 def norm(array: Array) -> float:
     """The Euclidean norm of all elements; not finite where one of them is not."""
     return words.norm(array.astype(np.complex128 if array.dtype.kind == "c" else np.float64).ravel())
+
+
+def finite(array: Array | None) -> bool:
+    """Whether no element is NaN or infinite."""
+    return array is None or array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
+
+
+def starts_not_finite(node: GraphNode, nodes: Sequence[GraphNode]) -> bool:
+    """Whether a value is not finite though all that it was computed from is."""
+    return not finite(node.value) and all(finite(nodes[i].value) for i in node.inputs)
+
+
+def sends_not_finite(node: GraphNode, nodes: Sequence[GraphNode]) -> bool:
+    """Whether a rule makes a cotangent that is not finite of a finite one, where the forward pass was finite."""
+    return (
+        node.cotangents is not None
+        and not all(map(finite, node.cotangents))
+        and all(map(finite, (node.gradient, node.value, *(nodes[i].value for i in node.inputs))))
+    )
 
 
 def complete(gradient: Array, parts: Sequence[Array | None], output: bool) -> bool:

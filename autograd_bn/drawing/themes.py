@@ -18,8 +18,8 @@ class Theme:
     ----------
     paper, ink, muted
         The ground, and text on it.
-    forward, back, back_text, back_style
-        Arrows that lead forward and back, text about gradients, and how the arrows back are drawn.
+    forward, back, back_text, back_head
+        Arrows that lead forward and back, text about gradients, and Graphviz's name of the heads of the arrows back.
     card, leaf, leaf_line, constant, constant_line, scope
         Boxes of operations, leaves, constants and closed scopes.
     shades, shade_line
@@ -36,7 +36,7 @@ class Theme:
     forward: str
     back: str
     back_text: str
-    back_style: str
+    back_head: str
     card: str
     leaf: str
     leaf_line: str
@@ -90,7 +90,7 @@ _LIGHT = Theme(
     forward="black",
     back="red",
     back_text="#b3121d",
-    back_style="solid",
+    back_head="normal",
     card="#ffffff",
     leaf="#dceafa",
     leaf_line="#3b6ea5",
@@ -110,7 +110,7 @@ _DARK = Theme(
     forward="#c6ced6",
     back="#ff6b76",
     back_text="#ff9aa1",
-    back_style="solid",
+    back_head="normal",
     card="#1a2027",
     leaf="#13283f",
     leaf_line="#62a8ea",
@@ -129,7 +129,7 @@ _PRINT = replace(
     muted="#444444",
     back="#555555",
     back_text="#000000",
-    back_style="dashed",
+    back_head="empty",
     leaf="#e8e8e8",
     leaf_line="#000000",
     constant="#ffffff",

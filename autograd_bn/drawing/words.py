@@ -51,9 +51,9 @@ def shape_text(shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None) -> st
 
 
 def array_text(array: np.ndarray[Any, Any]) -> str:
-    """An array in a few words: its elements if they are few, else the norm and the mean."""
+    """An array in a few words: its elements if they are few, as one row if only one axis is longer than 1; else the norm and the mean."""
     if array.size <= _SMALL:
-        return _elements(array)
+        return _elements(array.reshape(-1) if array.ndim > 1 and array.size == max(array.shape) else array)
     values = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     finite = np.isfinite(values)
     if not finite.all():

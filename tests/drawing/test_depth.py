@@ -31,9 +31,9 @@ def test_as_many_levels_are_open_as_fit(most: int, depth: int | None, boxes: int
 def test_a_large_graph_is_drawn_closed_and_says_so() -> None:
     y = nested(3, MOST // 10, 10)
     with pytest.warns(UserWarning, match=r"a graph of 901 boxes is large: scopes are drawn open to depth 1; .*ab\.explore") as caught:
-        shown = draw(y)
+        shown = draw(y, fold=False)
     assert caught[0].filename == __file__
-    assert shown.source == draw(y, depth=1).source
+    assert shown.source == draw(y, depth=1, fold=False).source
     assert draw(y, depth=2).source.count("->") == 900
 
 
@@ -41,4 +41,17 @@ def test_a_large_graph_without_scopes_is_drawn_whole() -> None:
     y = ab.tensor(1.0, requires_grad=True)
     for _ in range(MOST + 10):
         y = y * 2.0
-    assert draw(y).source.count("->") == MOST + 10
+    assert draw(y, fold=False).source.count("->") == MOST + 10
+
+
+def test_a_large_graph_that_repeats_itself_is_folded_and_says_so() -> None:
+    x = y = ab.tensor(1.0, requires_grad=True, name="x")
+    with ab.record():
+        for _ in range(MOST):
+            y = ab.tanh(y * x)
+        y.backward()
+    with pytest.warns(UserWarning, match=rf"a graph of {2 * MOST + 1} boxes is large: what repeats is drawn once, .*fold=False") as caught:
+        shown = draw(y)
+    assert caught[0].filename == __file__
+    assert shown.source == draw(y, fold=True).source
+    assert (shown.source.count("->"), f"×{MOST}" in shown.source) == (3, True)

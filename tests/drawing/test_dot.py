@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -12,14 +13,14 @@ import autograd_bn as ab
 from autograd_bn.core.graph import graph
 from autograd_bn.drawing import draw
 from autograd_bn.drawing.layout import lay_out
-from tests.drawing.conftest import Layout, batch_norm
+from tests.drawing.conftest import Layout, batch_norm, network
 
 
 def arrows(source: str, color: str) -> list[tuple[int, int]]:
-    """Operand and result of each arrow: a red one is written with its head at the tail."""
+    """Operand and result of each arrow: a red one is the tail of a black one's edge, or an edge that has only a tail."""
     found = re.findall(r"^\tn(\d+) -> n(\d+)(.*)$", source, re.MULTILINE)
-    assert all(("dir=back" in rest) == ("color=red" in rest) for *_, rest in found)
-    return sorted((int(a), int(b)) for a, b, rest in found if ("color=red" in rest) == (color == "red"))
+    marks = {"black": 'color="black:red" dir=both', "red": "color=red dir=back"}
+    return sorted((int(a), int(b)) for a, b, rest in found if marks["black"] in rest or (marks["red"] in rest) == (color == "red"))
 
 
 def words(svg: bytes) -> list[str]:
@@ -45,7 +46,7 @@ def test_a_red_arrow_an_edge_after_record() -> None:
 def test_every_engine_lays_out_the_same_structure(engine: Any) -> None:
     layout = Layout(draw(batch_norm(backward=True), direction="LR"), engine)
     assert len(layout.nodes) == 13
-    assert sum(e.get("color") == "red" for *_, e in layout.edges) == sum(e.get("color") != "red" for *_, e in layout.edges) == 14
+    assert [(e["color"], e["dir"]) for *_, e in layout.edges] == [("black:red", "both")] * 14
     x = {name: layout.position(name)[0] for name in layout.nodes}
     assert all(x[tail] < x[head] for tail, head, _ in layout.edges)
 
@@ -101,7 +102,7 @@ def test_a_gradient_that_has_other_sources_says_so() -> None:
         y, z = x * 2.0, x * 5.0
         y.backward()
         z.backward()
-    assert "dx = dx + … = [7]" in draw(y).source
+    assert "dx = dx₁ + … = [7]" in draw(y).source
     assert "dx = dx₁ + dx₂ = [7]" in draw(graph(y, z)).source
 
 
@@ -144,6 +145,7 @@ def test_values_and_gradients_can_be_left_out_or_asked_for() -> None:
         (np.array(1.23456), "1.23"),
         (np.array([1.0, -2.0]), "[1, −2]"),
         (np.eye(2), "[[1, 0],\n[0, 1]]"),
+        (np.array([[[[1.0]], [[2.0]]]]), "[1, 2]"),
         (np.zeros((0, 2)), "empty"),
         (np.full(100, 2.0), "‖·‖ 20, mean 2"),
         (np.array([1.0] * 9 + [np.nan]), "1 of 10 not finite"),
@@ -155,6 +157,15 @@ def test_arrays_in_a_few_words(array: Any, text: str) -> None:
     from autograd_bn.drawing.words import array_text
 
     assert array_text(array) == text
+
+
+def test_an_index_is_shown_as_typed(engine: Any) -> None:
+    x = ab.tensor(np.zeros((4, 6)), requires_grad=True, name="x")
+    y = x * 1.0
+    y[1:3, ::2] = 2.0
+    parts = [x[1], x[:, 2], x[..., -1], x[::2, None], x[np.array([0, 2])], x[0][1:], y]
+    shown = words(lay_out(draw(parts).source, "svg", using=engine))
+    assert {"[1]", "[:, 2]", "[..., -1]", "[::2, None]", "[…]", "[1:]", "[1:3, ::2] ←"} <= set(shown)
 
 
 def test_scopes_are_nested_clusters(engine: Any) -> None:
@@ -236,7 +247,7 @@ def test_of_many_gradients_that_come_together_some_are_named() -> None:
         for _ in range(5_000):
             y = y + x
         y.backward([1.0, 1.0])
-    source = draw(y).source
+    source = draw(y, fold=False).source
     assert "dx = dx₁ + dx₂ + dx₃ + … + dx₅₀₀₁ = " in source
     assert max(map(len, source.splitlines())) < 2_000
 
@@ -251,11 +262,36 @@ def test_half_a_surrogate_pair_can_be_drawn() -> None:
     assert "\\\\ud800" in draw(x * 1.0).source
 
 
+def test_layers_stand_in_line(engine: Any) -> None:
+    """What one layer gives stands before all of the next, also before its parameters: no two share a place from top to bottom."""
+    layout = Layout(draw(network(4), direction="TB"), engine)
+    boxes = {cluster["label"]: [float(x) for x in cluster["bb"].split(",")] for cluster in layout.clusters.values()}
+    layers = [boxes[f"{i}: Block"] for i in range(4)]
+    assert all(above[1] > below[3] for above, below in itertools.pairwise(layers))
+    assert max(right for *_, right, _ in layers) - min(left for left, *_ in layers) < 2 * (layers[0][2] - layers[0][0])
+
+
+def test_where_numbers_stop_being_finite_is_marked(engine: Any) -> None:
+    x = ab.tensor([0.0, 4.0], requires_grad=True, name="x")
+    with ab.record(), np.errstate(all="ignore"):
+        y = ab.log(x * 1.0) + 1.0
+        y.sum().backward()
+    layout = Layout(draw(y.sum()), engine)
+    assert [name for name, node in layout.nodes.items() if node.get("penwidth") == "4"] == ["n2"]
+    shown = words(lay_out(draw(y).source, "svg", using=engine))
+    assert shown.count("NaN or ∞ starts here") == shown.count("NaN or ∞ starts here, backward") + 1 == 1
+    with ab.record(), np.errstate(all="ignore"):
+        root = ab.sqrt(x)
+        root.sum().backward()
+    shown = words(lay_out(draw(root).source, "svg", using=engine))
+    assert [text for text in shown if "starts" in text] == ["NaN or ∞ starts here, backward"]
+
+
 def test_a_long_chain_is_drawn_without_recursion() -> None:
     y = ab.tensor([1.0], requires_grad=True)
     for _ in range(100_000):
         y = y + 1.0
-    assert draw(y).source.count("->") == 100_000
+    assert draw(y, fold=False).source.count("->") == 100_000
 
 
 def test_deeply_nested_scopes_are_drawn() -> None:

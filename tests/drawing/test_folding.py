@@ -116,12 +116,28 @@ def test_repetitions_within_repetitions_are_folded_from_the_inside() -> None:
     assert [len(box.copies) for box in view.boxes] == [0, 11, 0]
 
 
-def test_single_operations_are_not_folded() -> None:
-    y = ab.tensor([1.0], requires_grad=True, name="x")
-    for _ in range(5):
-        y = y * 2.0
+def test_single_operations_are_not_folded_unless_they_are_steps_of_a_loop() -> None:
+    x = ab.tensor([1.0], requires_grad=True, name="x")
+    y = x * 2.0
+    y = y * 2.0
+    y = y * 2.0
     view = whole(graph(y))
     assert folded(view) == view
+    apart = whole(graph([x * 2.0 for _ in range(5)]))  # none takes from the one before
+    assert folded(apart) == apart
+
+
+def test_the_steps_of_a_loop_without_scopes_are_one(engine: Any) -> None:
+    x, w = ab.tensor([1.0, 2.0], requires_grad=True, name="x"), ab.tensor([0.5, 0.25], requires_grad=True, name="w")
+    with ab.record():
+        y = x
+        for _ in range(5):
+            y = ab.tanh(y * w)
+        y.sum().backward()
+    drawing = ab.draw(y, fold=True)
+    assert [len(box.copies) for box in folded(whole(graph(y))).boxes] == [0, 0, 4, 4]
+    assert {"×5", "dw₁ … dw₅"} <= set(words(drawing, engine))
+    assert any(text.startswith("dw = dw₁ + … + dw₅ = ") for text in words(drawing, engine))
 
 
 def test_what_leaves_the_last_repetition_leaves_the_folded_one(engine: Any) -> None:

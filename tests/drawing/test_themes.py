@@ -41,11 +41,11 @@ def test_a_theme_is_used_throughout(name: Any, engine: Any) -> None:
     layout = Layout(ab.draw(y, theme=name), engine)
     assert {node["fillcolor"] for node in layout.nodes.values()} == {theme.card, theme.leaf, theme.constant}
     assert {cluster["fillcolor"] for cluster in layout.clusters.values()} == set(theme.shades)
-    back = [edge for *_, edge in layout.edges if edge.get("dir") == "back"]
-    assert {edge["color"] for edge in back} == {theme.back}
-    assert {edge.get("style", "solid") for edge in back} == {theme.back_style}
+    both = [edge for *_, edge in layout.edges if edge.get("dir") == "both"]
+    assert {edge["color"] for edge in both} == {f"{theme.forward}:{theme.back}"}
+    assert {edge["arrowtail"] for edge in both} == {theme.back_head}
     assert f'bgcolor="{theme.paper}"' in ab.draw(y, theme=name).source
 
 
 def test_the_passes_differ_without_colour_too_in_print() -> None:
-    assert theme_named("print").back_style != "solid"
+    assert theme_named("print").back_head != "normal"

@@ -43,7 +43,7 @@ def test_over_the_border_of_a_closed_scope_flows_the_sum() -> None:
     parts = notes.parts(view)
     for node in view.graph.nodes:
         if node.kind == "leaf":
-            ((name, array),) = parts[node.index].values()
+            ((name, array, _),) = parts[node.index].values()
             assert name == f"d{node.name}"
             np.testing.assert_allclose(array, node.gradient, rtol=1e-12)
 
