@@ -132,6 +132,6 @@ def _called(function: Callable[[], Any], what: str, error: type[Exception]) -> A
     except (Exception, SystemExit) as raised:
         frames = traceback.extract_tb(raised.__traceback__)
         theirs = [frame for frame in frames if not frame.filename.startswith((PACKAGE, "<frozen")) and "site-packages" not in frame.filename]
-        named = not theirs or f"{theirs[-1].filename}:{theirs[-1].lineno}" in str(raised)
+        named = not theirs or isinstance(raised, SyntaxError) or f"{theirs[-1].filename}:{theirs[-1].lineno}" in str(raised)
         where = "" if named else f" ({theirs[-1].filename}, line {theirs[-1].lineno})"
         raise error(f"{what} raised {type(raised).__name__}: {raised}{where}") from raised
