@@ -109,6 +109,7 @@ class _Writer:
             "value": self.arrays.add(node.value),
             "gradient": self.arrays.add(node.gradient),
             "sums": self._sums(arrived) if whole else [],
+            "starts": ["value"] * notes.starts_not_finite(node, self.graph.nodes) + ["gradient"] * notes.sends_not_finite(node, self.graph.nodes),
             "seeded": node.gradient is not None and (not whole or not [part for part in arrived if part is not None]),
         }
 

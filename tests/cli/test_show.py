@@ -68,6 +68,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "net.py").write_text(NET, encoding="utf-8")
     (tmp_path / "broken.py").write_text("import no_such_thing\n")
     (tmp_path / "leaves.py").write_text("raise SystemExit(0)\n")
+    (tmp_path / "unread.py").write_text("def loss(:\n")
     (tmp_path / "beside.py").write_text("")
     monkeypatch.chdir(tmp_path)
     path = list(sys.path)
@@ -79,7 +80,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget() -> None:
     """Let the modules be imported anew."""
-    for name in ("net", "broken", "leaves", "beside"):
+    for name in ("net", "broken", "leaves", "unread", "beside"):
         sys.modules.pop(name, None)
 
 
@@ -149,6 +150,7 @@ def test_draw_takes_the_options_of_the_function(folder: Path) -> None:
         ("nett.py:loss", "there is no file 'nett.py'"),
         ("broken:loss", "importing broken raised ModuleNotFoundError: No module named 'no_such_thing'"),
         ("leaves:loss", "importing leaves raised SystemExit"),
+        ("unread:loss", "raised SyntaxError: invalid syntax (unread.py, line 1)\n"),
         ("net:los", "did you mean 'loss'"),
         ("net:needs", "needs a;"),
         ("net:model", "needs x;"),
@@ -172,7 +174,7 @@ def test_a_target_that_cannot_be_shown_is_one_line_and_exit_code_2(target: str, 
 def test_a_warning_is_one_line_with_its_place_if_that_is_the_users(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["draw", "net:large", "-o", "a.dot"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("autograd-bn: warning: a graph of 401 boxes is large: all scopes are drawn closed;")
+    assert line.startswith("autograd-bn: warning: a graph of 401 boxes is large: what repeats is drawn once,")
     assert "show.py" not in line
     assert main(["draw", "net:warned", "-o", "a.dot"]) == 0
     (line,) = capsys.readouterr().err.splitlines()

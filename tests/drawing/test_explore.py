@@ -473,3 +473,46 @@ def test_a_crowd_opens_closed_and_says_so(browser: Any, tmp_path: Path) -> None:
         page.locator("#expand").click()
         assert 60 < page.locator(".card, .scope[role=button]").count() <= 600
         assert "opened until" in page.locator("#message").text_content()
+        assert re.fullmatch(r"steps \d+ … \d+", page.locator(".scope .title").first.text_content())
+
+
+OVERFLOW = """() => [...document.querySelectorAll('.card, .scope.closed')].flatMap((group) => {
+  const body = group.querySelector('.body').getBBox();
+  return [...group.querySelectorAll('text')].filter((text) => text.getBBox().x + text.getBBox().width > body.x + body.width).map((text) => text.textContent);
+})"""
+
+
+def test_text_stays_inside_its_card(browser: Any, tmp_path: Path) -> None:
+    y = ab.tensor([1e-300, -2.0, 3.25e-5], requires_grad=True, name="a_name_that_is_longer_than_a_card")
+    with ab.record(), np.errstate(all="ignore"):
+        for layer in range(30):
+            with ab.scope(f"layer {layer}"):
+                y = ab.sqrt(y * 1.2345e-7 + 1.0) + ab.log(y)
+        y.sum().backward()
+    with opened(browser, ab.explore(y, file=tmp_path / "a.html")) as page:
+        for key in "ce":
+            page.keyboard.press(key)
+            assert page.evaluate(OVERFLOW) == []
+
+
+def test_where_numbers_stop_being_finite_is_said(browser: Any, tmp_path: Path) -> None:
+    x = ab.tensor([0.0, 4.0], requires_grad=True, name="x")
+    with ab.record(), np.errstate(all="ignore"):
+        with ab.scope("roots"):
+            y = ab.sqrt(x * 1.0)
+        z = ab.log(x - 1.0)
+        (y + z).sum().backward()
+    with opened(browser, ab.explore(y + z, file=tmp_path / "a.html")) as page:
+        assert page.locator("#canvas .origin .starts").all_text_contents() == ["NaN or ∞ starts here, backward", "NaN or ∞ starts here"]
+        assert "NaN or ∞ starts here" in page.locator("#canvas .origin").first.get_attribute("aria-label")
+        at(page, 0)
+        assert page.locator("#canvas .origin").count() == 0
+        page.keyboard.press("c")
+        page.keyboard.press("End")
+        assert page.locator(".scope.origin .starts").all_text_contents() == ["NaN or ∞ starts here"]
+
+
+def test_most_of_a_low_window_is_the_graph(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    with opened(browser, recorded[0], viewport={"width": 640, "height": 360}) as page:
+        assert page.locator("#stage").bounding_box()["height"] > 0.65 * 360
+        assert page.evaluate("document.documentElement.scrollWidth") == 640

@@ -23,11 +23,6 @@ for (const node of nodes) for (const cluster of pathOf(node.cluster)) members.ge
 const firstOf = (part) => (isCluster(part) ? members.get(part.id)[0] ?? 0 : part.id);
 for (const [cluster, parts] of children) children.set(cluster, parts.filter((part) => !isCluster(part) || members.get(part.id).length));
 for (const parts of children.values()) parts.sort((a, b) => firstOf(a) - firstOf(b));
-for (const cluster of clusters) {
-  if (!cluster.group) continue;
-  const made = members.get(cluster.id).map((id) => nodes[id]).filter((node) => node.kind === "operation");
-  cluster.name = made.length ? `${made[0].called} … ${made[made.length - 1].called}` : "values";
-}
 
 const outgoing = nodes.map(() => []), incoming = nodes.map(() => []);
 edges.forEach((edge, i) => {
@@ -57,6 +52,11 @@ if (data.recorded.gradients) {
   }
 }
 steps.push({ kind: "end" });
+for (const cluster of clusters) {
+  if (!cluster.group) continue;
+  const made = members.get(cluster.id).filter((id) => nodes[id].kind === "operation");
+  cluster.name = made.length ? `steps ${forwardStep[made[0]]} … ${forwardStep[made[made.length - 1]]}` : "values";
+}
 const arrivals = (node, time) => outgoing[node].filter((edge) => edge.cotangent !== null && backwardStep[edge.target] <= time);
 const expected = outgoing.map((list) => list.filter((edge) => edge.cotangent !== null).length);
 const sumOf = (terms) => (terms.length > 8 ? [...terms.slice(0, 3), "…", terms.at(-1)] : terms).join(" + ");
@@ -75,6 +75,9 @@ function gathered(id, time) {
   else if (here.length && !node.seeded && node.sums.length) array = node.sums[here.length - 1];
   return { terms, array, whole, missing: expected[id] - here.length };
 }
+
+// What is not finite and starts at a node, as far as the replay has come: in its value, or in what its rule sends back.
+const startsAt = (id, time) => [...(nodes[id].starts.includes("value") && forwardStep[id] <= time ? ["NaN or ∞ starts here"] : []), ...(nodes[id].starts.includes("gradient") && backwardStep[id] <= time ? ["NaN or ∞ starts here, backward"] : [])];
 
 // What flows back over a wire, which may stand for several edges of one value.
 function flowOf(wire, time) {

@@ -44,16 +44,25 @@ function gradientRows(id, time) {
   return [several ? short(`${own} = ${sumOf(terms)}`, 30) : "", amountText(own, text)];
 }
 
+// The gradient of a closed scope's result, once it is there.
+const resultOf = (part) => members.get(part.id).findLast((id) => backwardStep[id] < Infinity && nodes[id].kind === "operation");
+const resultText = (id) => amountText(short(nodes[id].d, 12), arrayText(nodes[id].gradient));
+
 const BIG = `17px ${FONT}`, NAME = `italic 13px ${FONT}`, SMALL = `11px ${FONT}`, BOLD = `700 11px ${FONT}`, MOST_FLOW = 78;
 function sizeOf(part) {
-  if (isCluster(part)) return { w: Math.max(120, Math.min(210, widthOf(short(clusterTitle(part), 24), `600 13px ${FONT}`) + 48)), h: 62 };
+  if (isCluster(part)) {
+    const result = resultOf(part), starts = members.get(part.id).some((id) => nodes[id].starts.length);
+    const rows = [result === undefined ? "" : resultText(result), starts ? "NaN or ∞ starts here" : ""].map((row) => widthOf(row, starts ? BOLD : SMALL));
+    return { w: Math.max(120, Math.min(260, Math.max(widthOf(short(clusterTitle(part), 24), `600 13px ${FONT}`) + 48, ...rows.map((row) => row + 28)))), h: starts ? 78 : 62 };
+  }
   const rows = [shapeText(part)];
   if (data.recorded.values) rows.push(arrayText(part.value));
   if (data.recorded.gradients && part.kind !== "constant") rows.push(...gradientRows(part.id, Infinity));
   if (part.cut) rows.push(short(`cut by ${part.cut}`, 30));
+  const starts = startsAt(part.id, Infinity).join("; ");
   const head = widthOf(short(part.symbol, 18), BIG) + (part.kind === "operation" && part.name ? 8 + widthOf(short(part.name, 18), NAME) : 0);
-  const w = Math.max(64, head, ...rows.map((row) => widthOf(row, SMALL))) + 24;
-  return { w: Math.min(230, w), h: 34 + 15 * rows.filter((row) => row !== "").length };
+  const w = Math.max(64, head, widthOf(starts, BOLD), ...rows.map((row) => widthOf(row, SMALL))) + 24;
+  return { w: Math.min(330, w), h: 34 + 15 * [...rows, starts].filter((row) => row !== "").length };
 }
 
 // ---- the scene as elements
@@ -155,6 +164,8 @@ function drawBox(box) {
       entry.back = operations.filter((id) => backwardStep[id] < Infinity);
       entry.backCount = make("text", { class: "small back", x: 14, y: 53 });
       group.append(entry.count, entry.backCount);
+      entry.begins = ids.filter((id) => nodes[id].starts.length);
+      if (entry.begins.length) group.append(entry.starts = make("text", { class: "small starts", x: 14, y: 69 }));
       group.append(make("rect", { class: "under", x: 4, y: box.h.toFixed(1), width: (box.w - 8).toFixed(1), height: 3, rx: 1.5 }));
     }
   } else {
@@ -175,6 +186,7 @@ function drawBox(box) {
       entry.gradient = row("back gradient", "");
     }
     if (part.cut) row("muted", short(`cut by ${part.cut}`, 30));
+    if (part.starts.length) [entry.begins, entry.starts] = [[part.id], row("starts", "")];
   }
   (box.open ? layers[0] : layers[2]).append(group);
   drawn.boxes.set(box.key, entry);
@@ -196,7 +208,7 @@ function showTime(time) {
         const done = entry.operations.filter((id) => forwardStep[id] <= time).length, back = entry.back.filter((id) => backwardStep[id] <= time).length;
         const result = entry.back.at(-1);
         entry.count.textContent = done === entry.operations.length ? `${done} operation${done === 1 ? "" : "s"}` : `${done} of ${entry.operations.length} operations`;
-        entry.backCount.textContent = entry.back.length ? (back === entry.back.length ? amountText(short(nodes[result].d, 12), arrayText(nodes[result].gradient)) : back ? `${back} of ${entry.back.length} back` : "—") : "";
+        entry.backCount.textContent = entry.back.length ? (back === entry.back.length ? resultText(result) : back ? `${back} of ${entry.back.length} back` : "—") : "";
         entry.group.classList.toggle("waiting", done === 0 && entry.operations.length > 0);
         label += `, ${entry.count.textContent}, ${entry.backCount.textContent}`;
       }
@@ -215,6 +227,12 @@ function showTime(time) {
         entry.gradient.textContent = gradient;
         entry.group.classList.toggle("partial", !gathered(part.id, time).whole);
       }
+    }
+    if (entry.starts) {
+      const here = entry.begins.flatMap((id) => startsAt(id, time));
+      entry.starts.textContent = here.length && isCluster(part) ? "NaN or ∞ starts here" : here.join("; ");
+      entry.group.classList.toggle("origin", here.length > 0);
+      if (here.length) label += `, ${here.join(", ")}`;
     }
     const heat = heated && !entry.box.open ? heatOf(part, time) : null;
     entry.group.classList.toggle("sized", heat !== null && !Number.isNaN(heat));
