@@ -163,7 +163,8 @@ class _Painter:
         if kind == "operation" and node.order:
             looks += f' color="{self.theme.back_text}"'
         if self.labels.origins(box):
-            looks += f' color="{self.theme.alarm}" penwidth=4'
+            # On the alarm's own ground its border would not be seen.
+            looks += f' color="{self.theme.alarm if fill is None else self.theme.ink}" penwidth=4'
         if box.copies:
             looks += " peripheries=2"
         if any(not self.outputs.isdisjoint(nodes) for nodes in (box.nodes, *box.copies)):

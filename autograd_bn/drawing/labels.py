@@ -209,7 +209,7 @@ class Labels:
     def _strip(self, quantities: Sequence[float | None]) -> str:
         """A coloured cell a repetition."""
         assert self.coloring is not None
-        width = max(4, min(14, 240 // len(quantities)))
+        width = max(1, min(14, 240 // len(quantities)))
         fills = [self.coloring.fill(x) or self.theme.paper for x in quantities]
         cells = "".join(f'<TD BGCOLOR="{fill}" WIDTH="{width}" HEIGHT="14" FIXEDSIZE="TRUE"></TD>' for fill in fills)
         return f'<TABLE BORDER="1" COLOR="{self.theme.muted}" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"><TR>{cells}</TR></TABLE>'

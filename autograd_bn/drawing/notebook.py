@@ -8,6 +8,7 @@ from itertools import islice
 from autograd_bn.core.graph import Graph, graph
 from autograd_bn.core.node import Node, ancestors
 from autograd_bn.core.tensor import Tensor
+from autograd_bn.drawing.folding import folded
 from autograd_bn.drawing.view import closed, fitting_depth, whole
 from autograd_bn.nn.module import Module
 
@@ -26,15 +27,18 @@ def shown(x: object) -> dict[str, str]:
 
 
 def _of_graph(shown: Graph) -> dict[str, str]:
-    """The picture, with scopes closed as far as it must; its text, or what it consists of."""
+    """The picture, if it is large folded, or with scopes closed as far as it must; its text, or what it consists of."""
     found = {"text/plain": str(shown) if len(shown) <= LISTED else shown.summary()}
-    depth = None
+    depth, fold = None, False
+    if len(shown) > LOOKED_AT:
+        return found
     if len(shown) > DRAWN:
-        view = whole(shown) if len(shown) <= LOOKED_AT else None
-        depth = None if view is None else fitting_depth(view, DRAWN)
-        if view is None or depth is None or len(closed(view, depth).boxes) > DRAWN:
+        view = whole(shown)
+        fold = len(folded(view).boxes) <= DRAWN
+        depth = None if fold else fitting_depth(view, DRAWN)
+        if not fold and (depth is None or len(closed(view, depth).boxes) > DRAWN):
             return found
-    picture = _svg(shown, depth)
+    picture = _svg(shown, depth, fold)
     if picture is not None:
         found["image/svg+xml"] = picture
     return found
@@ -54,13 +58,13 @@ def _of_tensor(x: Tensor) -> dict[str, str]:
     return {"text/html": f"{head}<details open><summary>graph of {len(recorded)} nodes</summary>{drawing}</details>"}
 
 
-def _svg(graph: Graph, depth: int | None = None) -> str | None:
+def _svg(graph: Graph, depth: int | None = None, fold: bool = False) -> str | None:
     """The picture as SVG, or None where no engine makes one in time."""
     from autograd_bn.core.errors import DrawingError
     from autograd_bn.drawing import draw
 
     try:
-        picture = draw(graph, depth=depth, timeout=_TIMEOUT).pipe("svg", encoding="utf-8")
+        picture = draw(graph, depth=depth, fold=fold, timeout=_TIMEOUT).pipe("svg", encoding="utf-8")
     except DrawingError:
         return None
     assert isinstance(picture, str)

@@ -280,6 +280,8 @@ def test_where_numbers_stop_being_finite_is_marked(engine: Any) -> None:
     assert [name for name, node in layout.nodes.items() if node.get("penwidth") == "4"] == ["n2"]
     shown = words(lay_out(draw(y).source, "svg", using=engine))
     assert shown.count("NaN or ∞ starts here") == shown.count("NaN or ∞ starts here, backward") + 1 == 1
+    coloured = Layout(draw(y, color="nonfinite"), engine).nodes["n2"]
+    assert (coloured["penwidth"], coloured["color"] != coloured["fillcolor"]) == ("4", True)
     with ab.record(), np.errstate(all="ignore"):
         root = ab.sqrt(x)
         root.sum().backward()

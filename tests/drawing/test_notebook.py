@@ -59,8 +59,8 @@ def test_a_graph_shows_its_picture_and_its_text() -> None:
 
 def test_a_large_graph_shows_its_summary() -> None:
     y = ab.tensor([1.0, 2.0], requires_grad=True)
-    for _ in range(notebook.DRAWN):
-        y = y * 2.0
+    for i in range(notebook.DRAWN):
+        y = y * float(i)
     g = ab.graph(y)
     assert g._repr_mimebundle_() == {"text/plain": g.summary()}
 
@@ -68,13 +68,21 @@ def test_a_large_graph_shows_its_summary() -> None:
 @needs_engine
 def test_a_large_graph_of_scopes_shows_them_closed() -> None:
     y = ab.tensor([1.0, 2.0], requires_grad=True)
-    for _ in range(10):
+    for i in range(10):
         with ab.scope("layer"):
-            for _ in range(20):
-                y = y * 2.0
+            for j in range(20):
+                y = y * float(20 * i + j)
     shown = ab.graph(y)._repr_mimebundle_()
     assert shown["text/plain"] == ab.graph(y).summary()
     assert shown["image/svg+xml"].count("20 operations") == 10
+
+
+@needs_engine
+def test_a_large_graph_that_repeats_itself_is_shown_folded() -> None:
+    y = ab.tensor([1.0, 2.0], requires_grad=True)
+    for _ in range(notebook.DRAWN):
+        y = y * 2.0
+    assert f"×{notebook.DRAWN}" in ab.graph(y)._repr_mimebundle_()["image/svg+xml"]
 
 
 def test_a_module_shows_a_table_of_its_parts() -> None:
