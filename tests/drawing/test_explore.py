@@ -516,3 +516,23 @@ def test_most_of_a_low_window_is_the_graph(browser: Any, recorded: tuple[Path, G
     with opened(browser, recorded[0], viewport={"width": 640, "height": 360}) as page:
         assert page.locator("#stage").bounding_box()["height"] > 0.65 * 360
         assert page.evaluate("document.documentElement.scrollWidth") == 640
+
+
+def test_all_that_is_open_is_printed_dark_on_light(browser: Any, recorded: tuple[Path, Graph]) -> None:
+    with opened(browser, recorded[0], color_scheme="dark") as page:
+        for _ in range(4):
+            page.keyboard.press("+")
+        before = page.locator(".world").get_attribute("transform")
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        width, height = page.viewport_size["width"], page.viewport_size["height"]
+        for card in page.locator(".card").all():
+            box = card.bounding_box()
+            assert min(box["x"], box["y"]) >= 0
+            assert (box["x"] + box["width"] <= width, box["y"] + box["height"] <= height) == (True, True)
+        assert not page.locator(".replay").is_visible()
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        page.emulate_media(media="screen")
+        assert page.locator(".world").get_attribute("transform") == before
+        assert page.evaluate("document.documentElement.dataset.theme") is None

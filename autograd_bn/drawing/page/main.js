@@ -359,9 +359,27 @@ redraw({ refit: true });
 setTime(state.time, { follow: false });
 if (!all) say(`${nodes.length} nodes: ${open.size ? "some " : ""}scopes are closed. Click a name to open one, or search with /.`);
 else if (!data.recorded.values) say("Values and gradients are shown for what ran inside ab.record().");
+
+// ---- on paper: all that is open, dark on light
+
+const page = document.documentElement;
+let screenTheme;
+addEventListener("beforeprint", () => {
+  screenTheme = page.dataset.theme;
+  page.dataset.theme = "light";
+  canvas.setAttribute("viewBox", `-20 -20 ${drawn.scene.width + 40} ${drawn.scene.height + 40}`);
+  moveCamera();
+});
+addEventListener("afterprint", () => {
+  if (screenTheme) page.dataset.theme = screenTheme;
+  else delete page.dataset.theme;
+  canvas.removeAttribute("viewBox");
+  moveCamera();
+});
+
 let size = innerWidth;
 addEventListener("resize", () => {
-  if (innerWidth !== size) fit(0.55);
+  if (innerWidth !== size && !canvas.hasAttribute("viewBox")) fit(0.55);
   size = innerWidth;
 });
 document.documentElement.dataset.ready = "true";

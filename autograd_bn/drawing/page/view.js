@@ -282,6 +282,11 @@ function light(key) {
 
 const camera = { x: 0, y: 0, scale: 1 };
 function moveCamera() {
+  if (canvas.hasAttribute("viewBox")) {  // while it is printed
+    world.removeAttribute("transform");
+    canvas.classList.remove("far");
+    return;
+  }
   world.setAttribute("transform", `translate(${camera.x.toFixed(2)},${camera.y.toFixed(2)}) scale(${camera.scale.toFixed(4)})`);
   canvas.classList.toggle("far", camera.scale < 0.45);
 }
