@@ -8,7 +8,7 @@ from itertools import islice
 from types import CodeType, FrameType
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ENGINE = tuple(os.path.join(PACKAGE, layer) + os.sep for layer in ("core", "ops", "transforms", "compiler", "testing"))
+ENGINE = tuple(os.path.join(PACKAGE, layer) + os.sep for layer in ("core", "ops", "transforms", "compiler", "testing", "drawing"))
 
 
 class Line:

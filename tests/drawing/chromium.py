@@ -33,6 +33,31 @@ def started() -> Iterator[Any]:
         browser.close()
 
 
+@contextmanager
+def opened(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
+    """The page, ready; afterwards nothing may have gone wrong and nothing been asked for."""
+    context = browser.new_context(**{"viewport": {"width": 1360, "height": 800}, "reduced_motion": "reduce"} | options)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    troubles: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: troubles.append(message.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    page.locator("html[data-ready]").wait_for()
+    yield page
+    assert troubles == []
+    assert asked == [file.as_uri()]
+    assert page.evaluate("window.ran") is None
+    context.close()
+
+
+def at(page: Any, step: int) -> None:
+    """Move the replay to a step."""
+    page.locator("#time").fill(str(step))
+
+
 def shots(browser: Any, page_file: Path, folder: Path) -> None:
     """The page in the middle of the backward pass, light; and with the details of a node, dark."""
     for scheme in ("light", "dark"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import autograd_bn as ab
 from autograd_bn.drawing import engines
 from autograd_bn.drawing.layout import lay_out
 from autograd_bn.drawing.picture import Drawing
+from tests.drawing import chromium
 
 ENGINES = ("pygraphviz", "dot")
 
@@ -38,6 +41,23 @@ def engine(request: pytest.FixtureRequest) -> Any:
     if request.param not in {found.name for found in engines()}:
         pytest.skip(f"{request.param} is not installed")
     return request.param
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One browser for all tests of a module."""
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if chromium.program() is None:
+        pytest.skip("there is no Chromium on this machine")
+    with chromium.started() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ab.Graph]:
+    """The page of a small recorded batch norm, and its graph."""
+    y = batch_norm(backward=True)
+    return ab.explore(y, file=tmp_path_factory.mktemp("page") / "bn.html", title="batch norm"), ab.graph(y)
 
 
 class Layout:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +12,11 @@ import pytest
 import autograd_bn as ab
 from autograd_bn.core.graph import Graph, graph
 from autograd_bn.drawing.words import array_text
-from tests.drawing import chromium
+from tests.drawing.chromium import at, opened
 from tests.drawing.conftest import batch_norm
 
 HOSTILE = ['"<>{}|\\', "a\nb", "</script><script>window.ran = 1</script>", "<img src=x onerror='window.ran = 1'>", "{{data}} ${window.ran = 1} `", "x" * 10_000]
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One browser for all tests of this module."""
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if chromium.program() is None:
-        pytest.skip("there is no Chromium on this machine")
-    with chromium.started() as browser:
-        yield browser
-
-
-@contextmanager
-def opened(browser: Any, file: Path, **options: Any) -> Iterator[Any]:
-    """The page, ready; afterwards nothing may have gone wrong and nothing been asked for."""
-    context = browser.new_context(**{"viewport": {"width": 1360, "height": 800}, "reduced_motion": "reduce"} | options)
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    troubles: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: troubles.append(message.text))
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(file.as_uri())
-    page.locator("html[data-ready]").wait_for()
-    yield page
-    assert troubles == []
-    assert asked == [file.as_uri()]
-    assert page.evaluate("window.ran") is None
-    context.close()
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Graph]:
-    """The page of a small recorded batch norm, and its graph."""
-    y = batch_norm(backward=True)
-    return ab.explore(y, file=tmp_path_factory.mktemp("page") / "bn.html", title="batch norm"), graph(y)
 
 
 def node(page: Any, index: int) -> Any:
@@ -64,11 +25,6 @@ def node(page: Any, index: int) -> Any:
 
 def index_of(g: Graph, name: str) -> int:
     return next(n.index for n in g.nodes if n.name == name)
-
-
-def at(page: Any, step: int) -> None:
-    """Move the replay to a step."""
-    page.locator("#time").fill(str(step))
 
 
 def elements(page: Any, kind: str) -> list[float]:
@@ -386,41 +342,6 @@ def test_a_screen_reader_is_told_the_numbers(browser: Any, recorded: tuple[Path,
         assert page.locator(".scope.closed").get_attribute("aria-label").startswith("scope batch_norm, closed, ")
 
 
-CONTRAST = """() => {
-  const probe = document.createElement('span');
-  document.body.append(probe);
-  const light = (color) => {
-    probe.style.color = `var(${color})`;
-    const parts = getComputedStyle(probe).color.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
-      .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
-  };
-  const found = {};
-  for (const fore of ['--ink', '--muted', '--back']) for (const back of ['--paper', '--card', '--bar', '--leaf', '--shade', '--now', '--cold', '--hot']) {
-    const [a, b] = [light(fore), light(back)];
-    found[`${fore} on ${back}`] = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-  }
-  probe.remove();
-  return found;
-}"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast_in_both_themes(browser: Any, recorded: tuple[Path, Graph], scheme: str) -> None:
-    with opened(browser, recorded[0], color_scheme=scheme) as page:
-
-        def paper() -> Any:
-            return page.evaluate("getComputedStyle(document.body).backgroundColor")
-
-        first = paper()
-        for _ in range(2):
-            assert {pair: ratio for pair, ratio in page.evaluate(CONTRAST).items() if ratio < 4.5} == {}
-            page.keyboard.press("t")
-        assert paper() == first
-        page.keyboard.press("t")
-        assert paper() != first
-
-
 def test_labels_survive_as_typed_and_never_run(browser: Any, tmp_path: Path) -> None:
     with ab.record():
         total = ab.tensor([0.0, 0.0])
@@ -474,65 +395,3 @@ def test_a_crowd_opens_closed_and_says_so(browser: Any, tmp_path: Path) -> None:
         assert 60 < page.locator(".card, .scope[role=button]").count() <= 600
         assert "opened until" in page.locator("#message").text_content()
         assert re.fullmatch(r"steps \d+ … \d+", page.locator(".scope .title").first.text_content())
-
-
-OVERFLOW = """() => [...document.querySelectorAll('.card, .scope.closed')].flatMap((group) => {
-  const body = group.querySelector('.body').getBBox();
-  return [...group.querySelectorAll('text')].filter((text) => text.getBBox().x + text.getBBox().width > body.x + body.width).map((text) => text.textContent);
-})"""
-
-
-def test_text_stays_inside_its_card(browser: Any, tmp_path: Path) -> None:
-    y = ab.tensor([1e-300, -2.0, 3.25e-5], requires_grad=True, name="a_name_that_is_longer_than_a_card")
-    with ab.record(), np.errstate(all="ignore"):
-        for layer in range(30):
-            with ab.scope(f"layer {layer}"):
-                y = ab.sqrt(y * 1.2345e-7 + 1.0) + ab.log(y)
-        y.sum().backward()
-    with opened(browser, ab.explore(y, file=tmp_path / "a.html")) as page:
-        for key in "ce":
-            page.keyboard.press(key)
-            assert page.evaluate(OVERFLOW) == []
-
-
-def test_where_numbers_stop_being_finite_is_said(browser: Any, tmp_path: Path) -> None:
-    x = ab.tensor([0.0, 4.0], requires_grad=True, name="x")
-    with ab.record(), np.errstate(all="ignore"):
-        with ab.scope("roots"):
-            y = ab.sqrt(x * 1.0)
-        z = ab.log(x - 1.0)
-        (y + z).sum().backward()
-    with opened(browser, ab.explore(y + z, file=tmp_path / "a.html")) as page:
-        assert page.locator("#canvas .origin .starts").all_text_contents() == ["NaN or ∞ starts here, backward", "NaN or ∞ starts here"]
-        assert "NaN or ∞ starts here" in page.locator("#canvas .origin").first.get_attribute("aria-label")
-        at(page, 0)
-        assert page.locator("#canvas .origin").count() == 0
-        page.keyboard.press("c")
-        page.keyboard.press("End")
-        assert page.locator(".scope.origin .starts").all_text_contents() == ["NaN or ∞ starts here"]
-
-
-def test_most_of_a_low_window_is_the_graph(browser: Any, recorded: tuple[Path, Graph]) -> None:
-    with opened(browser, recorded[0], viewport={"width": 640, "height": 360}) as page:
-        assert page.locator("#stage").bounding_box()["height"] > 0.65 * 360
-        assert page.evaluate("document.documentElement.scrollWidth") == 640
-
-
-def test_all_that_is_open_is_printed_dark_on_light(browser: Any, recorded: tuple[Path, Graph]) -> None:
-    with opened(browser, recorded[0], color_scheme="dark") as page:
-        for _ in range(4):
-            page.keyboard.press("+")
-        before = page.locator(".world").get_attribute("transform")
-        page.emulate_media(media="print")
-        page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-        width, height = page.viewport_size["width"], page.viewport_size["height"]
-        for card in page.locator(".card").all():
-            box = card.bounding_box()
-            assert min(box["x"], box["y"]) >= 0
-            assert (box["x"] + box["width"] <= width, box["y"] + box["height"] <= height) == (True, True)
-        assert not page.locator(".replay").is_visible()
-        page.evaluate("dispatchEvent(new Event('afterprint'))")
-        page.emulate_media(media="screen")
-        assert page.locator(".world").get_attribute("transform") == before
-        assert page.evaluate("document.documentElement.dataset.theme") is None

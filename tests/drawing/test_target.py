@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -115,3 +116,8 @@ def test_arrays_in_containers_become_leaves_named_by_where_they_are() -> None:
     assert set(leaves) == {"p['w'][0]", "p['w'][1]", "p['b']"}
     assert leaves["p['b']"] == 2.0
     assert parameters["b"] == 0.5
+
+
+def test_a_transform_that_is_run_has_the_line_that_draws_it() -> None:
+    source = ab.draw(ab.grad(ab.grad(lambda x: ab.tanh(x) * x)), 0.5).source
+    assert set(re.findall(r'tooltip="(\w+\.py):', source)) == {"test_target.py"}
