@@ -81,7 +81,7 @@ sqrt = unary(
 cbrt = unary(
     "cbrt",
     np.cbrt,
-    lambda g, out: g / (3 * out * out),
+    lambda g, out: g / 3 / out / out,
     """The cube root of each element; its derivative at 0 is inf.
 
     Examples
@@ -214,19 +214,17 @@ log10 = unary(
 )
 
 
-def softened(x: Any, out: Any) -> Any:
-    """E to the power of x − out; where both are inf 1, and 0 where both are −inf."""
-    if out.dtype.kind == "c":
-        return raw.exp(x - raw.where(raw.equal(out, -np.inf), 0, out))
-    most = float(np.finfo(out.dtype).max)  # stands for inf, which would give NaN, but not for an x of −inf
-    return raw.exp(raw.minimum(x, most) - raw.maximum(raw.minimum(out, most), -most))
+def _lead(x: Any, y: Any) -> Any:
+    """The share of eˣ in eˣ + eʸ, from their distance, which is exact where log(eˣ + eʸ) is rounded. Of the same infinity it is 1 or 0."""
+    level = raw.logical_and(raw.equal(x, y), raw.isinf(y))
+    return raw.sigmoid(x - raw.where(level, 0, y))
 
 
 logaddexp = binary(
     "logaddexp",
     np.logaddexp,
-    lambda x, out: softened(x, out),
-    lambda y, out: softened(y, out),
+    lambda x, y: _lead(x, y),
+    lambda x, y: _lead(y, x),
     """log(eˣ + eʸ) of two elements, which does not overflow. Where both are −inf, so is the result, and no gradient
     flows; by one that is inf the derivative is 1.
 

@@ -18,7 +18,7 @@ from autograd_bn.core.primitive import Primitive, raw, registry
 from autograd_bn.core.structural import add_along, count_along, divided, reduction_examples, spread, sum_p
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.ops.arithmetic import direction
-from autograd_bn.ops.exponential import softened
+from autograd_bn.ops.precision import narrowed, widened
 
 Axis = int | Sequence[int] | None
 
@@ -168,12 +168,23 @@ def _logsumexp(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     return out if keepdims else out.reshape(reduced_shape(x.shape, axis, False))[()]
 
 
-_logsumexp_p = reduction("logsumexp", _logsumexp, softened, label="log Σ eˣ", example=reduction_examples)
+def _softmax(g: Any, x: Any, out: Any, axis: tuple[int, ...]) -> Any:
+    """The product with the softmax of x: e to the power of x − out, whose sum is 1 but for the rounding of out; 0 where all are −inf."""
+    if out.dtype.kind == "c":
+        e = raw.exp(x - raw.where(raw.equal(out, -np.inf), 0, out))
+    else:
+        most = float(np.finfo(out.dtype).max)  # stands for inf, which would give NaN, but not for an x of −inf
+        e = raw.exp(raw.minimum(x, most) - raw.maximum(raw.minimum(out, most), -most))
+    total = raw.sum(e, axis=axis, keepdims=True)
+    return e * (g / raw.where(raw.equal(total, 0), 1, total))
+
+
+_logsumexp_p = reduction("logsumexp", _logsumexp, _softmax, label="log Σ eˣ", example=reduction_examples)
 
 
 @keywords
 def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhere: Never) -> Tensor:
-    """Log Σ eˣ over axes, which neither overflows nor loses small results. Where all are −inf, no gradient flows.
+    """Log Σ eˣ over axes, which neither overflows nor loses small results. Its derivative is the softmax; where all are −inf, no gradient flows.
 
     Examples
     --------
@@ -183,7 +194,8 @@ def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False, **elsewhe
     """
     if elsewhere:
         raise unexpected(logsumexp, elsewhere)
-    return reduced(_logsumexp_p, x, axis, keepdims, "")
+    x = asarray(x)
+    return narrowed(reduced(_logsumexp_p, widened(x), axis, keepdims, ""), x)
 
 
 def _norm(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:

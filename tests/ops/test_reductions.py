@@ -136,7 +136,7 @@ def test_logsumexp_and_softmax_are_stable_far_out(dtype: str) -> None:
     torch = torch_module()
     x = np.array([[-1000.0, 0.0, 1000.0], [1000.0, 1000.0, -1000.0], [-1000.0, -1000.0, -1000.0]], dtype)
     tolerance = 1e-12 if dtype == "float64" else 1e-6
-    assert_same(lambda t: ab.logsumexp(t, axis=1), lambda t: torch.logsumexp(t, dim=1), [x], tolerance)
+    assert_same(lambda t: ab.logsumexp(t, axis=1), lambda t: torch.logsumexp(t.double(), dim=1).to(t.dtype), [x], tolerance)
     assert_same(ab.softmax, lambda t: torch.softmax(t, dim=-1), [x], tolerance)
     assert_same(lambda t: ab.log_softmax(t, 0), lambda t: torch.log_softmax(t, dim=0), [x], tolerance)
     assert ab.nn.functional.softmax is ab.softmax
@@ -212,6 +212,7 @@ def test_norms_of_tiny_and_huge_vectors_have_values_and_gradients(dtype: str, si
 
 def test_logsumexp_has_a_derivative_at_infinity() -> None:
     assert value(ab.grad(ab.logsumexp)(np.array([np.inf, 0.0, -np.inf]))).tolist() == [1.0, 0.0, 0.0]
+    assert value(ab.grad(ab.logsumexp)(np.array([np.inf, 0.0, np.inf]))).tolist() == [0.5, 0.0, 0.5]
 
 
 def test_float16_whose_sums_leave_its_range() -> None:
@@ -219,6 +220,7 @@ def test_float16_whose_sums_leave_its_range() -> None:
     assert ab.softmax(ab.tensor(many)).dtype == np.float16
     np.testing.assert_array_equal(ab.softmax(ab.tensor(many)).numpy(), np.full(70_000, 1 / 70_000).astype(np.float16))
     np.testing.assert_array_equal(ab.log_softmax(ab.tensor(many)).numpy(), np.full(70_000, -np.log(70_000)).astype(np.float16))
+    assert ab.logsumexp(many).item() == np.float16(np.log(70_000)) and ab.logsumexp(many).dtype == np.float16
     large = np.float16([300, 600, 900, 120])
     for correction in (0, 1):
         assert ab.std(ab.tensor(large), correction=correction).item() == np.float16(np.std(large.astype(np.float32), ddof=correction))
@@ -227,6 +229,46 @@ def test_float16_whose_sums_leave_its_range() -> None:
     gradient = ab.grad(lambda x: ab.std(x))(large)
     assert gradient.dtype == np.float16
     assert_close(gradient, ab.grad(lambda x: ab.std(x))(large.astype(np.float32)), 1e-3)
+
+
+@pytest.mark.parametrize("count_from", [2, 3, 6])
+def test_float16_whose_powers_and_sums_leave_its_range_without_what_is_missing(count_from: int) -> None:
+    x = np.array([[300, 600, np.nan, 900], [6e4, 5e4, 6e4, np.nan]], np.float16)
+    for name in ("nanmean", "nanvar", "nanstd"):
+        rows = x[: 1 if name == "nanvar" else 2] / np.float16(8 if name == "nanvar" else 1)
+        expected = getattr(np, name)(rows.astype(np.float64), axis=1)
+        found = getattr(ab, name)(rows, axis=1)
+        assert found.dtype == np.float16
+        np.testing.assert_allclose(value(found), expected, rtol=1e-3)
+    assert ab.nanmean(np.full(70_000, 3, np.float16)).item() == 3.0
+    row = np.array([count_from, 100, -200, 50], np.float16)
+    for order in (3, 1.5, -2):
+        exact = np.sum(np.abs(row.astype(float)) ** order) ** (1 / order)
+        found, pullback = ab.vjp(lambda x, order=order: ab.linalg.vector_norm(x, ord=order), row)
+        assert found.dtype == np.float16
+        np.testing.assert_allclose(value(found), exact, rtol=1e-3)
+        slope = np.sign(row) * (np.abs(row.astype(float)) / exact) ** (order - 1)
+        np.testing.assert_allclose(value(pullback(np.float16(1))[0]), slope, rtol=5e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "offset"), [("float64", -1e20), ("float64", 1e12), ("float32", -1e9), ("float32", 1e6), ("float16", 1000.0), ("float16", -6e4)]
+)
+def test_the_derivative_of_logsumexp_is_the_softmax_where_the_value_is_rounded(dtype: str, offset: float) -> None:
+    x = np.array([[0.0, 1.0, 0.0, 2.0]], dtype) + np.array(offset, dtype)
+    wide = x.astype(np.longdouble)
+    share = np.exp(wide - wide.max())
+    share /= share.sum()
+    tolerance = 20 * float(np.finfo(dtype).eps)
+    f = lambda t: ab.logsumexp(t, axis=1).sum()
+    for gradient_of in (ab.grad(f), ab.vmap(ab.grad(ab.logsumexp)), ab.jit(ab.grad(f)), ab.jit(ab.grad(f), emitter="numpy")):
+        gradient = gradient_of(ab.tensor(x))
+        assert gradient.dtype == dtype
+        np.testing.assert_allclose(value(gradient), share.astype(float), rtol=tolerance)
+    tangent = np.array([[1.0, 0.0, -1.0, 0.0]], dtype)
+    np.testing.assert_allclose(value(ab.jvp(f, (x,), (tangent,))[1]), float((share * tangent).sum()), rtol=tolerance, atol=tolerance)
+    curvature = share * tangent - share * (share * tangent).sum()
+    np.testing.assert_allclose(value(ab.jvp(ab.grad(f), (x,), (tangent,))[1]), curvature.astype(float), rtol=tolerance, atol=tolerance)
 
 
 def test_differences_with_numbers_before_and_after() -> None:
