@@ -256,6 +256,8 @@ def _huber(name: str, prediction: Any, target: Any, what: str, delta: float) -> 
         raise OperationError(f"{name}: {what} is where the parabola becomes a line, so it must be positive, got {delta!r}\n  at {user_line()}")
     prediction, target = _pair(name, prediction, target)
     difference = prediction - target
+    if difference.dtype.kind == "c":
+        difference = absolute(difference)
     inner = clip(difference, -delta, delta)
     loss: Tensor = inner * (difference - inner / 2)
     return loss

@@ -120,6 +120,16 @@ def test_a_loss_of_differences_is_pytorchs(name: str, options: dict[str, float],
     )
 
 
+@pytest.mark.parametrize(("loss", "curvature"), [(lambda x, y: F.huber_loss(x, y, delta=0.5), 1.0), (lambda x, y: F.smooth_l1_loss(x, y, beta=0.5), 2.0)])
+def test_a_huber_loss_has_its_curvature_where_nothing_differs_its_slope_at_infinity_and_takes_the_size_of_what_is_complex(loss: Any, curvature: float) -> None:
+    gradient = ab.grad(loss)
+    assert [ab.grad(gradient)(x, 1.0).item() for x in (1.0, 1.25, 0.75, 3.0, -np.inf)] == [curvature, curvature, curvature, 0.0, 0.0]
+    assert ab.grad(gradient, argnums=1)(1.0, 1.0).item() == -curvature
+    assert loss(3.0 + 4.0j, 0.0).item() == loss(5.0, 0.0).item()
+    slope = curvature / 2
+    assert [gradient(x, 0.0).item() for x in (np.inf, -np.inf, 1e307)] == [slope, -slope, slope]
+
+
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("options", [{}, {"ignore_index": 3}, {"label_smoothing": 0.2}], ids=str)
 def test_labels_may_be_arguments_of_a_compiled_function(options: dict[str, Any], reduction: Any) -> None:
