@@ -12,6 +12,7 @@ from autograd_bn.core.views import unshared
 from autograd_bn.ops.arithmetic import where
 from autograd_bn.ops.comparison import equal, isnan, logical_not
 from autograd_bn.ops.exponential import sqrt
+from autograd_bn.ops.precision import narrowed, widened
 from autograd_bn.ops.reduction import Axis
 from autograd_bn.ops.reduction import all as every
 from autograd_bn.ops.reduction import max as largest
@@ -46,7 +47,7 @@ def nan_to_num(x: Any, /, *, nan: float = 0.0, posinf: float | None = None, negi
 
 def _counted(x: Any, axis: Axis, keepdims: bool) -> tuple[Tensor, Tensor, Tensor]:
     """The elements with 0 for what is missing, what is missing, and how many along axes are not."""
-    x = asarray(x)
+    x = widened(asarray(x))
     x = x if x.dtype.kind in "fc" else astype(x, np.float64)
     missing = isnan(x)
     return where(missing, 0, x), missing, total(astype(logical_not(missing), np.finfo(x.dtype).dtype), axis=axis, keepdims=keepdims)
@@ -90,14 +91,14 @@ def nanmean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     >>> ab.nanmean(ab.tensor([1.0, float("nan"), 2.0]))
     tensor(1.5)
     """
+    x = asarray(x)
     there, _, count = _counted(x, axis, keepdims)
     mean: Tensor = total(there, axis=axis, keepdims=keepdims) / count
-    return mean
+    return narrowed(mean, x)
 
 
-def _centred(name: str, x: Any, axis: Axis, correction: float, keepdims: bool) -> tuple[Tensor, Tensor]:
+def _centred(name: str, x: Tensor, axis: Axis, correction: float, keepdims: bool) -> tuple[Tensor, Tensor]:
     """The distances from the mean, 0 for what is missing, and by how many their squares are divided, NaN for none."""
-    x = asarray(x)
     refuse_complex(name, x)
     there, missing, count = _counted(x, axis, True)
     centred = where(missing, 0, there - total(there, axis=axis, keepdims=True) / count)
@@ -115,9 +116,10 @@ def nanvar(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: b
     >>> ab.nanvar(ab.tensor([1.0, float("nan"), 3.0]))
     tensor(1.)
     """
+    x = asarray(x)
     centred, freedom = _centred("nanvar", x, axis, correction, keepdims)
     var: Tensor = total(centred**2, axis=axis, keepdims=keepdims) / freedom
-    return var
+    return narrowed(var, x)
 
 
 @composite
@@ -130,9 +132,10 @@ def nanstd(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: b
     >>> ab.nanstd(ab.tensor([1.0, float("nan"), 3.0]))
     tensor(1.)
     """
+    x = asarray(x)
     centred, freedom = _centred("nanstd", x, axis, correction, keepdims)
     std: Tensor = vector_norm(centred, axis=axis, keepdims=keepdims) / sqrt(freedom)
-    return std
+    return narrowed(std, x)
 
 
 def _extreme(reduced: Any, x: Any, filler: float, axis: Axis, keepdims: bool) -> Tensor:

@@ -322,11 +322,12 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: fl
         return total(astype(not_equal(size, 0), size.dtype), axis=axis, keepdims=keepdims)
     if ord == 1:
         return total(size, axis=axis, keepdims=keepdims)
-    nought = equal(size, 0)
-    powers = where(nought, 0.0 if ord > 0 else math.inf, power(where(nought, 1.0, size), ord))
+    wide = widened(size)
+    nought = equal(wide, 0)
+    powers = where(nought, 0.0 if ord > 0 else math.inf, power(where(nought, 1.0, wide), ord))
     summed = total(powers, axis=axis, keepdims=keepdims)
     gone = equal(summed, 0 if ord > 0 else math.inf)
-    return where(gone, 0.0, power(where(gone, 1.0, summed), 1 / ord))
+    return narrowed(where(gone, 0.0, power(where(gone, 1.0, summed), 1 / ord)), size)
 
 
 @composite

@@ -128,3 +128,11 @@ def test_a_layer_is_its_function_and_shows_its_settings(layer: nn.Module, functi
     np.testing.assert_array_equal(layer(x).numpy(), function(x).numpy())
     assert repr(layer) == shown
     assert list(layer.state_dict()) == []
+
+
+def test_means_of_float16_whose_sums_leave_its_range() -> None:
+    x = np.array([[[60_000, 60_000, 59_936, 300]]], np.float16)
+    for count_include_pad, expected in ((True, [30_000, 60_000, 59_968, 30_118, 150]), (False, [60_000, 60_000, 59_968, 30_118, 300])):
+        found = functional.avg_pool1d(x, 2, 1, 1, count_include_pad)
+        assert found.dtype == np.float16
+        np.testing.assert_array_equal(found.numpy()[0, 0], np.array(expected, np.float16))

@@ -11,6 +11,7 @@ from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.nn.functional.sliding import Call, Each
 from autograd_bn.ops.einsum import einsum
+from autograd_bn.ops.precision import narrowed, widened
 from autograd_bn.ops.reduction import max as largest
 from autograd_bn.ops.reduction import mean
 from autograd_bn.ops.reduction import sum as total
@@ -158,7 +159,7 @@ def _average(rank: int, x: Any, kernel_size: Each, stride: Each | None, padding:
         average = mean(windows, axis=within)
     else:
         inside, _ = _pooled(call, asarray(np.ones((1, *x.shape[-rank:]), x.dtype)), kernel_size, stride, padding, 1, 0)
-        average = total(windows, axis=within) / total(inside, axis=within)
+        average = narrowed(total(widened(windows), axis=within) / total(inside, axis=within), x)
     return call.restored(average, x)
 
 
