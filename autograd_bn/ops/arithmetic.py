@@ -119,13 +119,14 @@ def _power_by_base(g: Any, x: Any, y: Any) -> Any:
             return g * 0.0
         return g * y * (x if y == 2 else raw.pow(x, y - 1))
     nought = raw.equal(y, 0)
-    small = raw.less(raw.abs(x), np.finfo(g.dtype).tiny)
-    base = raw.where(raw.logical_and(small, nought), 1, x)  # 0⁰ is constant in the base; the inverse of what is subnormal may be infinite
+    tiny = np.finfo(g.dtype).tiny
+    small = raw.less(raw.abs(x), tiny)
+    base = raw.where(raw.logical_and(small, nought), tiny, x)  # 0⁰ is constant in the base; the inverse of what is subnormal may be infinite
     return g * (y * raw.pow(base, raw.where(nought, 1, y - 1) if getattr(y, "dtype", _INTEGER).kind == "u" else y - 1))
 
 
 def _power_by_exponent(g: Any, x: Any, out: Any) -> Any:
-    nought = raw.equal(x, 0)
+    nought = raw.logical_and(raw.equal(x, 0), raw.isfinite(out))
     return g * raw.where(nought, 0.0, out * raw.log(raw.where(nought, 1.0, x)))
 
 
@@ -136,7 +137,7 @@ pow = binary(  # noqa: A001 - the array API's name
     _power_by_exponent,
     """x1 to the power x2, element by element.
 
-    The derivative by the exponent is taken as 0 where the base is 0.
+    The derivative by the exponent is taken as 0 where the base is 0, and the exponent is not negative.
 
     Examples
     --------

@@ -127,7 +127,7 @@ def _held(x: Any, low: Any, high: Any) -> Any:
 _clip = elementwise(
     "clip",
     _held,
-    lambda g, x, low, high: raw.where(raw.less(x, low), 0, raw.where(raw.greater(x, high), 0, g)),
+    lambda g, x, low, high: raw.where(raw.logical_and(raw.greater_equal(x, low), raw.less_equal(x, high)), g, 0),
     lambda g, x, low, high: raw.where(raw.greater(low, high), 0, raw.where(raw.less(x, low), g, 0)),
     lambda g, x, low, high: raw.where(raw.greater(raw.maximum(x, low), high), g, 0),
     operands=("x", "low", "high"),
@@ -140,7 +140,7 @@ _clip = elementwise(
 def clip(x: Any, /, min: Any = None, max: Any = None) -> Tensor:  # noqa: A002 - the array API's names
     """Each element, held between two bounds, which broadcast with it; None is no bound.
 
-    All of the gradient goes to x where it lies within the bounds or on one, as in PyTorch, and to the bound elsewhere.
+    All of the gradient goes to x where it lies within the bounds or on one, as in PyTorch, and to the bound elsewhere; none where one of them is NaN.
     Where the lower bound is above the upper one, the upper one counts.
 
     Examples

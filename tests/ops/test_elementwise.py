@@ -152,6 +152,23 @@ def test_a_whole_operand_gives_the_derivatives_of_the_same_numbers_as_floats(nam
         assert_close(second, found[1](ab.ones(3))[0])
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("float64", 1e17), ("float32", 1e6), ("float32", -1e9), ("float16", 1000.0)])
+def test_logaddexp_has_the_derivative_of_the_distance_where_the_value_is_rounded(dtype: str, size: float) -> None:
+    x = np.array([size, size], dtype)
+    y = np.array([size, np.nextafter(np.array(size, dtype), np.array(np.inf, dtype))], dtype)
+    share = 1 / (1 + np.exp((y - x).astype(float)))
+    for found, expected in zip(ab.vjp(ab.logaddexp, x, y)[1](np.ones(2, dtype)), (share, 1 - share), strict=True):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(value(found), expected, rtol=4 * float(np.finfo(dtype).eps))
+    second = ab.grad(lambda x: ab.grad(lambda x: ab.logaddexp(x, y).sum())(x).sum())(x)
+    np.testing.assert_allclose(value(second), share * (1 - share), rtol=8 * float(np.finfo(dtype).eps))
+
+
+def test_the_second_derivative_of_the_cube_root_at_nought_is_infinite() -> None:
+    with np.errstate(divide="ignore"):
+        assert ab.vmap(ab.grad(ab.grad(ab.cbrt)))(np.array([0.0, -0.0, np.inf])).tolist() == [-np.inf, np.inf, 0.0]
+
+
 def test_hypot_has_derivative_nought_at_the_origin_at_every_order() -> None:
     gradient = ab.grad(ab.hypot, argnums=(0, 1))
     assert [g.item() for g in gradient(0.0, 0.0)] == [0.0, 0.0]
@@ -186,6 +203,19 @@ def test_clip_with_crossed_bounds_counts_the_upper_one_and_shares_no_gradient_tw
     assert out.tolist() == [-1.0] * 3
     out.sum().backward()
     assert (value(x.grad).tolist(), value(low.grad).tolist(), value(high.grad).tolist()) == ([0.0] * 3, [0.0] * 3, [1.0] * 3)
+
+
+def test_clip_gives_no_gradient_where_something_is_nan() -> None:
+    torch = torch_module()
+    x, low, high = np.array([np.nan, 0.0, 2.0, 2.0, -2.0]), np.array([-1.0, np.nan, np.nan, -1.0, -1.0]), np.array([1.0, 1.0, 1.0, np.nan, np.nan])
+    for ours, theirs in (
+        (lambda t: ab.clip(t, -1.0, 1.0), lambda t: torch.clamp(t, -1.0, 1.0)),
+        (lambda t: ab.clip(t, low), lambda t: torch.clamp(t, torch.tensor(low))),
+    ):
+        peer = torch.tensor(x, requires_grad=True)
+        theirs(peer).sum().backward()
+        assert ab.grad(lambda t, f=ours: f(t).sum())(x).tolist() == peer.grad.tolist()
+    assert ab.grad(lambda x: ab.clip(x, low, high).sum())(x).tolist() == [0.0] * 5
 
 
 def test_clip_of_integers_stays_of_integers() -> None:
@@ -265,6 +295,19 @@ def test_a_power_of_zero_has_its_mixed_second_derivative() -> None:
     ab.testing.check_gradients(lambda x, y: x**y, x, y)
     with np.errstate(all="raise"):
         assert value(ab.vjp(lambda x: x ** np.array([0.0, 0.0, 2.0]), np.array([0.0, np.inf, 0.0]))[1](np.ones(3))[0]).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_power_of_zero_whose_exponent_is_negative_or_nan_has_no_derivative_of_nought() -> None:
+    torch = torch_module()
+    x, y = np.zeros(5), np.array([2.0, 0.0, -1.0, -0.5, np.nan])
+    peer = torch.tensor(y, requires_grad=True)
+    torch.pow(torch.tensor(x), peer).sum().backward()
+    mixed = ab.grad(lambda y: ab.grad(lambda x: (x**y).sum())(x).sum())
+    with np.errstate(all="ignore"):
+        found = ab.grad(lambda y: ab.pow(x, y).sum())(y)
+        np.testing.assert_array_equal(value(found), peer.grad.numpy())
+        for exponent in (0.0, 0.5):  # xʸ⁻¹·(1 + y·log x)
+            assert not np.isfinite(value(mixed(np.full(5, exponent)))).any()
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64])
