@@ -47,9 +47,15 @@ def test_masks_are_pytorchs(mask: Array) -> None:
     )
 
 
-def test_a_query_that_may_see_nothing_gets_nothing_and_no_gradient() -> None:
-    mask = SEEN.copy()
+@pytest.mark.parametrize("added", [False, True])
+def test_a_query_that_may_see_nothing_gets_nothing_and_no_gradient(added: bool) -> None:
+    mask: Any = SEEN.copy()
     mask[2] = False
+    if added:
+        mask = np.where(mask, 0.0, -np.inf)
+        torch = torch_module()
+        peer = torch.nn.functional.scaled_dot_product_attention
+        assert_same(lambda q, k, v: F.scaled_dot_product_attention(q, k, v, mask), lambda q, k, v: peer(q, k, v, torch.tensor(mask)), operands())
     q, k, v = (ab.tensor(x, requires_grad=True) for x in operands())
     out = F.scaled_dot_product_attention(q, k, v, mask)
     (out**2).sum().backward()

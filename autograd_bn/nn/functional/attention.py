@@ -15,7 +15,9 @@ from autograd_bn.core.state import user_line
 from autograd_bn.core.tensor import Tensor, asarray
 from autograd_bn.nn.functional.dropout import dropout
 from autograd_bn.ops.arithmetic import where
+from autograd_bn.ops.comparison import equal
 from autograd_bn.ops.rearranging import swapaxes
+from autograd_bn.ops.reduction import all as every
 from autograd_bn.ops.statistics import softmax
 
 if TYPE_CHECKING:
@@ -76,7 +78,9 @@ def scaled_dot_product_attention(
         lowest = float(np.finfo(scores.dtype).min)
         weights = where(seen, softmax(where(seen, scores, lowest)), 0.0)
     else:
-        weights = softmax(scores + seen)
+        scores = scores + seen
+        blind = every(equal(scores, -math.inf), axis=-1, keepdims=True)
+        weights = where(blind, 0.0, softmax(where(blind, 0.0, scores)))
     out: Tensor = (weights if not dropout_p else dropout(weights, dropout_p, rng=rng)) @ value
     return (out, weights) if return_weights else out
 
