@@ -101,12 +101,14 @@ def _inner(x: Any, y: Any) -> Any:
 
 MINORS = 1 << 24
 """How many numbers the minors may have by which determinants of singular matrices are differentiated: for a matrix of n rows that is n⁴."""
+EXACT = 8
+"""Up to how many rows these are differentiated again in place of det·x⁻ᵀ, whose derivative loses the digits of a nearly singular matrix."""
 
 
 def _cofactors(x: Any, out: Any) -> Any:
     """The derivative of the determinant: det·x⁻ᵀ, or where a matrix is singular the determinants without one row and column each, signed."""
-    n, found = x.shape[-1], array_of(out)
-    if not isinstance(found, (np.ndarray, np.generic)) or array_of(x).size * n * n > MINORS or np.all(found):
+    n, found, plain = x.shape[-1], array_of(out), array_of(x)
+    if not isinstance(found, (np.ndarray, np.generic)) or plain.size * n * n > MINORS or (np.all(found) and (x is plain or n > EXACT)):
         return _wide(out) * _flipped(raw.inv(x))
     others = np.array([[j for j in range(n) if j != i] for i in range(n)], np.intp).reshape(n, n - 1)
     minors = raw.getitem(x, index=(Ellipsis, others[:, None, :, None], others[None, :, None, :]))

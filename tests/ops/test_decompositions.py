@@ -105,6 +105,22 @@ def test_the_determinant_has_a_gradient_at_every_rank(rank: str) -> None:
     check_gradients(ab.linalg.det, RANKS[rank], also=("vmap", "checkpoint") if rank == "some" else ("checkpoint",))
 
 
+def test_the_second_derivative_of_the_determinant_of_a_nearly_singular_matrix_keeps_its_digits() -> None:
+    x = np.outer([1.0, 2.0, 3.0], [1.0, 1.0, 1.0]) + np.outer([0.0, 1.0, 0.0], [1.0, 0.0, 2.0])
+    assert 0 < abs(np.linalg.det(x)) < 1e-14  # it would be 0, but is rounded
+    direction = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.5], [1.0, 3.0, -2.0]])
+
+    def cofactors(x: Any) -> Any:
+        minors = [[np.delete(np.delete(x, i, 0), j, 1) * [[(-1) ** (i + j)], [1]] for j in range(3)] for i in range(3)]
+        return np.array([[m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0] for m in row] for row in minors])
+
+    expected = (cofactors(x + direction) - cofactors(x - direction)) / 2  # of quadratic functions, exactly
+    gradient = ab.grad(ab.linalg.det)
+    assert_close(ab.jvp(gradient, (x,), (direction,))[1], expected, 1e-14)
+    assert_close(ab.grad(lambda x: (gradient(x) * direction).sum())(x), expected, 1e-14)
+    assert_close(ab.vmap(ab.grad(lambda x: (gradient(x) * direction).sum()))(np.stack([np.eye(3), x]))[1], expected, 1e-14)
+
+
 def test_the_gradient_of_the_determinant_of_a_singular_complex_matrix_is_that_of_its_minors() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((3, 3)) + 1j * rng.standard_normal((3, 3))
