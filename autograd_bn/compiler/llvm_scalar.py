@@ -164,8 +164,10 @@ def library(module: ir.Module, name: str, kind: ir.Type, count: int) -> ir.Funct
 
 
 def _power(expression: Expression, x: ir.Value, y: ir.Value) -> ir.Value | None:
-    """A power with a small constant exponent, by products and a quotient."""
+    """A power with a small constant exponent, by products and a quotient, or a square root, which NumPy takes for it: its -∞ is NaN, and its -0.0 is -0.0."""
     exponent = y.constant if isinstance(y, ir.Constant) else None
+    if exponent == 0.5:
+        return expression.call("sqrt", [x])
     if exponent not in POWERS:
         return None
     one = ir.Constant(x.type, 1.0)

@@ -29,8 +29,8 @@ AGAIN = 12
 """How many instructions computing a value again may cost at most."""
 CALL = 20
 """What one of those costs."""
-POWERS = (-2, -1, 0, 1, 2, 3, 4)
-"""Exponents for which a power is a few products. √x is no power: they differ at −0 and −inf."""
+POWERS = (-2, -1, 0, 0.5, 1, 2, 3, 4)
+"""Exponents for which a power is a few products, or a square root: NumPy and PyTorch take √x for x to the 0.5, which shows at −0 and −inf."""
 
 NEUTRAL: dict[str, float] = {"x + y": 0, "max(x, y)": -np.inf, "min(x, y)": np.inf, "x | y": False, "x & y": True}
 """The combinations of two elements that a reduction may be made of, and what they begin with."""

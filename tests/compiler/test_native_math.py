@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
+import autograd_bn as ab
 from autograd_bn.compiler.native_math import FUNCTIONS, define
 from autograd_bn.core.errors import OperationError
 from tests import minimax
@@ -138,3 +139,11 @@ def test_errors_are_counted_in_units_of_the_last_place() -> None:
     true = np.array([1.0, 1.5 * 2.0**-149, 2.0**128 - 2.0**103, -1e-60, math.nan, 1.0, math.nan])
     assert errors(got, true).tolist() == [1.0, 0.5, 0.5, math.inf, 0.0, math.inf, math.inf]
     assert errors(np.array([1.0, math.inf]), np.array([1.0, 1e308]), np.array([0.25, 0])).tolist() == [0.25, math.inf]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_power_of_a_half_is_a_square_root(dtype: str) -> None:
+    x = ab.tensor(np.array([-np.inf, -0.0, 4.0, np.nan, np.inf], dtype))
+    out = ab.jit(lambda x: x**0.5, emitter="llvm")(x).numpy()
+    np.testing.assert_array_equal(out, np.array([np.nan, -0.0, 2.0, np.nan, np.inf], dtype))
+    assert np.signbit(out[1])
