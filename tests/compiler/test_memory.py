@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import autograd_bn as ab
 from autograd_bn import nn
 from autograd_bn.compiler import program
 from autograd_bn.compiler.passes import recomputation
+from autograd_bn.compiler.passes.levels import LONGEST
 from tests.compiler.test_native import array, close
 
 pytest.importorskip("llvmlite")
@@ -153,3 +155,15 @@ def test_what_llvm_was_told_is_not_kept() -> None:
     f = ab.jit(lambda x: ab.tanh(x) @ x)
     f(array(4, 4))
     assert f.peak_nbytes and alive() <= before
+
+
+def test_a_long_chain_is_cut_into_kernels() -> None:
+    def chain(x: Any) -> Any:
+        for k in range(1000):
+            x = ab.sin(x) + k
+        return x
+
+    f, x = ab.jit(chain, emitter="llvm"), ab.tensor([0.5, -1.0])
+    np.testing.assert_allclose(f(x).numpy(), chain(x).numpy(), rtol=1e-9)
+    sizes = Counter(node.scope for node in f.lowered.nodes if node.kind == "operation")
+    assert len(sizes) > 5 and max(sizes.values()) <= LONGEST
