@@ -321,7 +321,7 @@ def check_second(subject: Subject, report: Report) -> None:
         return at
 
     at = along(directions)
-    reach = subject.reach()._replace(noise=lambda: noise(contracted, inputs, OUTSIDE))
+    reach = subject.reach()._replace(noise=lambda: noise(contracted, inputs, subject.digits, OUTSIDE))
     slope = central_slope(at, reach)
     r, error = float(slope.value[0]), float(slope.error[0])
     size = sum(float(np.sum(np.abs(c * d))) for c, d in zip(second, directions, strict=True))

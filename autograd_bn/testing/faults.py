@@ -99,8 +99,11 @@ def _wrong_rule(row: _Recorded, subject: Subject) -> str:
         if isinstance(saved, np.ndarray) and isinstance(operand, np.ndarray) and not np.array_equal(saved, operand, equal_nan=True):
             return "a stale buffer: what was saved for the backward pass is not what the operation was given"
     g = subject.normal(row.out)
+    kept = g.copy()
     try:
         first = _pulled(node, g)
+        if not np.array_equal(g, kept):
+            return "the rule writes in place into its cotangent"
         _pulled(node, subject.normal(row.out))
         again = _pulled(node, g)
     except AutogradError as error:

@@ -199,7 +199,7 @@ def check_linearity(function: Callable[..., Any], *args: Any, **settings: Unpack
 
 
 def check_dtype_and_shape(function: Callable[..., Any], *args: Any, **settings: Unpack[Settings]) -> Report:
-    """Check that gradients have their inputs' shapes and dtypes, also in single precision. See `check_gradients`.
+    """Check that gradients have their inputs' shapes and dtypes, also in single precision, where they are the same but for rounding. See `check_gradients`.
 
     Examples
     --------

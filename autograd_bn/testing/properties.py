@@ -12,12 +12,17 @@ from autograd_bn.core.dispatch import describe
 from autograd_bn.core.errors import AutogradError, GradientError, TraceError
 from autograd_bn.core.state import no_effects, no_grad
 from autograd_bn.core.sweep import backward
-from autograd_bn.core.tensor import array_of, tensor
+from autograd_bn.core.tensor import Tensor, array_of, tensor
 from autograd_bn.ops.arithmetic import add, multiply
-from autograd_bn.testing.reference import close, tolerance
+from autograd_bn.testing.faults import Fault, find_fault
+from autograd_bn.testing.reference import close, largest, tolerance
 from autograd_bn.testing.report import Finding, Report
+from autograd_bn.testing.rounding import BETWEEN, deviations
 from autograd_bn.testing.subject import OUTSIDE, Subject
 from autograd_bn.transforms import checkpoint, vjp, vmap
+
+ALONE = 8
+"""So many inputs at most are differentiated by one at a time."""
 
 
 def check_linear(subject: Subject, report: Report) -> None:
@@ -33,7 +38,7 @@ def check_linear(subject: Subject, report: Report) -> None:
 
 
 def check_kept(subject: Subject, report: Report) -> None:
-    """Gradients have their inputs' shapes and dtypes, also in single precision; tangents those of the results."""
+    """Gradients have their inputs' shapes and dtypes; in single precision too, and there they are those of double precision but for rounding."""
     check = "dtype_and_shape"
     single = [x.astype(np.float32) for x in subject.inputs]
     with no_effects():
@@ -44,7 +49,7 @@ def check_kept(subject: Subject, report: Report) -> None:
                 break
             results, pullback = vjp(subject, *inputs)
             try:
-                cotangents = pullback(tuple(subject.normal(array_of(y)) for y in results))
+                cotangents = pullback(tuple(np.asarray(g, y.dtype) for g, y in zip(subject.cotangents, results, strict=True)))
             except GradientError as error:
                 if inputs is single and "have no derivative" in str(error):  # values that rounding has made equal
                     break
@@ -53,7 +58,37 @@ def check_kept(subject: Subject, report: Report) -> None:
                 if c.shape != x.shape or c.dtype != x.dtype:
                     report.findings.append(Finding(check, f"the gradient is {c.dtype}{list(c.shape)}", f"{subject.labels[i]}, {describe(x)}"))
                     return
+            if inputs is single and subject.dtype == np.float64:
+                _same_in_single(subject, report, single, [array_of(c) for c in cotangents])
+                if report.failed(check):
+                    return
     report.passed[check] = "as the inputs', in their precision and in float32"
+
+
+def _same_in_single(subject: Subject, report: Report, single: list[Array], found: list[Array]) -> None:
+    """That gradients in single precision are those in double precision at the same point."""
+    digits = float(np.finfo(np.float32).eps)
+    expected = subject.pull(inputs=[x.astype(np.float64) for x in single])
+    gs = [g.astype(np.float32) for g in subject.cotangents]
+    if not all(np.isfinite(y).all() for y in (*single, *subject.values(single))):
+        return
+    noise: Array | None = None
+    start = 0
+    for i, (a, r) in enumerate(zip(found, expected, strict=True)):
+        wrong = ~close(a, r, tolerance(np.dtype(np.float32)).complex_step * largest(r) + digits * subject.rounding) & np.isfinite(r)
+        if wrong.any():
+            if noise is None:
+                noise = BETWEEN * deviations(lambda xs: np.concatenate([np.ravel(c) for c in subject.pull(gs, xs)]), single, digits, OUTSIDE)
+                noise = np.broadcast_to(noise, sum(x.size for x in single))
+            wrong &= ~(np.abs(a - r) <= noise[start : start + a.size].reshape(a.shape))
+        if wrong.any():
+            index = tuple(int(n) for n in np.argwhere(wrong)[0])
+            what, cause = "the gradient in float32 is another than in float64", "the rule computes something else in float32"
+            report.findings.append(
+                Finding("dtype_and_shape", what, f"{subject.labels[i]}, {describe(single[i])}", index, float(a[index]), float(r[index]), "", "", cause)
+            )
+            return
+        start += a.size
 
 
 def check_kept_inputs(subject: Subject, report: Report) -> None:
@@ -154,7 +189,30 @@ def check_graphs(subject: Subject, report: Report) -> None:
         _backward(results[::-1], subject.cotangents[::-1])
         found = _gradients(leaves)
         _compare(subject, report, "graph_invariance", "the gradient is another where results are pulled in the other order", found, subject.pulled, None, cause)
-    _done(report, "graph_invariance", f"{', '.join(variants)}, in the other order")
+        wide = [np.repeat(x, 2, axis=-1) if x.ndim else x for x in subject.inputs]
+        _, pullback = vjp(lambda *xs: subject(*map(_every_second, xs)), *wide)
+        found = [np.array(_every_second(array_of(c))) for c in pullback(tuple(subject.cotangents))]
+        how = "the gradient is another where the inputs lie otherwise in memory"
+        _compare(subject, report, "graph_invariance", how, found, subject.pulled, None, "the rule takes arrays to be contiguous")
+        if 1 < len(subject.inputs) <= ALONE:
+            found = [_pulled_alone(subject, i) for i in range(len(subject.inputs))]
+            how = "the gradient is another where the other inputs are constants"
+            _compare(subject, report, "graph_invariance", how, found, subject.pulled, None, "the rule depends on which operands require a gradient")
+    _done(report, "graph_invariance", f"{', '.join(variants)}, in the other order, in another memory layout, by each input alone")
+
+
+def _every_second(x: Any) -> Any:
+    return x[..., ::2] if x.ndim else x
+
+
+def _pulled_alone(subject: Subject, i: int) -> Array:
+    """The cotangent of one input, the others being constants."""
+
+    def alone(x: Any) -> Any:
+        return subject(*(x if k == i else Tensor(y) for k, y in enumerate(subject.inputs)))
+
+    c: Array = array_of(vjp(alone, subject.inputs[i])[1](tuple(subject.cotangents))[0])
+    return c
 
 
 def check_mapped(subject: Subject, report: Report) -> None:
@@ -256,7 +314,8 @@ def _compare(
         if wrong.any():
             index = tuple(int(n) for n in np.argwhere(wrong)[0]) if a.ndim else ()
             label = subject.called(i) if len(found) == len(subject.labels) else ""
-            report.findings.append(Finding(check, what, label, index, float(a[index]), float(r[index]), cause=cause))
+            fault = Fault("", "") if check in ("vmap", "checkpoint", "jit") else find_fault(subject, None)
+            report.findings.append(Finding(check, what, label, index, float(a[index]), float(r[index]), "", fault.operation, fault.cause or cause))
             return
 
 

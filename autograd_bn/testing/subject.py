@@ -168,14 +168,14 @@ class Subject:
         return self._noise(self.push, self.outputs)
 
     def _noise(self, derivative: Callable[[list[Array]], list[Array]], like: Sequence[Array]) -> list[Array]:
-        spread = deviations(lambda inputs: _flat(derivative(inputs)), self.inputs, OUTSIDE)
+        spread = deviations(lambda inputs: _flat(derivative(inputs)), self.inputs, float(np.finfo(self.dtype).eps), OUTSIDE)
         parts = np.split(BETWEEN * np.broadcast_to(spread, sum(y.size for y in like)), np.cumsum([y.size for y in like])[:-1])
         return [s.reshape(y.shape) for s, y in zip(parts, like, strict=True)]
 
     @functools.cached_property
     def values_noise(self) -> Array:
         """How far rounding may carry the reference's results."""
-        return noise(lambda inputs: _flat(self.reference_values(inputs)), self.wide, OUTSIDE)
+        return noise(lambda inputs: _flat(self.reference_values(inputs)), self.wide, self.digits, OUTSIDE)
 
     @functools.cached_property
     def wide(self) -> list[Array]:
