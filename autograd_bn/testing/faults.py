@@ -24,6 +24,8 @@ from autograd_bn.testing.subject import Subject
 from autograd_bn.transforms import vjp
 
 ELEMENTS = 64
+WRONG_TERM = "a term is missing or wrong:"
+CONJUGATE = "a conjugate is missing or too many (the gradient of a holomorphic f is g·conj(f′)), or a term is missing or wrong:"
 
 
 class Fault(NamedTuple):
@@ -71,10 +73,11 @@ def find_fault(subject: Subject, evidence: Evidence | None, forward: bool = Fals
     if cut is not None:
         reason = str(cut.reason).removesuffix(",")
         return Fault("", f"the graph was cut by {reason}, so a term is missing (if that is meant, check the function without it)\nat {cut.line}")
-    dropped = "" if forward else _dropped(rows, evidence)
     unsearched = dict.fromkeys(row.node.title for row in rows if _complex(row))
-    where = f"perhaps {', '.join(unsearched)}: the rules for complex numbers are not looked at one by one" if unsearched else ""
-    return Fault(where, dropped or likely_cause(evidence))
+    if unsearched:
+        where = f"perhaps {', '.join(unsearched)}: the rules for complex numbers are not looked at one by one"
+        return Fault(where, likely_cause(evidence).replace(WRONG_TERM, CONJUGATE))
+    return Fault("", ("" if forward else _dropped(rows, evidence)) or likely_cause(evidence))
 
 
 def _complex(row: _Recorded) -> bool:
