@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,8 +28,4 @@ def check_gradients(request: pytest.FixtureRequest) -> Callable[..., Any]:
     for marker in reversed(list(request.node.iter_markers("gradients"))):
         settings.update(marker.kwargs)
 
-    def checked(function: Callable[..., Any], *args: Any, **given: Any) -> Any:
-        __tracebackhide__ = True
-        return check(function, *args, **{**settings, **given})
-
-    return checked
+    return functools.partial(check, **settings)  # which has no line of its own between the user's and the function

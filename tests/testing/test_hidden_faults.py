@@ -96,3 +96,11 @@ def test_a_conjugate_that_is_missing_is_thought_of() -> None:
 
 def test_another_epsilon_in_float32_is_another_function() -> None:
     check_gradients(lambda x: ab.nn.functional.rms_norm(x, 3), X * 1e-6, checks=["dtype_and_shape"])
+
+    def wilkinson(x: Any) -> Any:  # whose coefficients float32 has no room for
+        y = 0.0 * x
+        for k in np.poly(np.arange(1.0, 13.0)):
+            y = y * x + k
+        return y
+
+    check_gradients(wilkinson, np.array([5.5, 10.3, 12.0]), checks=["dtype_and_shape"])

@@ -57,13 +57,17 @@ def test_the_plugin_gives_the_fixture_and_the_marker(tmp_path: Path) -> None:
         "def test_strict(check_gradients):\n"
         "    import autograd_bn as ab\n"
         "    check_gradients(lambda x: x * ab.stop_gradient(x), 2.0)\n"
+        "def test_line(check_gradients):\n"
+        "    import autograd_bn as ab\n"
+        "    check_gradients(ab.stop_gradient, 2.0)  # the user's line\n"
     )
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "autograd_bn_pytest", "-p", "no:cacheprovider"]
     environment = {"PYTHONPATH": str(root), "PATH": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run([*command, str(tmp_path)], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
+    assert "2 failed, 2 passed" in done.stdout, done.stdout + done.stderr
     assert "the graph was cut by detach()" in done.stdout
+    assert "autograd_bn_pytest.py" not in done.stdout
 
 
 def test_importing_the_kit_does_not_import_hypothesis() -> None:
