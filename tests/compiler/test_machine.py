@@ -47,6 +47,12 @@ def run(shift: float = 0.0) -> ab.Compiled:
     return compiled
 
 
+@pytest.fixture(autouse=True, scope="module")
+def readers() -> None:
+    """What reads arrays is compiled once in a process: before compilations are counted, whichever test is the first."""
+    run()
+
+
 def test_what_was_compiled_once_comes_from_the_disk(compilations: list[str], folder: Path) -> None:
     run()
     run()
