@@ -17,11 +17,11 @@ from autograd_bn.core.tracing import lifted
 from autograd_bn.nn.functional.indices import check_range
 from autograd_bn.ops.arithmetic import abs as absolute
 from autograd_bn.ops.arithmetic import where
+from autograd_bn.ops.comparison import less_equal
 from autograd_bn.ops.exponential import exp, log, softplus
 from autograd_bn.ops.indexing import getitem
 from autograd_bn.ops.precision import narrowed, widened
 from autograd_bn.ops.rearranging import moveaxis
-from autograd_bn.ops.rounding import clip
 from autograd_bn.ops.shape import astype
 from autograd_bn.ops.sorting import is_known
 from autograd_bn.ops.statistics import log_softmax
@@ -256,11 +256,10 @@ def _huber(name: str, prediction: Any, target: Any, what: str, delta: float) -> 
         raise OperationError(f"{name}: {what} is where the parabola becomes a line, so it must be positive, got {delta!r}\n  at {user_line()}")
     prediction, target = _pair(name, prediction, target)
     difference = prediction - target
-    if difference.dtype.kind == "c":
-        difference = absolute(difference)
-    inner = clip(difference, -delta, delta)
-    loss: Tensor = inner * (difference - inner / 2)
-    return loss
+    size = absolute(difference)
+    inside = less_equal(size, delta)
+    near = where(inside, size if difference.dtype.kind == "c" else difference, 0.0)  # whose square has its curvature at 0
+    return where(inside, near**2 / 2, delta * (size - delta / 2))
 
 
 def _reduced(name: str, losses: Tensor, reduction: Reduction, counts: Any = None, weights: Any = None, places: tuple[int, ...] | None = None) -> Tensor:
