@@ -114,7 +114,8 @@ class _Folder:
         for i in range(len(items)):
             takes[i].discard(i)
             gives[i].discard(i)
-        beside: dict[int, int] = {}
+        beside: set[int] = set()
+        above: dict[int, int] = {}  # of what stands beside another: that, or what that stands beside in turn
         before: dict[int, list[int]] = {}
         after: dict[int, list[int]] = {}
         for i, item in enumerate(items):
@@ -127,10 +128,12 @@ class _Folder:
                     target = -1
             other = target if target >= 0 else source
             end = other
-            while end in beside:
-                end = beside[end]
+            while end in above:  # each walk halves the way of the next, as a long chain would be walked again and again
+                above[end] = above.get(above[end], above[end])
+                end = above[end]
             if other >= 0 and end != i:
-                beside[i] = other
+                beside.add(i)
+                above[i] = other
                 (before if target >= 0 else after).setdefault(other, []).append(i)
         found: list[_Item] = []
         for root in _sorted(items, takes, gives):
