@@ -72,8 +72,7 @@ def elementwise(
     >>> ab.grad(distance)(3.0, 4.0)
     tensor(0.6)
     """
-    count = len(partials)
-    names = operands if operands is not None else ("x", "y", "z")[:count]
+    names = operands if operands is not None else ("x", "y", "z")[: len(partials)]
     vjp, pulls, needs = rules(name, names, partials)
     domains = domain if isinstance(domain[0], Domain) else (domain,)
 
@@ -86,8 +85,7 @@ def elementwise(
     def batch(operands: Sequence[Any], batched: Sequence[bool], static: Static) -> Any:
         rank = max(len(getattr(x, "shape", ())) - b for x, b in zip(operands, batched, strict=True))
         aligned = [
-            raw.reshape(x, shape=x.shape[:1] + (1,) * (rank + 1 - len(x.shape)) + tuple(x.shape[1:])) if b else x
-            for x, b in zip(operands, batched, strict=True)
+            raw.reshape(x, shape=x.shape[:1] + (1,) * (rank + 1 - len(x.shape)) + x.shape[1:]) if b else x for x, b in zip(operands, batched, strict=True)
         ]
         return primitive(*aligned)
 
@@ -165,7 +163,7 @@ def _summed(pulls: tuple[Callable[..., Any] | None, ...]) -> Callable[..., Any]:
                 term = pull(t, *operands, out)
                 total = term if total is None else total + term
         if total is not None and total.shape != out.shape:
-            total = raw.broadcast_to(total, shape=tuple(out.shape))
+            total = raw.broadcast_to(total, shape=out.shape)
         return total
 
     return jvp

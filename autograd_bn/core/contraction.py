@@ -173,7 +173,7 @@ def contract(plan: Plan, x: Any, y: Any) -> Any:
     if plain:
         out = raw.matmul(x, y)
     else:
-        xs, ys = tuple(x.shape), tuple(y.shape)
+        xs, ys = x.shape, y.shape
         x = raw.reshape(x, shape=(*xs[:batch], math.prod(xs[batch : batch + rows]), math.prod(xs[batch + rows :])))
         y = raw.reshape(y, shape=(*ys[:batch], math.prod(ys[batch : batch + inner]), math.prod(ys[batch + inner :])))
         out = raw.matmul(x, y)

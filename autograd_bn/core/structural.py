@@ -161,9 +161,9 @@ sum_p = linear(
 broadcast_to_p = linear(
     "broadcast_to",
     _broadcast,
-    transpose=lambda g, x, shape: unbroadcast(g, shape, tuple(x.shape)),
+    transpose=lambda g, x, shape: unbroadcast(g, shape, x.shape),
     batch=lambda x, shape: raw.broadcast_to(
-        raw.reshape(x, shape=x.shape[:1] + (1,) * (len(shape) + 1 - len(x.shape)) + tuple(x.shape[1:])), shape=(x.shape[0], *shape)
+        raw.reshape(x, shape=x.shape[:1] + (1,) * (len(shape) + 1 - len(x.shape)) + x.shape[1:]), shape=(x.shape[0], *shape)
     ),
     label="broadcast",
     aliases=True,

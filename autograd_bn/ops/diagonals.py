@@ -33,7 +33,7 @@ def _embedded(x: Any, shape: tuple[int, int], offset: int) -> Any:
 _diagonal = linear(
     "diagonal",
     _view,
-    transpose=lambda g, x, offset: raw.from_diagonal(g, shape=tuple(x.shape[-2:]), offset=offset),
+    transpose=lambda g, x, offset: raw.from_diagonal(g, shape=x.shape[-2:], offset=offset),
     batch=lambda x, offset: raw.diagonal(x, offset=offset),
     aliases=True,
     example=lambda rng: [((rng.standard_normal((2, 3, 4)),), {"offset": 1}), ((rng.standard_normal((3, 2)),), {"offset": -1})],

@@ -85,7 +85,7 @@ _windows_p = linear(
     "windows",
     _windows,
     transpose=lambda g, x, axis, kernel, stride, dilation: raw.overlap_add(
-        g, axis=axis, lengths=tuple(x.shape[axis : axis + len(kernel)]), stride=stride, dilation=dilation
+        g, axis=axis, lengths=x.shape[axis : axis + len(kernel)], stride=stride, dilation=dilation
     ),
     batch=lambda x, axis, **static: raw.windows(x, axis=axis + 1, **static),
     example=lambda rng: [((rng.standard_normal(shape),), static) for shape, static in _cases()],
@@ -95,7 +95,7 @@ _overlap_p = linear(
     "overlap_add",
     _overlap_add,
     transpose=lambda g, x, axis, lengths, stride, dilation: raw.windows(
-        g, axis=axis, kernel=tuple(x.shape[axis : axis + len(lengths)]), stride=stride, dilation=dilation
+        g, axis=axis, kernel=x.shape[axis : axis + len(lengths)], stride=stride, dilation=dilation
     ),
     batch=lambda x, axis, **static: raw.overlap_add(x, axis=axis + 1, **static),
     label="overlap +",

@@ -50,16 +50,16 @@ def _back(g: Any, parents: Sequence[Any], path: Path, key: Any) -> list[Any]:
     kept = raw.write(g, np.zeros((), g.dtype), path=path, key=key) if type(parents[0]) is Node else None
     written = None
     if type(parents[1]) is Node:
-        shape = tuple(parents[1].shape)
+        shape = parents[1].shape
         region = along(path, g)
         written = raw.getitem(region, index=key)
-        won = _winners(tuple(region.shape), key)
+        won = _winners(region.shape, key)
         if won is not None:
             written = written * won
-        whole = tuple(written.shape)
+        whole = written.shape
         narrow = shape[len(shape) - len(whole) :] if len(shape) > len(whole) else shape
         written = unbroadcast(written, whole, narrow)
-        if tuple(written.shape) != shape:
+        if written.shape != shape:
             written = raw.reshape(written, shape=shape)
     return [kept, written]
 

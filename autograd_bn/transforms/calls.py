@@ -155,7 +155,7 @@ def _primitive(rules: Rules, structure: Structure, outs: Sequence[Any], count: i
     def opaque(*_: Any) -> NoReturn:
         raise OperationError(f"{rules.name} is a function with a rule of its own, of which nothing is known without running it")
 
-    outs_like = [Abstract(tuple(y.shape), y.dtype) for y in outs]
+    outs_like = [Abstract(y.shape, y.dtype) for y in outs]
     needs = (frozenset(range(count)),) * max(count, 1)
     return Primitive(rules.name, forward, vjp=vjp, batch=opaque, abstract=opaque, needs=needs, register=False)
 
@@ -181,7 +181,7 @@ def _unpacked(packed: Tensor, outs: Sequence[Any]) -> list[Tensor]:
             found.append(packed)
         else:
             size = math.prod(y.shape)
-            part: Any = raw.reshape(packed[start : start + size], shape=tuple(y.shape))
+            part: Any = raw.reshape(packed[start : start + size], shape=y.shape)
             found.append(tensor_of(part if part.dtype == y.dtype else raw.astype(part, dtype=y.dtype)))
             start += size
     return found
