@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from autograd_bn.core.complex_values import conjugated
 from autograd_bn.core.dispatch import unwrapped
 from autograd_bn.core.node import Constant, Extra, Node, Origin, same_place
 from autograd_bn.core.primitive import raw
-from autograd_bn.core.sweep import fitted, sweep
+from autograd_bn.core.sweep import fitted
 from autograd_bn.core.tensor import each_level, tensor_of
 from autograd_bn.core.watch import Event, Observer, observed
 
@@ -28,8 +26,9 @@ class _Sweep:
     their own, and what was recorded between two rules.
     """
 
-    def __init__(self, order: int) -> None:
-        self.order = order
+    def __init__(self, roots: Sequence[tuple[Node, Any]]) -> None:
+        self.roots = roots
+        self.order = 1 + max((_order(node) for node, _ in roots), default=0)
         self.number = next(_NUMBERS)
         self.at: Node | None = None
         self.seed: Any = None
@@ -74,7 +73,7 @@ class _Recorder(threading.local, Observer):
                 extra.constants[i] = np.array(value) if parent.foreign and type(value) is np.ndarray else value
                 if rule is not None and self._is_seed(value):
                     extra.seeds[i] = self._sweeps[-1].origin(rule)
-        if not self._running():
+        if not self._sweeps:
             extra.order = max((_order(parent) for parent in node.parents), default=0)
             return
         current = self._sweeps[-1]
@@ -88,8 +87,7 @@ class _Recorder(threading.local, Observer):
         self._sweeps[-1].seed = g
 
     def seeded(self, roots: Sequence[tuple[Node, Any]]) -> None:
-        self._running(but=1)
-        self._sweeps.append(_Sweep(1 + max((_order(node) for node, _ in roots), default=0)))
+        self._sweeps.append(_Sweep(roots))
 
     def pulled(self, node: Node, g: Any, gradients: Sequence[Any]) -> None:
         """The whole cotangent of the result, and of each edge as it leaves the rule."""
@@ -112,7 +110,10 @@ class _Recorder(threading.local, Observer):
     def found(self, leaves: Mapping[Node, Any]) -> None:
         for leaf, g in leaves.items():
             self._whole(leaf, g)
-        self._sweeps.pop()
+
+    def ended(self, roots: Sequence[tuple[Node, Any]]) -> None:
+        if self._sweeps and self._sweeps[-1].roots is roots:
+            self._sweeps.pop()
 
     def _is_seed(self, value: Any) -> bool:
         """Whether a constant is the cotangent that the rule was given."""
@@ -137,18 +138,6 @@ class _Recorder(threading.local, Observer):
         for _, extra in current.made(c) if c.shape == parent.shape else ():
             if extra.cotangent is None:
                 extra.cotangent, extra.part = current.origin(parent), number
-
-    def _running(self, but: int = 0) -> bool:
-        """Whether a sweep runs, not counting the ones that begin now. One that failed has told nobody."""
-        if not self._sweeps:
-            return False
-        running = -but
-        frame: FrameType | None = sys._getframe(2)
-        while frame is not None:
-            running += frame.f_code is sweep.__code__
-            frame = frame.f_back
-        del self._sweeps[max(running, 0) :]
-        return bool(self._sweeps)
 
 
 def _order(node: Any) -> int:

@@ -17,6 +17,7 @@ from autograd_bn.core.state import NESTED, State, current, fresh_level, resume
 from autograd_bn.core.structural import repeatable, unbroadcast
 from autograd_bn.core.tensor import Tensor, asarray, owned, tensor_of, why_constant
 from autograd_bn.core.tracing import lifted, outer_tape
+from autograd_bn.core.watch import Watch
 
 accumulating = ForkedLock()
 """Held while gradients are added to those from before: threads may share a leaf."""
@@ -34,10 +35,26 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
     tape
         Record the sweep on the nodes' own level (``create_graph``): the rules then run on tensors.
 
-    An operand is always older than what was made of it, so the youngest node that waits has all its cotangents.
     Returns the cotangent of each leaf that was reached, and of each node that retains its gradient.
     """
     seeds = list(roots)
+    watch = current().watch
+    if watch is None:
+        return _swept(seeds, free, tape, None)
+    try:
+        watch.seeded(seeds)
+        found = _swept(seeds, free, tape, watch)
+        watch.found(found)
+    finally:
+        watch.ended(seeds)
+    return found
+
+
+def _swept(seeds: list[tuple[Node, Any]], free: bool, tape: bool, watch: Watch | None) -> dict[Node, Any]:
+    """What `sweep` returns.
+
+    An operand is always older than what was made of it, so the youngest node that waits has all its cotangents.
+    """
     leaves: dict[Node, Any] = {}
     waiting: dict[Node, Any] = {}
     """Sums of cotangents; `ages` has the same nodes by age, but for one that is held outside: of a chain, every one."""
@@ -47,9 +64,6 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
         if node not in sums and node.primitive is not None:
             heappush(ages, (-node.age, node))
         sums[node] = _sum(sums.get(node), c)
-    watch = current().watch
-    if watch is not None:
-        watch.seeded(seeds)
     found: dict[Node, Any] = {}
     held: Node | None = None
     g = total = None
@@ -119,8 +133,6 @@ def sweep(roots: Iterable[tuple[Node, Any]], *, free: bool, tape: bool = False) 
     for leaf, c in leaves.items():
         if c is not None:
             found[leaf] = _kept(leaf, c if c.shape == leaf.shape else raw.broadcast_to(c, shape=leaf.shape), found, tape)
-    if watch is not None:
-        watch.found(found)
     return found
 
 

@@ -89,7 +89,10 @@ class Observer:
         """A rule gave the cotangents of the operands, as they left it; None for g where none flows."""
 
     def found(self, leaves: Mapping[Node, Any]) -> None:
-        """A sweep ends with the cotangents of the leaves."""
+        """A sweep has the cotangents of the leaves."""
+
+    def ended(self, roots: Sequence[tuple[Node, Any]]) -> None:
+        """A sweep has ended, or failed, maybe before this observer knew that it starts."""
 
 
 class Watch:
@@ -154,9 +157,14 @@ class Watch:
         return gradients
 
     def found(self, leaves: Mapping[Node, Any]) -> None:
-        """Tell of a sweep that ends."""
+        """Tell of what a sweep has found."""
         for observer in self.observers:
             observer.found(leaves)
+
+    def ended(self, roots: Sequence[tuple[Node, Any]]) -> None:
+        """Tell of the end of a sweep."""
+        for observer in self.observers:
+            observer.ended(roots)
 
 
 @contextmanager

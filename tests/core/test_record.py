@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 import autograd_bn as ab
 from autograd_bn.core.tensor import Tensor
@@ -86,3 +87,27 @@ def test_constants_are_kept_as_they_were_when_they_were_used() -> None:
     assert [node.value.tolist() for node in constants if node.value is not None] == [[3.0, 4.0], [5.0, 6.0]]
     assert [(node.shape, node.dtype) for node in constants] == [((2,), np.float64)] * 2
     assert [node.value for node in ab.graph(x * c).nodes if node.kind == "constant"] == [None]
+
+
+def test_a_backward_pass_that_failed_is_over() -> None:
+    def fail(g: ab.Tensor) -> ab.Tensor:
+        raise ZeroDivisionError
+
+    def orders(x: ab.Tensor) -> list[int]:
+        x.grad = None
+        (x**3).backward([1.0], create_graph=True)
+        return [node.order for node in ab.graph(x.grad).nodes if node.kind == "operation"]
+
+    x = leaf([1.0])
+    with ab.record():
+        y = x * 2.0
+        y.register_hook(fail)
+        before = orders(x)
+        with pytest.raises(ZeroDivisionError):
+            (y * 3.0).backward([1.0])
+        assert orders(x) == before and max(before) == 1
+    for outer, inner in ((ab.record, ab.anomaly_mode), (ab.anomaly_mode, ab.record)):
+        with outer(), inner():
+            with pytest.raises(ab.AnomalyError):
+                (x * 2.0).backward([np.nan])
+            assert orders(x) == before
