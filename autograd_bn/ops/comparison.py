@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from autograd_bn.core.constructors import binary, unary
+from autograd_bn.core.operators import Binary
 
 
 def _doc(first: str, symbol: str, result: str) -> str:
@@ -20,15 +21,18 @@ def _doc(first: str, symbol: str, result: str) -> str:
     """
 
 
-equal = binary("equal", np.equal, None, None, _doc("Whether two elements are equal.", "==", "False,  True, False"), label="=", code="x == y")
-not_equal = binary("not_equal", np.not_equal, None, None, _doc("Whether two elements differ.", "!=", " True, False,  True"), label="≠", code="x != y")
-less = binary("less", np.less, None, None, _doc("Whether the first element is smaller.", "<", " True, False, False"), label="<", code="x < y")
-less_equal = binary(
-    "less_equal", np.less_equal, None, None, _doc("Whether the first element is not larger.", "<=", " True,  True, False"), label="≤", code="x <= y"
-)
-greater = binary("greater", np.greater, None, None, _doc("Whether the first element is larger.", ">", "False, False,  True"), label=">", code="x > y")
-greater_equal = binary(
-    "greater_equal", np.greater_equal, None, None, _doc("Whether the first element is not smaller.", ">=", "False,  True,  True"), label="≥", code="x >= y"
+def _discrete(name: str, ufunc: np.ufunc, doc: str, **options: Any) -> Binary:
+    """A function of two operands through which no gradient flows."""
+    return binary(name, ufunc, None, None, doc, **options)
+
+
+equal = _discrete("equal", np.equal, _doc("Whether two elements are equal.", "==", "False,  True, False"), label="=", code="x == y")
+not_equal = _discrete("not_equal", np.not_equal, _doc("Whether two elements differ.", "!=", " True, False,  True"), label="≠", code="x != y")
+less = _discrete("less", np.less, _doc("Whether the first element is smaller.", "<", " True, False, False"), label="<", code="x < y")
+less_equal = _discrete("less_equal", np.less_equal, _doc("Whether the first element is not larger.", "<=", " True,  True, False"), label="≤", code="x <= y")
+greater = _discrete("greater", np.greater, _doc("Whether the first element is larger.", ">", "False, False,  True"), label=">", code="x > y")
+greater_equal = _discrete(
+    "greater_equal", np.greater_equal, _doc("Whether the first element is not smaller.", ">=", "False,  True,  True"), label="≥", code="x >= y"
 )
 
 isfinite = unary(
@@ -91,11 +95,9 @@ isinf = unary(
     code="abs(x) == inf",
 )
 
-logical_and = binary(
+logical_and = _discrete(
     "logical_and",
     np.logical_and,
-    None,
-    None,
     """Whether both elements are true; what is not 0 counts as true.
 
     Examples
@@ -108,11 +110,9 @@ logical_and = binary(
     code="(x != 0) & (y != 0)",
 )
 
-logical_or = binary(
+logical_or = _discrete(
     "logical_or",
     np.logical_or,
-    None,
-    None,
     """Whether one of two elements is true; what is not 0 counts as true.
 
     Examples
@@ -125,11 +125,9 @@ logical_or = binary(
     code="(x != 0) | (y != 0)",
 )
 
-logical_xor = binary(
+logical_xor = _discrete(
     "logical_xor",
     np.logical_xor,
-    None,
-    None,
     """Whether one of two elements is true and the other is not.
 
     Examples
@@ -147,11 +145,9 @@ def _integers(rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str,
     return [((rng.integers(0, 8, (2, 3)), rng.integers(0, 8, 3)), {}), ((rng.random(3) < 0.5, rng.random((2, 1)) < 0.5), {})]
 
 
-bitwise_and = binary(
+bitwise_and = _discrete(
     "bitwise_and",
     np.bitwise_and,
-    None,
-    None,
     """The bits that both integers have; of booleans, whether both hold, as ``&``.
 
     Examples
@@ -165,11 +161,9 @@ bitwise_and = binary(
     example=_integers,
 )
 
-bitwise_or = binary(
+bitwise_or = _discrete(
     "bitwise_or",
     np.bitwise_or,
-    None,
-    None,
     """The bits that one of two integers has; of booleans, whether one holds, as ``|``.
 
     Examples
@@ -183,11 +177,9 @@ bitwise_or = binary(
     example=_integers,
 )
 
-bitwise_xor = binary(
+bitwise_xor = _discrete(
     "bitwise_xor",
     np.bitwise_xor,
-    None,
-    None,
     """The bits that differ; of booleans, whether just one holds, as ``^``.
 
     Examples

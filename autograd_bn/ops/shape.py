@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Never
@@ -200,11 +201,7 @@ def squeeze(x: Any, /, axis: int | Sequence[int] | None = None, **elsewhere: Nev
 
 
 def _split_back(g: Any, parents: Sequence[Any], axis: int, sizes: tuple[int, ...]) -> list[Any]:
-    pieces, start = [], 0
-    for size in sizes:
-        pieces.append(raw.getitem(g, index=at(axis, slice(start, start + size))))
-        start += size
-    return pieces
+    return [raw.getitem(g, index=at(axis, slice(end - size, end))) for size, end in zip(sizes, itertools.accumulate(sizes), strict=True)]
 
 
 def _concat_example(rng: Any) -> Any:

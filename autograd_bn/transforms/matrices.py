@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -96,15 +97,20 @@ def _total(leaves: list[Tensor]) -> int:
     return sum(x.size for x in leaves)
 
 
+def _parts(leaves: list[Tensor]) -> list[slice]:
+    """Where each of the leaves lies, all of them in a row."""
+    ends = itertools.accumulate(x.size for x in leaves)
+    return [slice(end - x.size, end) for x, end in zip(leaves, ends, strict=True)]
+
+
 def _basis(leaves: list[Tensor]) -> tuple[Any, ...]:
     """The unit vectors of all leaves together, along axis 0."""
-    total, start = _total(leaves), 0
+    total = _total(leaves)
     found = []
-    for x in leaves:
+    for x, part in zip(leaves, _parts(leaves), strict=True):
         unit = np.zeros((total, x.size), x.dtype)
-        unit[np.arange(start, start + x.size), np.arange(x.size)] = 1
+        np.fill_diagonal(unit[part], 1)
         found.append(Tensor(unit.reshape(total, *x.shape)))
-        start += x.size
     return tuple(found)
 
 
@@ -112,11 +118,10 @@ def _by_rows(pullback: Callable[..., Any], outputs: Any, results: list[Tensor], 
     if not _total(results):
         return [[Tensor(np.zeros(y.shape + x.shape, x.dtype)) for x in inputs] for y in results]
     pulled = vmap(lambda *seeds: tuple(flatten(pullback(outputs.unflatten(seeds)))[0]))(*_basis(results))
-    blocks, start = [], 0
-    for y in results:
-        blocks.append([asarray(raw.reshape(g[start : start + y.size], shape=y.shape + x.shape)) for g, x in zip(pulled, inputs, strict=True)])
-        start += y.size
-    return blocks
+    return [
+        [asarray(raw.reshape(g[part], shape=y.shape + x.shape)) for g, x in zip(pulled, inputs, strict=True)]
+        for y, part in zip(results, _parts(results), strict=True)
+    ]
 
 
 def _by_columns(function: Callable[..., Any], primals: tuple[Any, ...], inputs: list[Tensor]) -> tuple[list[list[Tensor]], Any]:
@@ -135,13 +140,10 @@ def _by_columns(function: Callable[..., Any], primals: tuple[Any, ...], inputs: 
         found = push(*(Tensor(np.zeros(x.shape, x.dtype)) for x in inputs))
         return [[Tensor(np.zeros(y.shape + x.shape, y.dtype)) for x in inputs] for y in found], outputs
     pushed = vmap(push, out_axes=-1)(*_basis(inputs))
-    blocks = []
-    for columns in pushed:
-        row, start = [], 0
-        for x in inputs:
-            row.append(asarray(raw.reshape(columns[..., start : start + x.size], shape=columns.shape[:-1] + x.shape)))
-            start += x.size
-        blocks.append(row)
+    blocks = [
+        [asarray(raw.reshape(columns[..., part], shape=columns.shape[:-1] + x.shape)) for x, part in zip(inputs, _parts(inputs), strict=True)]
+        for columns in pushed
+    ]
     return blocks, outputs
 
 
