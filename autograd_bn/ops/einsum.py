@@ -35,7 +35,7 @@ _pair = contraction(
     "einsum",
     lambda x, y, subscripts: contract(planned(*subscripts), x, y),
     lambda x, y, subscripts: subscripts,
-    label=lambda node: "Σ {},{}→{}".format(*node.static["subscripts"]) if getattr(node, "static", None) else "einsum",
+    label=lambda node: "Σ {},{}→{}".format(*node.static["subscripts"]),
     example=_examples,
 )
 

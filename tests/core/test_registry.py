@@ -43,7 +43,7 @@ class Case(NamedTuple):
 def missing(primitive: Primitive) -> list[str]:
     """What a primitive lacks to be tested and used everywhere."""
     found = []
-    node = SimpleNamespace(constants=(1, 2), dtype=np.dtype(float))
+    node = SimpleNamespace(constants=(1, 2), dtype=np.dtype(float), static={"subscripts": ("ij", "jk", "ik")})
     label = primitive.label(node) if callable(primitive.label) else primitive.label
     if not label.strip():
         found.append("label")
