@@ -30,7 +30,7 @@ from autograd_bn.core.errors import (
     ShapeError,
     TraceError,
 )
-from autograd_bn.core.namespaces import public
+from autograd_bn.core.namespaces import curated
 from autograd_bn.core.record import record
 from autograd_bn.core.state import enable_grad, is_grad_enabled, no_effects, no_grad, scope
 from autograd_bn.core.tensor import Tensor, asarray, tensor
@@ -152,7 +152,7 @@ def _shown(x: object) -> Mapping[str, str]:
 show_with(_shown)
 
 
-__dir__ = public(__name__)
+curated(__name__)
 
 
 __all__ = [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from autograd_bn.core.namespaces import absent, public
+from autograd_bn.core.namespaces import curated
 from autograd_bn.ops import diagonals
 from autograd_bn.ops.decompositions import cholesky, det, eigh, eigvalsh, inv, slogdet, solve, svd, svdvals
 from autograd_bn.ops.einsum import outer, tensordot, vecdot
@@ -13,9 +13,7 @@ from autograd_bn.ops.products import cross
 from autograd_bn.ops.shape import matrix_transpose
 from autograd_bn.ops.statistics import vector_norm
 
-__dir__ = public(__name__)
-if not TYPE_CHECKING:  # to a type checker it would be every name
-    __getattr__ = absent(__name__)
+curated(__name__)
 __all__ = [
     "cholesky",
     "cross",

@@ -4,10 +4,10 @@ from autograd_bn.core import primitive
 from autograd_bn.core.axes import normalized_axes
 from autograd_bn.core.constructors import binary, composite, discrete, elementwise, gathering, linear, reduction, unary
 from autograd_bn.core.contraction import contraction
-from autograd_bn.core.namespaces import public
+from autograd_bn.core.namespaces import curated
 from autograd_bn.core.primitive import Domain, Primitive
 
-__dir__ = public(__name__)
+curated(__name__)
 __all__ = [
     "Domain",
     "Primitive",

@@ -2,7 +2,7 @@
 
 from autograd_bn.compiler.jit import CacheInfo, Compiled, jit
 from autograd_bn.compiler.threads import get_num_threads, set_num_threads
-from autograd_bn.core.namespaces import public
+from autograd_bn.core.namespaces import curated
 
-__dir__ = public(__name__)
+curated(__name__)
 __all__ = ["CacheInfo", "Compiled", "get_num_threads", "jit", "set_num_threads"]

@@ -396,7 +396,7 @@ def keywords(function: Callable[P, R]) -> Callable[P, R]:
 
 def missing(owner: str, subject: str, name: str, of: object) -> AttributeError:
     """The error for a name that ``of`` has not: what is here instead, or in NumPy. Where no other library's is meant, Python suggests a similar one."""
-    instead = INSTEAD[owner].get(name)
+    instead = INSTEAD.get(owner, {}).get(name)
     if instead is None and owner == "Tensor" and name.endswith("_") and not name.startswith("_"):
         instead = IN_PLACE
     if instead is None and owner == "Tensor":

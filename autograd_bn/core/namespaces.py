@@ -1,23 +1,19 @@
-"""What a public namespace shows: ``__dir__ = public(__name__)``, and ``__getattr__ = absent(__name__)`` for the names of other libraries."""
+"""What a public namespace shows."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import NoReturn
 
 from autograd_bn.core.elsewhere import missing
 
 
-def public(module: str) -> Callable[[], list[str]]:
-    """The names in ``__all__`` alone, not what the module imports for itself."""
-    return lambda: sorted(sys.modules[module].__all__)
+def curated(name: str) -> None:
+    """Let a module show the names in ``__all__`` alone, and say what is here instead of a name of another library, unless it has a way of its own."""
+    module = sys.modules[name]
 
+    def refuse(attribute: str) -> NoReturn:
+        raise missing(name.partition(".")[2], f"module {name!r}", attribute, module)
 
-def absent(module: str) -> Callable[[str], Any]:
-    """An error that says what is here instead."""
-
-    def refuse(name: str) -> Any:
-        raise missing(module.partition(".")[2], f"module {module!r}", name, sys.modules[module])
-
-    return refuse
+    vars(module).setdefault("__getattr__", refuse)
+    vars(module)["__dir__"] = lambda: sorted(module.__all__)

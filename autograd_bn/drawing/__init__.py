@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 from autograd_bn.core.errors import DrawingError
-from autograd_bn.core.namespaces import public
+from autograd_bn.core.namespaces import curated
 from autograd_bn.drawing.layout import TIMEOUT, Engine, engines
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from autograd_bn.drawing.picture import Drawing
     from autograd_bn.drawing.themes import ThemeName
 
-__dir__ = public(__name__)
+curated(__name__)
 __all__ = ["Engine", "draw", "engines"]
 
 

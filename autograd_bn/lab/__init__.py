@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from autograd_bn.core.namespaces import public
+from autograd_bn.core.namespaces import curated
 from autograd_bn.lab.experiment import Experiment
 from autograd_bn.lab.outcome import Outcome, read
 from autograd_bn.lab.results import Cell, Results, Spread
 from autograd_bn.lab.runner import run
 from autograd_bn.lab.verdict import Check, Row, Verdict, judged
 
-__dir__ = public(__name__)
+curated(__name__)
 __all__ = ["Cell", "Check", "Experiment", "Outcome", "Results", "Row", "Spread", "Verdict", "experiments", "judged", "read", "run"]
 
 

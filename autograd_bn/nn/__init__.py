@@ -1,8 +1,6 @@
 """Networks: modules, layers, their functions and initial values."""
 
-from typing import TYPE_CHECKING
-
-from autograd_bn.core.namespaces import absent, public
+from autograd_bn.core.namespaces import curated
 from autograd_bn.nn import functional, init
 from autograd_bn.nn.activations import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from autograd_bn.nn.attention import MultiheadAttention
@@ -25,9 +23,7 @@ from autograd_bn.nn.random import Generator
 from autograd_bn.nn.recurrent import GRU, LSTM, RNN
 from autograd_bn.nn.stateless import functional_call
 
-__dir__ = public(__name__)
-if not TYPE_CHECKING:  # to a type checker it would be every name
-    __getattr__ = absent(__name__)
+curated(__name__)
 
 __all__ = [
     "BNLSTM",

@@ -12,14 +12,12 @@ import numpy as np
 from autograd_bn.core.arrays import Array
 from autograd_bn.core.errors import OperationError, ShapeError
 from autograd_bn.core.integers import is_integer
-from autograd_bn.core.namespaces import absent, public
+from autograd_bn.core.namespaces import curated
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__dir__ = public(__name__)
-if not TYPE_CHECKING:  # to a type checker it would be every name
-    __getattr__ = absent(__name__)
+curated(__name__)
 __all__ = ["fans", "generator", "kaiming_normal", "kaiming_uniform", "normal", "orthogonal", "uniform", "xavier_normal", "xavier_uniform"]
 
 # As text, so that importing the package does not import numpy.random.

@@ -1,8 +1,6 @@
 """Optimisers, clipping of gradients, and schedules of learning rates."""
 
-from typing import TYPE_CHECKING
-
-from autograd_bn.core.namespaces import absent, public
+from autograd_bn.core.namespaces import curated
 from autograd_bn.optim.adam import Adam, AdamW
 from autograd_bn.optim.clipping import clip_grad_norm, clip_grad_value
 from autograd_bn.optim.optimizer import Optimizer, ParamGroup
@@ -10,9 +8,7 @@ from autograd_bn.optim.rmsprop import RMSprop
 from autograd_bn.optim.schedules import CosineAnnealingLR, LambdaLR, LinearLR, Schedule, SequentialLR, StepLR
 from autograd_bn.optim.sgd import SGD
 
-__dir__ = public(__name__)
-if not TYPE_CHECKING:  # to a type checker it would be every name
-    __getattr__ = absent(__name__)
+curated(__name__)
 
 __all__ = [
     "SGD",

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from autograd_bn.core.namespaces import public
+from autograd_bn.core.namespaces import curated
 from autograd_bn.testing.gradients import (
     check_accumulation,
     check_aliasing,
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'autograd_bn.testing' has no attribute {name!r}")
 
 
-__dir__ = public(__name__)
+curated(__name__)
 __all__ = [
     "Finding",
     "GradientCheckError",

@@ -1,8 +1,6 @@
 """Functions of networks, each a composition of primitives: no rule is written here."""
 
-from typing import TYPE_CHECKING
-
-from autograd_bn.core.namespaces import absent, public
+from autograd_bn.core.namespaces import curated
 from autograd_bn.nn.functional.activation import elu, gelu, leaky_relu, silu
 from autograd_bn.nn.functional.attention import scaled_dot_product_attention
 from autograd_bn.nn.functional.convolution import conv1d, conv2d
@@ -16,9 +14,7 @@ from autograd_bn.ops.circular import tanh
 from autograd_bn.ops.exponential import relu, sigmoid, softplus
 from autograd_bn.ops.statistics import log_softmax, softmax
 
-__dir__ = public(__name__)
-if not TYPE_CHECKING:  # to a type checker it would be every name
-    __getattr__ = absent(__name__)
+curated(__name__)
 
 __all__ = [
     "adaptive_avg_pool1d",
