@@ -20,13 +20,15 @@ from autograd_bn.core.display import mimebundle
 from autograd_bn.core.errors import GradientError, OperationError
 from autograd_bn.core.graph_text import graph_text, node_text, one_line
 from autograd_bn.core.lines import ENGINE, Line
-from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Node, Origin, same_place
+from autograd_bn.core.node import CONSTANT, FOREIGN, NO_STATIC, Batch, Constant, Extra, Node, Origin, same_place
 from autograd_bn.core.primitive import Abstract, Primitive
 from autograd_bn.core.state import Scope
 from autograd_bn.core.tensor import Tensor, array_of, each_level, why_constant
 from autograd_bn.core.tree import flatten
 
 Kind = Literal["leaf", "constant", "operation"]
+_NOTHING = Extra()
+"""What is kept of a node of which nothing is."""
 
 
 class Edge(NamedTuple):
@@ -299,24 +301,22 @@ class _Builder:
         return index
 
     def _add(self, node: Node) -> None:
-        extra = node.extra
+        extra = _NOTHING if node.extra is None else node.extra
         inputs: list[int] = []
         constants: list[Any] = []
         nodes: list[int] = []
-        values = {} if extra is None else extra.constants
-        seeds = {} if extra is None else extra.seeds
         for operand, parent in enumerate(node.parents):
-            if isinstance(parent, (Node, Constant)):
-                inputs.append(self.index[parent] if isinstance(parent, Node) else self.constant(parent, values.get(operand), seeds.get(operand)))
-                nodes.append(operand)
-                constants.append(None)
-            elif isinstance(parent, (bool, int, float, complex)):
+            if isinstance(parent, (bool, int, float, complex)):
                 constants.append(parent)
+                continue
+            if isinstance(parent, Node):
+                inputs.append(self.index[parent])
             else:
-                inputs.append(self.constant(CONSTANT, values.get(operand), seeds.get(operand)))
-                nodes.append(operand)
-                constants.append(None)
-        kept = None if extra is None else extra.cotangents
+                known = parent if isinstance(parent, Constant) else CONSTANT
+                inputs.append(self.constant(known, extra.constants.get(operand), extra.seeds.get(operand)))
+            nodes.append(operand)
+            constants.append(None)
+        kept = extra.cotangents
         self.index[node] = index = len(self.nodes)
         self.nodes.append(
             GraphNode(
@@ -331,20 +331,20 @@ class _Builder:
                 self._backward.scope(node),
                 self._backward.line(node),
                 tuple(constants),
-                None if extra is None else _array(extra.value),
+                _array(extra.value),
                 None if kept is None else tuple(_array(kept[i]) for i in nodes),
-                None if extra is None else _array(extra.gradient),
-                None if extra is None or extra.value is None or node.primitive is None else extra.seconds,
-                0 if extra is None or extra.origin is None else extra.origin.order,
+                _array(extra.gradient),
+                None if extra.value is None or node.primitive is None else extra.seconds,
+                0 if extra.origin is None else extra.origin.order,
             )
         )
 
     def _name(self, node: Node) -> str | None:
         """The name that it was given, else that of the value whose gradient it is, else of a variable."""
-        extra = node.extra
-        if extra is not None and extra.name is not None:
+        extra = _NOTHING if node.extra is None else node.extra
+        if extra.name is not None:
             return extra.name
-        if extra is not None and extra.cotangent is not None and self._name(extra.cotangent.node) is not None:
+        if extra.cotangent is not None and self._name(extra.cotangent.node) is not None:
             return self._differential(extra.cotangent, extra.part)
         return self._variable(node)
 

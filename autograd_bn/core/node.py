@@ -6,6 +6,7 @@ import itertools
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from autograd_bn.core.errors import GradientError
 from autograd_bn.core.lines import Line
 from autograd_bn.core.state import NESTED, Scope, located
 
@@ -113,8 +114,6 @@ class Node:
         return self.extra
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Node:
-        from autograd_bn.core.errors import GradientError
-
         raise GradientError("a recorded graph cannot be copied; copy x.detach(), or run the function again on a copy of its inputs")
 
     __copy__ = __reduce__ = __deepcopy__  # type: ignore[assignment]
