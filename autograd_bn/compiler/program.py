@@ -46,14 +46,17 @@ class Bound:
         lines = self.emitted.lines
         if lines is None:
             return None
-        unchanged = self.unchanged if self._program.guards or self._program.ungraded or self._hooks else None
-        return shortened(self._program, lines, structure, leaves, _commit, unchanged)
+        return shortened(self._program, lines, structure, leaves, _commit, self.unchanged, self._undone if self._ungraded or self._hooks else None)
 
     def unchanged(self) -> bool:
         """Whether the settings, hooks and gradients that the program is for are as they were."""
         for guard in self._guards:
             if not guard.holds():
                 return False
+        return self._undone()
+
+    def _undone(self) -> bool:
+        """Whether no hook and no gradient has come or gone."""
         for tensor, hooks in self._hooks:
             if hooks_of(tensor) != hooks:
                 return False

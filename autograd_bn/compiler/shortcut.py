@@ -137,11 +137,18 @@ def changed_outside(program: Program) -> set[int]:
 
 
 def shortened(
-    program: Program, lines: Lines, structure: Structure, leaves: Sequence[Any], commit: Callable[..., None], unchanged: Callable[[], bool] | None
+    program: Program,
+    lines: Lines,
+    structure: Structure,
+    leaves: Sequence[Any],
+    commit: Callable[..., None],
+    unchanged: Callable[[], bool],
+    undone: Callable[[], bool] | None,
 ) -> Callable[[tuple[Any, ...]], Any] | None:
     """The function of the positional arguments; None where they are of a kind that it is not written for.
 
-    ``leaves`` are those that the version was made with. ``unchanged`` says whether all else is as it was.
+    ``leaves`` are those that the version was made with. ``unchanged`` says whether all else is as it was; what the guards can say at less cost is asked
+    first, and then ``undone``, whether no hook and no gradient has come or gone, if that can be.
     """
     arguments, keywords = structure.children
     if keywords.children:
@@ -151,8 +158,12 @@ def shortened(
         return None
     tensors = [name for name, value in zip(writer.leaves, leaves, strict=True) if isinstance(value, (Tensor, np.ndarray))]
     arrays = writer.values([name for name, value in zip(writer.leaves, leaves, strict=True) if type(value) is Tensor])
-    if unchanged is not None:
-        writer.miss(f"not {writer.known(unchanged)}()")
+    same = [guard.same(writer.known) for guard in program.guards] + ([f"{writer.known(undone)}()"] if undone else [])
+    if same:
+        writer.lines.append("try:")
+        writer.miss(f"not ({' and '.join(same)}) and not {writer.known(unchanged)}()")
+        writer.lines[-1] = f"    {writer.lines[-1]}"
+        writer.lines.append(f"except (LookupError, AttributeError, ValueError): {_MISSED}")  # a variable has gone
     closed = {id(source.tensor) for source in program.inputs if source.tensor is not None}
     outside = changed_outside(program)
     for name in tensors if outside else ():

@@ -7,12 +7,13 @@ Random numbers of NumPy's or Python's would be the same in each call, so that wh
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
@@ -69,13 +70,23 @@ def setting(x: Any, around: tuple[int, ...] = ()) -> Any:
 
 
 class Guard:
-    """Values that a program was made for: those that ``read`` gives, and what an object says itself (``told``)."""
+    """Values that a program was made for: those that ``read`` gives, and what an object says itself (``told``).
 
-    __slots__ = ("_fixed", "_known", "_read", "_seen", "_told", "_was_told")
+    ``places`` are where they are, if that can be said: an expression of an owner, and the owner.
+    """
 
-    def __init__(self, read: Callable[[], Collection[Any]], told: Callable[[], Any] | None = None, fixed: Iterable[Any] = ()) -> None:
+    __slots__ = ("_fixed", "_known", "_places", "_read", "_seen", "_told", "_was_told")
+
+    def __init__(
+        self,
+        read: Callable[[], Collection[Any]],
+        told: Callable[[], Any] | None = None,
+        fixed: Iterable[Any] = (),
+        places: Sequence[tuple[str, Any]] = (),
+    ) -> None:
         self._read = read
         self._told = told
+        self._places = places
         self._fixed = {id(x) for x in fixed}
         self._known = self._settings(read())
         self._was_told = None if told is None else told()
@@ -96,6 +107,20 @@ class Guard:
                 if setting(seen[i]) != self._known[i]:
                     return False
         return self._told is None or bool(self._told() == self._was_told)
+
+    def same(self, known: Callable[[Any], str]) -> str:
+        """As an expression, that all is as it was, where at little cost that can be said: the same objects are there, and none is a container.
+
+        ``known`` gives an object a name.
+        """
+        found: list[Any] = []
+        if self._places and self.holds():
+            with contextlib.suppress(LookupError, AttributeError, ValueError):  # one has gone
+                found = [eval(place.format("owner"), {"owner": owner}) for place, owner in self._places]  # noqa: S307 - made below
+        seen = set(map(id, self._seen[0]))
+        if not found or any(id(x) not in seen or isinstance(x, CONTAINERS) for x in found):
+            return f"{known(self.holds)}()"
+        return " and ".join(f"{place.format(known(owner))} is {known(x)}" for (place, owner), x in zip(self._places, found, strict=True))
 
     def _settings(self, values: Collection[Any]) -> list[Any]:
         if self._told is not None:
@@ -214,7 +239,8 @@ class Surroundings:
             return values
 
         if held or kept or defaults:
-            self.guards.append(Guard(read))
+            places = [("{}.cell_contents", cell) for cell in held] + [(f"{{}}[{name!r}]", variables) for name in kept]
+            self.guards.append(Guard(read, places=() if defaults else places))
         return [*inside, *map(variables.get, used)]
 
     def _is_library(self, module: str | None) -> bool:
@@ -248,7 +274,8 @@ class _Attributes:
             return list(new.values())
         get, source, missing = (operator.itemgetter, vars(owner), KeyError) if is_class else (operator.attrgetter, owner, AttributeError)
         parts = [part for part in (kept, *([name] for name in absent)) if part]
-        guards += [Guard(_reader(get, part, source, missing)) for part in parts]
+        places = [] if is_class else [(f"{{}}.{name}", owner) for name in kept]
+        guards += [Guard(_reader(get, part, source, missing), places=places if part is kept else ()) for part in parts]
         return list(new.values())
 
 
