@@ -371,6 +371,7 @@ def written(emitter: _Emitter, code: Code) -> tuple[Lines, int]:
         again=_again,
         asarray=np.asarray,
         **native_objects()._asdict(),
+        __name__=__name__,
     )
     body = ["try: memory = take()", "except IndexError: memory = arena()"]
     shown: set[int] = set()

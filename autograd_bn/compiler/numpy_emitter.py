@@ -114,7 +114,7 @@ def written(plan: Plan) -> tuple[str, Kernel]:
     results = [f"{writer.names[i]}.copy()" if i in plan.copied else writer.names[i] for i in graph.outputs]
     body.append(f"return ({''.join(f'{name}, ' for name in results)})")
     source = "\n".join([f"def kernel({', '.join([*writer.inputs, 'buffers'])}):", *(f"    {text}" for text in body), ""])
-    space = writer.space
+    space = writer.space | {"__name__": __name__}
     exec(compile(source, "<ab.jit>", "exec"), space)  # noqa: S102 - the source is made of the names above
     kernel: Kernel = space["kernel"]
     return source, kernel

@@ -29,6 +29,7 @@ class _Writer:
     def __init__(self, space: dict[str, Any]) -> None:
         self.space = {
             **space,
+            "__name__": __name__,
             "MISS": MISS,
             "Tensor": Tensor,
             "Constant": Constant,

@@ -99,7 +99,7 @@ def make({", ".join(f"partial{i}" for i in count)}):
         return ({"".join(f"{n}, " for n in needed)})
     return vjp, ({"".join(f"lambda g, {', '.join(names)}, out: {product}, " for product in products)})
 """
-    space: dict[str, Any] = {"Node": Node}
+    space: dict[str, Any] = {"__name__": __name__, "Node": Node}
     # Named as a file of the engine, so that an operation in a rule is not taken for the user's.
     exec(compile(source, __file__ + ":rule", "exec"), space)  # noqa: S102 - the source is made of the names above
     make: Callable[..., Any] = space["make"]
