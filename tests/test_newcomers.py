@@ -293,9 +293,11 @@ def test_what_the_compiler_and_the_checks_call_themselves_has_the_users_line() -
 
 
 def test_a_point_outside_the_domain_is_named_as_such() -> None:
-    with pytest.raises(ab.testing.GradientCheckError) as error:
-        ab.testing.check_gradients(ab.log, np.array([1.0, -1.0]))
-    assert error.value.report.notes == ["result 0 is nan at [1], where nothing can be said of a derivative: choose a point inside the domain of log"]
+    report = ab.testing.check_gradients(ab.log, np.array([1.0, -1.0]))
+    assert report.passed["vjp"].startswith("1 of 2 elements by complex step; 1 not judged")
+    assert report.notes == ["result 0 is nan at [1], where nothing can be said of a derivative: choose a point inside the domain of log"]
+    with pytest.raises(ab.testing.GradientCheckError, match="choose a point inside the domain of log"):
+        ab.testing.check_gradients(ab.log, np.array([-1.0, -2.0]))
     tripled = ab.custom_vjp(lambda x: x * 3.0)
     tripled.defvjp(lambda x: (x * 3.0, None), lambda _, g: (g,))
     assert ab.testing.check_gradients(tripled, np.ones(2), raises=False).notes == []

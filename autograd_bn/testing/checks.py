@@ -88,13 +88,15 @@ def check_pulled(subject: Subject, report: Report) -> None:
         compared += len(indices)
         if indices:
             methods.add(slopes[0].method)
-        doubtful = bad = _suspects(subject, i, indices, a, r, slopes)
+        blind = [k for k, s in enumerate(slopes) if a[k] == 0 and np.isnan(s.value).any() and not np.nan_to_num(s.value).any()]  # they may move NaN alone
+        doubtful = bad = [k for k in _suspects(subject, i, indices, a, r, slopes) if k not in blind]
         for k in bad:
             slopes[k] = subject.contradicted(slopes[k], subject.unit(i, indices[k]), subject.magnitude(i, indices[k]))
             r[k] = _contracted(subject.weights, slopes[k].value)
         bad = [k for k in bad if not _excused(subject, i, indices[k], a[k], slopes[k], report, methods)]
         sure = (np.isfinite(a) & np.isfinite(r)) | (np.isinf(a) & (a == r))
         sure[doubtful] = True
+        sure[blind] = False
         for why in (UNSETTLED, LOST):
             doubts = {k: _error(subject, slopes[k]) if why == UNSETTLED else float(subject.pulled_noise[i][indices[k]]) for k in bad}
             within = [k for k in bad if abs(a[k] - r[k]) <= doubts[k]]

@@ -43,7 +43,8 @@ class Case(NamedTuple):
 def missing(primitive: Primitive) -> list[str]:
     """What a primitive lacks to be tested and used everywhere."""
     found = []
-    node = SimpleNamespace(constants=(1, 2), dtype=np.dtype(float), static={"subscripts": ("ij", "jk", "ik")})
+    static = {"subscripts": ("ij", "jk", "ik"), "index": 0, "path": (), "key": 0}
+    node = SimpleNamespace(constants=(1, 2), dtype=np.dtype(float), static=static)
     label = primitive.label(node) if callable(primitive.label) else primitive.label
     if not label.strip():
         found.append("label")
