@@ -120,11 +120,13 @@ class Code:
 
         Its first argument is a tuple that begins with the objects that it is bound to.
         """
-        method = _Method(name.encode(), self._engine.get_function_address(name), _FASTCALL, None)
+        label = name.encode()
+        # As bytes: a structure of ctypes is emptied when the garbage collector finds it in a cycle, before the function that refers to it has gone.
+        record = bytes(_Method(label, self._engine.get_function_address(name), _FASTCALL, None))
         made = ctypes.pythonapi.PyCFunction_NewEx
         made.restype, made.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-        # The function refers to the record, and holds the tuple.
-        function: Callable[..., Any] = made(ctypes.addressof(method), (*bound, self._engine, method), None)
+        # The function refers to the record and the name, and holds the tuple.
+        function: Callable[..., Any] = made(ctypes.cast(record, ctypes.c_void_p), (*bound, self._engine, record, label), None)
         return function
 
 

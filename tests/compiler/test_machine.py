@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -153,3 +154,17 @@ def test_without_a_folder_everything_is_compiled_and_explain_says_why(compilatio
     assert "compiled code is not kept on the disk: " in run().explain()
     run()
     assert len(compilations) == 3
+
+
+def test_a_compiled_function_in_a_cycle_is_collected_without_a_trace_in_freed_memory() -> None:
+    code = """
+import gc, numpy as np, autograd_bn as ab
+gc.disable()
+for k in range(20):
+    f = ab.jit(lambda x: x * 2.0 + k)
+    f(np.ones(5)), f(np.ones(5))
+    del f
+    gc.collect()
+"""
+    filled = {"PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "255"}  # glibc fills what is freed with ones
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **filled})
