@@ -126,7 +126,7 @@ class Code:
         made = ctypes.pythonapi.PyCFunction_NewEx
         made.restype, made.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
         # The function refers to the record and the name, and holds the tuple.
-        function: Callable[..., Any] = made(ctypes.cast(record, ctypes.c_void_p), (*bound, self._engine, record, label), None)
+        function: Callable[..., Any] = made(ctypes.cast(ctypes.c_char_p(record), ctypes.c_void_p), (*bound, self._engine, record, label), None)
         return function
 
 
