@@ -149,7 +149,7 @@ def _unsummed(c: Any, g: Any, parents: Sequence[Any], place: int, primitive: Pri
     if primitive.name == "broadcast_to":
         whole, c = static["shape"], g
     elif primitive.pointwise:
-        whole = np.broadcast_shapes(*(getattr(p, "shape", None) or () for p in parents))
+        whole = np.broadcast_shapes(c.shape, g.shape, *(getattr(p, "shape", None) or () for p in parents))  # of a constant it may not be known
     else:
         whole = tuple(c.shape)
     if tuple(whole) == tuple(wanted):
