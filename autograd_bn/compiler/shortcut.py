@@ -161,10 +161,9 @@ def shortened(
     arrays = writer.values([name for name, value in zip(writer.leaves, leaves, strict=True) if type(value) is Tensor])
     same = [guard.same(writer.known) for guard in program.guards] + ([f"{writer.known(undone)}()"] if undone else [])
     if same:
-        writer.lines.append("try:")
-        writer.miss(f"not ({' and '.join(same)}) and not {writer.known(unchanged)}()")
-        writer.lines[-1] = f"    {writer.lines[-1]}"
-        writer.lines.append(f"except (LookupError, AttributeError, ValueError): {_MISSED}")  # a variable has gone
+        changed = f"not ({' and '.join(same)}) and not {writer.known(unchanged)}()"
+        gone = "(LookupError, AttributeError, ValueError)"  # what is raised where a variable has gone
+        writer.lines += ["try:", f"    if {changed}: {_MISSED}", f"except {gone}: {_MISSED}"]
     closed = {id(source.tensor) for source in program.inputs if source.tensor is not None}
     outside = changed_outside(program)
     for name in tensors if outside else ():

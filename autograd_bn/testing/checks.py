@@ -127,7 +127,7 @@ def check_pulled(subject: Subject, report: Report) -> None:
         how = " and ".join(sorted(methods, reverse=True)) or "no elements"
         report.passed["vjp"] = f"{judged} of {total} elements by {how}" + (", the rest along random directions" if total > compared else "")
         if judged + rounded < compared:
-            report.passed["vjp"] += f"; {compared - judged - rounded} not judged, of which neither the derivative nor the reference is finite"
+            report.passed["vjp"] += f"; {compared - judged - rounded} not judged, where a result or a derivative is not finite"
     report.notes += subject.kinks
     subject.kinks.clear()
 
